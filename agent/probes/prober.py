@@ -1,0 +1,97 @@
+"""What a probe kind is: it sends batches and collects what came back.
+
+In: probes to final addresses, never names. Out: observations and notes. A prober knows nothing of schedules, retries, metrics
+or other probers; it never decides that a probe is lost, since only the runner knows how long to wait; and it never blocks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Protocol
+
+from wire.outcome import Outcome
+from wire.path import Family, Path
+from wire.plan import GroupKey
+from wire.window import FactName, Measure, Timed
+
+NO_MEASURES: Mapping[Measure, int] = MappingProxyType({})
+NO_FACTS: Mapping[FactName, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe, to be sent now."""
+
+    number: int
+    """Ascending and unique in the process."""
+    path: Path
+    address: str
+    """Final IP address in text, already checked against the deny list."""
+    resolve_ns: int = 0
+    """What resolving the name took, where there was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What became of one probe: a latency, or a word, and never both."""
+
+    probe: Probe
+    latency_ns: int | None = None
+    """Round trip, reflector dwell subtracted; for http the sum of its phases without resolving."""
+    outcome: Outcome | None = None
+    timed: Timed = Timed.NONE
+    confirmed: bool = False
+    """The answer proved the UID that the path's target should have."""
+    measures: Mapping[Measure, int] = field(default_factory=lambda: NO_MEASURES)
+    facts: Mapping[FactName, str] = field(default_factory=lambda: NO_FACTS)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is exactly one of latency and word."""
+        if (self.latency_ns is None) == (self.outcome is None):
+            msg = "an observation is either a latency or a word"
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something learned about a path that is not the fate of one probe: a duplicate, a direction of loss, a late fact."""
+
+    path: Path
+    measures: Mapping[Measure, int] = field(default_factory=lambda: NO_MEASURES)
+    facts: Mapping[FactName, str] = field(default_factory=lambda: NO_FACTS)
+
+
+@dataclass(slots=True)
+class Context:
+    """What every prober of a process shares. The runner owns it and replaces `keys` with every plan."""
+
+    uid: str = ""
+    """UID of our own pod, which peers see in our requests."""
+    keys: tuple[GroupKey, ...] = ()
+    """Group keys, oldest first; sign with the first, accept any."""
+    addresses: frozenset[str] = frozenset()
+    """Our own addresses as the collector knows them; seen from another one, we are behind NAT. Empty: not known."""
+    permits: Callable[[str], bool] = field(default=lambda _: False)
+    """Whether an address may be connected to; asked again at connect time by whoever opens a connection."""
+
+
+class Prober(Protocol):
+    """One kind. Made once per process; opens its sockets when it first needs them."""
+
+    def __init__(self, context: Context) -> None:
+        """Keep the context; open nothing yet."""
+
+    def unsupported(self, family: Family) -> str | None:
+        """Why this kind cannot be sent over this family from here, in a few words; None where it can."""
+
+    def send(self, probes: Sequence[Probe]) -> list[Observation]:
+        """Send a batch; return those that failed at once. All others come from `collect`, unless forgotten first."""
+
+    def collect(self) -> list[Observation | Note]:
+        """Take in what has arrived since the last call, without waiting."""
+
+    def forget(self, probe: Probe) -> None:
+        """The runner has given this probe up: free what it holds. An answer after this is ignored."""
+
+    def close(self) -> None:
+        """Release every socket and task. Nothing is collected after this."""

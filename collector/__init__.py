@@ -1,0 +1,1 @@
+"""The collector: one process per cluster. It discovers, plans, keeps the matrix and exports it."""

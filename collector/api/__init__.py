@@ -1,0 +1,1 @@
+"""HTTP: one listener for agents, one for operators."""

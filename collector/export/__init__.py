@@ -1,0 +1,1 @@
+"""What others scrape: Prometheus text under a hard cap of series."""

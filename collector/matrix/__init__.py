@@ -1,0 +1,1 @@
+"""The matrix: every cell's last windows, in bounded memory, as arrays."""

@@ -1,0 +1,1 @@
+"""The plan: a pure, deterministic function of a snapshot and the configuration."""

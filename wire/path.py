@@ -1,0 +1,156 @@
+"""A path: the unit that is scheduled, measured and judged, with a name that outlives every plan.
+
+A path is a vantage, a target, a layer, a family and how to ask. Its `id` is the 64-bit BLAKE2b of a canonical text, so that
+agent and collector compute the same number from the same words, whatever the order of a plan. A parameter added later only
+enters that text where it differs from its default: old paths keep their names.
+"""
+
+from enum import StrEnum
+from functools import cached_property
+from hashlib import blake2b
+from ipaddress import ip_address
+from typing import Annotated
+
+from msgspec import Meta, Struct, structs
+
+from wire.text import Name, OptionalName
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Size = Annotated[int, Meta(ge=0, le=65507)]
+
+
+class Kind(StrEnum):
+    """How a probe asks."""
+
+    ICMP = "icmp"
+    UDP = "udp"
+    TCP = "tcp"
+    HTTP = "http"
+
+
+class Layer(StrEnum):
+    """Which part of the network a path crosses."""
+
+    POD = "pod"
+    """Pod to pod address: no NAT, as the Kubernetes network model promises."""
+    HOST = "host"
+    """To a node's own address."""
+    SERVICE = "service"
+    """Through a ClusterIP, so through the node's service routing."""
+    EXTERNAL = "external"
+    """To a host outside of the cluster."""
+
+
+class Family(StrEnum):
+    """The two address families; each is a path of its own and never falls back to the other."""
+
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+    @classmethod
+    def of(cls, address: str) -> "Family":
+        """The family of an IP address in text; raises ValueError where it is none."""
+        return cls.IPV4 if ip_address(address).version == 4 else cls.IPV6  # noqa: PLR2004 - IP versions
+
+
+class Icmp(Struct, frozen=True, tag="icmp", omit_defaults=True, forbid_unknown_fields=False):
+    """ICMP echo (RFC 792, RFC 4443) answered by the target's kernel."""
+
+    size: Size = 56
+    """Payload in bytes after the ICMP header."""
+
+
+class Udp(Struct, frozen=True, tag="udp", omit_defaults=True):
+    """STAMP (RFC 8762) to the reflector of another agent."""
+
+    port: Port
+    padding: Size = 0
+    """Bytes of Extra Padding TLV (RFC 8972 section 4.1)."""
+
+
+class Tcp(Struct, frozen=True, tag="tcp", omit_defaults=True):
+    """A TCP handshake, closed with RST; not a byte of payload is sent."""
+
+    port: Port
+
+
+class Http(Struct, frozen=True, tag="http", omit_defaults=True):
+    """One GET or HEAD without a body, on a new connection; redirects are answers and not followed."""
+
+    port: Port
+    tls: bool = False
+    method: Annotated[str, Meta(pattern="^(GET|HEAD)$")] = "GET"
+    path: Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^/[!-~]*$")] = "/"
+    host: OptionalName = ""
+    """Name for the Host header, for SNI and for verifying the certificate; the address where empty."""
+    authority: Annotated[str, Meta(max_length=300, pattern=r"^[!-~]*$")] = ""
+    """Host header where it must differ from `host`."""
+    expect_status: Annotated[str, Meta(max_length=64, pattern=r"^([1-5]([0-9]{2}|xx)(,[1-5]([0-9]{2}|xx))*)?$")] = ""
+    """Accepted status codes such as `200,3xx`; below 500 where empty, since anything else was answered by the target."""
+    body_contains: Annotated[str, Meta(max_length=256)] = ""
+    """Text that must stand in the first 64 KiB of the body."""
+    verify: bool = True
+    """Verify the certificate chain and name."""
+
+
+Ask = Icmp | Udp | Tcp | Http
+KIND_OF: dict[type[Struct], Kind] = {Icmp: Kind.ICMP, Udp: Kind.UDP, Tcp: Kind.TCP, Http: Kind.HTTP}
+
+
+class Target(Struct, frozen=True, omit_defaults=True):
+    """What is probed. Either `address`, or for external targets `host`, which the agent resolves by itself."""
+
+    name: Name
+    """Stable name such as `pod/shop/cart-0`, `node/n3`, `service/shop/cart`, `external/example`."""
+    peer: Name
+    """Node or host behind it, whatever its addresses: the unit of the budget of distinct peers."""
+    address: Annotated[str, Meta(max_length=45)] = ""
+    host: OptionalName = ""
+    uid: OptionalName = ""
+    """UID of the pod that should answer; empty where the target has no identity of ours."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is an address in its shortest form, or a host."""
+        if self.address and str(ip_address(self.address)) != self.address:
+            msg = f"address {self.address!r} is not in its shortest form, {ip_address(self.address)}"
+            raise ValueError(msg)
+        if bool(self.address) == bool(self.host):
+            msg = f"target {self.name} needs either an address or a host"
+            raise ValueError(msg)
+
+
+class Path(Struct, frozen=True, omit_defaults=True, dict=True):
+    """One path. Equal paths have equal ids, on every machine and in every version."""
+
+    vantage: Name
+    target: Target
+    layer: Layer
+    family: Family
+    ask: Ask
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the target's address is of another family."""
+        if self.target.address and Family.of(self.target.address) is not self.family:
+            msg = f"{self.target.address} is not an {self.family} address"
+            raise ValueError(msg)
+
+    @property
+    def kind(self) -> Kind:
+        """How this path asks."""
+        return KIND_OF[type(self.ask)]
+
+    @cached_property
+    def id(self) -> int:
+        """64-bit name of the path, in 0 to 2^64 - 1."""
+        return int.from_bytes(blake2b(self.canonical.encode(), digest_size=8).digest(), "little")
+
+    @property
+    def canonical(self) -> str:
+        """The text that the id is computed from: one `key=length:value` a line, defaults left out."""
+        words = [("vantage", self.vantage), ("layer", self.layer), ("family", self.family), ("kind", self.kind)]
+        for prefix, value in (("target", self.target), ("ask", self.ask)):
+            for field in structs.fields(value):
+                content = getattr(value, field.name)
+                if field.required or content != field.default:
+                    words.append((f"{prefix}.{field.name}", str(content)))
+        return "\n".join(f"{key}={len(word)}:{word}" for key, word in words)
