@@ -1,0 +1,34 @@
+# The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
+.PHONY: venv packages demo test check lock clean
+.DEFAULT_GOAL := check
+
+# Commands that the lab and its tests use, each with the Debian package that brings it.
+LAB := ip:iproute2 nft:nftables ping:iputils-ping sysctl:procps nsenter:util-linux unshare:util-linux setpriv:util-linux
+
+venv: ## the virtual environment .venv with everything installed, by hash
+	@set -- $$(scripts/pythons | head -n 1); \
+	[ -n "$$2" ] || { echo "no CPython from 3.11 up found on this machine" >&2; exit 1; }; \
+	scripts/venv .venv "$$2"
+
+packages: ## the Debian packages that the lab uses, installed as root; else says what is missing
+	@scripts/packages "which only the lab and its tests use" $(LAB)
+
+demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS="--for 40s --json out.json" to end by itself
+	@.venv/bin/python -m lab demo $(ARGS)
+
+test: ## everything, on real packets; as root, since it builds network namespaces
+	@scripts/test
+
+check: venv ## the whole gate without the lab: format, lint, types, import contracts, tests on each CPython
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/lint-imports >.import_linter_cache.log || { cat .import_linter_cache.log; exit 1; }
+	@scripts/suites
+
+lock: ## requirements.lock, from pyproject.toml, for each Python and machine
+	@scripts/lock
+
+clean: ## removes what these commands have made
+	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache* build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,59 @@
+"""What all tests share: where a test cannot run it says why in one sentence, and in CI that is a failure."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Generator
+from functools import cache
+
+import pytest
+from pluggy import Result
+
+TOOLS = {
+    "ip": "iproute2",
+    "nft": "nftables",
+    "ping": "iputils-ping",
+    "sysctl": "procps",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
+"""Commands that tests marked `lab` use, and the Debian package of each."""
+
+
+@cache
+def what_the_lab_lacks() -> str:
+    """Why no network namespace can be built here, in one sentence; empty where it can."""
+    if os.geteuid() != 0:
+        return "needs root, to build network namespaces"
+    missing = [f"{tool} (package {package})" for tool, package in TOOLS.items() if not shutil.which(tool)]
+    if missing:
+        return f"needs {', '.join(missing)}"
+    made = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)
+    return (
+        "" if made.returncode == 0 else f"needs network namespaces, which this machine refuses: {made.stderr.decode().strip()}"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("lab") and what_the_lab_lacks():
+        pytest.skip(what_the_lab_lacks())
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure where CI=true: there, whatever is missing is to be installed."""
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not accept: {report.longrepr}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Result[pytest.TestReport], None]:
+    result = yield
+    refuse_skip(result.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report() -> Generator[None, Result[pytest.CollectReport], None]:
+    result = yield
+    refuse_skip(result.get_result())
