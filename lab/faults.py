@@ -1,0 +1,202 @@
+"""Faults: what a person can break in a lab, as values.
+
+In: a mapping from a scenario such as `{kind: loss, node: n3, direction: in, percent: 20}`. Out: one of the structs below, which
+knows which packets it hits but does nothing. Undoing a fault needs no memory of what was done: a lab's rules are a function of
+its active faults, so taking one from the list and loading the rules again is the whole of it.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from lab.topology import Node, Topology
+
+Direction = Literal["in", "out", "both"]
+"""As seen from the node: `in` is what it would receive, `out` is what it has sent."""
+Protocol = Literal["icmp", "udp", "tcp"]
+LayerName = Literal["pod", "host"]
+Percent = Annotated[float, Meta(gt=0, le=100)]
+Milliseconds = Annotated[float, Meta(gt=0, le=10_000)]
+
+
+class Hit(Struct, frozen=True):
+    """Packets that a fault drops: at one node's port, in one direction, maybe only those to or from another node."""
+
+    node: Node
+    direction: Literal["in", "out"]
+    peer: Node | None = None
+    share: float = 1.0
+    everything: bool = False
+    """Also ARP and neighbour discovery, as when the cable is out; otherwise only what probes and programs send."""
+    protocol: Protocol | None = None
+    layer: LayerName | None = None
+
+
+class _Links(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which links are meant: all of one node, or those from one node to another."""
+
+    node: str = ""
+    direction: Direction = "both"
+    from_: str = field(default="", name="from")
+    to: str = ""
+
+    def links(self, topology: Topology) -> Iterator[tuple[Node, Literal["in", "out"], Node | None]]:
+        """Port, direction there, and the other node where only one pair is meant."""
+        if self.node:
+            if self.direction in {"out", "both"}:
+                yield topology.node[self.node], "out", None
+            if self.direction in {"in", "both"}:
+                yield topology.node[self.node], "in", None
+        else:
+            yield topology.node[self.from_], "out", topology.node[self.to]
+
+
+class Loss(_Links, frozen=True, tag="loss", tag_field="kind"):
+    """Random loss of `percent` of the packets."""
+
+    percent: Percent = field(default=100.0)
+
+
+class Blackhole(_Links, frozen=True, tag="blackhole", tag_field="kind"):
+    """Every packet vanishes without a word; with `protocol` or `layer` only those."""
+
+    protocol: Protocol | None = None
+    layer: LayerName | None = None
+
+
+class Delay(_Links, frozen=True, tag="delay", tag_field="kind"):
+    """Every packet arrives `ms` milliseconds later."""
+
+    ms: Milliseconds = 50.0
+
+
+class DeadNode(Struct, frozen=True, forbid_unknown_fields=True, tag="dead_node", tag_field="kind"):
+    """Power off: the cable is silent and every program on the node is killed. Undone, they start again."""
+
+    node: str
+
+
+class Partition(Struct, frozen=True, forbid_unknown_fields=True, tag="partition", tag_field="kind"):
+    """Nothing passes between two zones."""
+
+    zones: tuple[str, str]
+
+
+class BrokenDnat(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="broken_dnat", tag_field="kind"):
+    """One node has no rules, or stale ones, for a service."""
+
+    node: str
+    service: str
+    """`namespace/name`."""
+    how: Literal["nowhere", "removed"] = "nowhere"
+    """`nowhere`: to an address that no pod has; `removed`: packets leave for the ClusterIP itself."""
+
+
+class Snat(Struct, frozen=True, forbid_unknown_fields=True, tag="snat", tag_field="kind"):
+    """A node masquerades what its pods send to pods of other nodes, which the Kubernetes network model forbids."""
+
+    node: str
+
+
+class CpuHogs(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="cpu_hogs", tag_field="kind"):
+    """Busy loops that compete with every program of the lab."""
+
+    count: Annotated[int, Meta(ge=1, le=64)] = 4
+
+
+class Stop(Struct, frozen=True, forbid_unknown_fields=True, tag="stop", tag_field="kind"):
+    """SIGSTOP for the agent of a node; undone by SIGCONT."""
+
+    node: str
+
+
+class KillCollector(
+    Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="kill_collector", tag_field="kind"
+):
+    """SIGKILL for the collector; it starts again after so many seconds, or when the fault is cleared."""
+
+    restart_after: Annotated[float, Meta(ge=0, le=3600)] | None = None
+
+
+class ReusedAddress(Struct, frozen=True, forbid_unknown_fields=True, tag="reused_address", tag_field="kind"):
+    """Another pod answers at the address of a node's agent: the same program with another UID."""
+
+    node: str
+
+
+class AgentRestart(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="agent_restart", tag_field="kind"):
+    """The agent of a node is killed and started again at once, as a new boot. Nothing is left to undo."""
+
+    node: str
+    signal: Literal["KILL", "TERM"] = "KILL"
+
+
+Fault = (
+    Loss
+    | Blackhole
+    | Delay
+    | DeadNode
+    | Partition
+    | BrokenDnat
+    | Snat
+    | CpuHogs
+    | Stop
+    | KillCollector
+    | ReusedAddress
+    | AgentRestart
+)
+
+
+def parse(words: Mapping[str, object], topology: Topology) -> Fault:
+    """A fault from a scenario's mapping; raises ValueError with one sentence where it is none or names what the lab lacks."""
+    try:
+        fault: Fault = msgspec.convert(dict(words), Fault)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"fault: {error}") from None
+    check(fault, topology)
+    return fault
+
+
+def check(fault: Fault, topology: Topology) -> None:
+    """Raise ValueError where a fault names a node, zone or service that the lab does not have."""
+    for name in (getattr(fault, part, "") for part in ("node", "from_", "to")):
+        if name and name not in topology.node:
+            raise ValueError(f"fault: there is no node {name!r}, there are n1 to n{len(topology.nodes)}")
+    match fault:
+        case _Links(node=node, direction=direction, from_=from_, to=to):
+            if bool(node) == bool(from_ or to) or bool(from_) != bool(to):
+                raise ValueError("fault: name either a node, or both from and to")
+            if from_ and (direction != "both" or from_ == to):
+                raise ValueError("fault: from and to are two different nodes, and a direction in themselves")
+        case Partition(zones=zones):
+            if zones[0] == zones[1] or not set(zones) <= set(topology.zones):
+                raise ValueError(f"fault: zones must be two of {', '.join(topology.zones)}")
+        case BrokenDnat(service=service):
+            services = [f"{there.namespace}/{there.name}" for there in topology.services]
+            if service not in services:
+                raise ValueError(f"fault: there is no service {service!r}, there are {', '.join(services) or 'none'}")
+        case _:
+            pass
+
+
+def hits(fault: Fault, topology: Topology) -> Iterator[Hit]:
+    """Which packets a fault drops, port by port."""
+    match fault:
+        case Loss():
+            for node, direction, peer in fault.links(topology):
+                yield Hit(node, direction, peer, share=fault.percent / 100)
+        case Blackhole():
+            for node, direction, peer in fault.links(topology):
+                yield Hit(node, direction, peer, protocol=fault.protocol, layer=fault.layer)
+        case DeadNode():
+            yield Hit(topology.node[fault.node], "out", everything=True)
+            yield Hit(topology.node[fault.node], "in", everything=True)
+        case Partition(zones=(one, other)):
+            for here, there in ((one, other), (other, one)):
+                for node in topology.zones[here]:
+                    for peer in topology.zones[there]:
+                        yield Hit(node, "out", peer)
+        case _:
+            return
