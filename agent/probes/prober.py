@@ -4,10 +4,11 @@ In: probes to final addresses, never names. Out: observations and notes. A probe
 or other probers; it never decides that a probe is lost, since only the runner knows how long to wait; and it never blocks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from asyncio import Task
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from wire.outcome import Outcome
 from wire.path import Family, Path
@@ -73,6 +74,8 @@ class Context:
     """Our own addresses as the collector knows them; seen from another one, we are behind NAT. Empty: not known."""
     permits: Callable[[str], bool] = field(default=lambda _: False)
     """Whether an address may be connected to; asked again at connect time by whoever opens a connection."""
+    spawn: Callable[[Coroutine[Any, Any, None]], Task[None]] | None = None
+    """Starts a task that somebody owns and awaits, such as `TaskGroup.create_task`. None: what needs a task is unsupported."""
 
 
 class Prober(Protocol):
