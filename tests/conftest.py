@@ -7,7 +7,18 @@ from collections.abc import Generator
 from functools import cache
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pluggy import Result
+
+# No deadline, since a test must not depend on the speed of the machine; in CI the same examples each time.
+settings.register_profile(
+    "netmatrix",
+    max_examples=25,
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("netmatrix")
 
 TOOLS = {
     "ip": "iproute2",

@@ -79,13 +79,13 @@ class Http(Struct, frozen=True, tag="http", omit_defaults=True):
 
     port: Port
     tls: bool = False
-    method: Annotated[str, Meta(pattern="^(GET|HEAD)$")] = "GET"
-    path: Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^/[!-~]*$")] = "/"
+    method: Annotated[str, Meta(pattern=r"^(GET|HEAD)\Z")] = "GET"
+    path: Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^/[!-~]*\Z")] = "/"
     host: OptionalName = ""
     """Name for the Host header, for SNI and for verifying the certificate; the address where empty."""
-    authority: Annotated[str, Meta(max_length=300, pattern=r"^[!-~]*$")] = ""
+    authority: Annotated[str, Meta(max_length=300, pattern=r"^[!-~]*\Z")] = ""
     """Host header where it must differ from `host`."""
-    expect_status: Annotated[str, Meta(max_length=64, pattern=r"^([1-5]([0-9]{2}|xx)(,[1-5]([0-9]{2}|xx))*)?$")] = ""
+    expect_status: Annotated[str, Meta(max_length=64, pattern=r"^([1-5]([0-9]{2}|xx)(,[1-5]([0-9]{2}|xx))*)?\Z")] = ""
     """Accepted status codes such as `200,3xx`; below 500 where empty, since anything else was answered by the target."""
     body_contains: Annotated[str, Meta(max_length=256)] = ""
     """Text that must stand in the first 64 KiB of the body."""
@@ -110,7 +110,10 @@ class Target(Struct, frozen=True, omit_defaults=True):
     """UID of the pod that should answer; empty where the target has no identity of ours."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError unless there is an address in its shortest form, or a host."""
+        """Raise ValueError unless there is an address in its shortest form and without a zone, or a host."""
+        if "%" in self.address:  # what follows is free text, and means something on one machine only (RFC 4007)
+            msg = f"address {self.address!r} has a zone"
+            raise ValueError(msg)
         if self.address and str(ip_address(self.address)) != self.address:
             msg = f"address {self.address!r} is not in its shortest form, {ip_address(self.address)}"
             raise ValueError(msg)

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from wire import WIRE_VERSION
 from wire.outcome import Outcome
 from wire.plan import Nanoseconds
-from wire.text import Name
+from wire.text import PRINTABLE, Name
 from wire.window import FactName, Flag, Measure, Timed, Window
 
 MAX_ENTRIES = 20_000
@@ -50,6 +50,7 @@ SPARSE: dict[str, tuple[tuple[str, str], ...]] = {
 
 Bytes = Annotated[bytes, Meta(max_length=8 * MAX_SPARSE)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Word = Annotated[str, Meta(max_length=64, pattern=PRINTABLE)]
 
 
 class Columns(Struct, frozen=True, omit_defaults=True):
@@ -76,8 +77,8 @@ class Columns(Struct, frozen=True, omit_defaults=True):
         tuple[
             tuple[
                 Annotated[int, Meta(ge=0, lt=MAX_ENTRIES)],
-                Annotated[str, Meta(max_length=32)],
-                Annotated[str, Meta(max_length=MAX_FACT)],
+                Annotated[str, Meta(max_length=32, pattern=PRINTABLE)],
+                Annotated[str, Meta(max_length=MAX_FACT, pattern=PRINTABLE)],
             ],
             ...,
         ],
@@ -123,9 +124,9 @@ class Health(Struct, frozen=True, omit_defaults=True):
     in_flight: Count = 0
     windows_dropped: Count = 0
     """Windows lost to a full buffer since the start."""
-    unsupported: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=32)] = ()
+    unsupported: Annotated[tuple[Word, ...], Meta(max_length=32)] = ()
     """Kinds, as `icmp/ipv6`, that cannot be sent from here."""
-    refused: Annotated[dict[Annotated[str, Meta(max_length=64)], Count], Meta(max_length=32)] = {}
+    refused: Annotated[dict[Word, Count], Meta(max_length=32)] = {}
     """Paths of the plan that our own limits refused, by reason."""
 
 
@@ -176,7 +177,10 @@ def _values(code: str, column: bytes) -> "array[int]":
 
 
 def pack(windows: Sequence[Window]) -> Columns:
-    """Windows as columns, in the order given. Facts beyond MAX_FACTS are left out.
+    """Windows as columns, in the order given.
+
+    Facts beyond MAX_FACTS are left out. What is not printable ASCII in a fact becomes `?`, since a peer may have chosen it, and
+    no peer can make our report unfit to be sent or taken.
 
     Raises ValueError where there are more than MAX_ENTRIES windows, OverflowError where a count does not fit its column.
     """
@@ -191,8 +195,12 @@ def pack(windows: Sequence[Window]) -> Columns:
         for group, columns in SPARSE.items()
         for place, (name, code) in enumerate(columns)
     }
-    facts = [(i, name.value, text[:MAX_FACT]) for i, w in enumerate(windows) for name, text in w.facts.items()]
+    facts = [(i, name.value, _printable(text[:MAX_FACT])) for i, w in enumerate(windows) for name, text in w.facts.items()]
     return Columns(**dense, **sparse, facts=tuple(facts[:MAX_FACTS]))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
 def _dense(window: Window, name: str) -> int:

@@ -106,7 +106,14 @@ class Window(Struct, frozen=True):
     facts: Mapping[FactName, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError where the counts contradict each other."""
+        """Raise ValueError where the counts contradict each other, or one cannot be."""
+        counts = (self.received, self.late, *self.failed.values(), *self.local.values(), *self.latency.values(), self.min_ns)
+        if min(counts) < 0:
+            msg = "a count or a latency is negative"
+            raise ValueError(msg)
+        if not all(histogram.FIRST_BUCKET <= bucket <= histogram.LAST_BUCKET for bucket in self.latency):
+            msg = f"a bucket is outside of {histogram.FIRST_BUCKET} to {histogram.LAST_BUCKET}"
+            raise ValueError(msg)
         if sum(self.latency.values()) != self.received:
             msg = f"{self.received} received, but {sum(self.latency.values())} latencies"
             raise ValueError(msg)

@@ -49,7 +49,7 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     namespace: Name
     addresses: tuple[Address, ...]
     port: Port
-    probe: Annotated[str, Meta(pattern=r"^(tcp|http:/[!-~]*)$")] = "tcp"
+    probe: Annotated[str, Meta(pattern=r"^(tcp|http:/[!-~]*)\Z")] = "tcp"
     """`tcp`, or `http:` and a path."""
     endpoints: Annotated[int, Meta(ge=0)] | None = None
     """Ready endpoints behind it, None where not known."""
