@@ -1,0 +1,112 @@
+"""The probes that are out, and who is to blame for those that do not come back.
+
+In: probes sent, observations that arrived, stalls of our own. Out: each probe judged exactly once: by its answer, by an error,
+or when the time to answer is over. Pure: `now` is monotonic nanoseconds.
+
+A probe waits for its timeout and then a little longer, so that an answer that is merely late is told from none (RFC 6673).
+While our own loop stands still nobody looks at the sockets; a probe whose time ran out meanwhile is `paused`, and never loss.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from agent.probes.prober import NO_MEASURES, Observation, Probe
+from wire.outcome import Outcome
+from wire.path import Kind
+from wire.window import Timed
+
+MAX_LATE_NS = 500_000_000
+"""Longest wait for late answers after the timeout; never more than the timeout itself."""
+SETTLE_NS = 100_000_000
+"""After a stall, answers may still have to be read in several steps; who runs out of time in these is paused as well."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    probe: Probe
+    timeout_ns: int
+    deadline_ns: int
+    interrupted_until: int | None = None
+
+
+class Flights:
+    """All probes in flight."""
+
+    def __init__(self) -> None:
+        self._flights: dict[int, _Flight] = {}
+        self._deadlines: list[tuple[int, int]] = []
+        self._kinds: Counter[Kind] = Counter()
+
+    def __len__(self) -> int:
+        """Probes that are not judged yet."""
+        return len(self._flights)
+
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds that have a probe in flight."""
+        return frozenset(kind for kind, count in self._kinds.items() if count)
+
+    def launch(self, probe: Probe, timeout_ns: int, now: int) -> None:
+        """A probe leaves now."""
+        deadline_ns = now + timeout_ns + min(timeout_ns, MAX_LATE_NS)
+        self._flights[probe.number] = _Flight(probe, timeout_ns, deadline_ns)
+        self._kinds[probe.path.kind] += 1
+        heapq.heappush(self._deadlines, (deadline_ns, probe.number))
+
+    def land(self, observation: Observation) -> Observation | None:
+        """What an observation means, given what happened to us meanwhile; None where its probe was already judged."""
+        flight = self._flights.get(observation.probe.number)
+        if flight is None:
+            return None
+        self._remove(flight)
+        latency_ns = observation.latency_ns
+        if latency_ns is None:
+            return observation
+        late = latency_ns > flight.timeout_ns
+        if flight.interrupted_until is not None and (late or Timed.USER in observation.timed):
+            # Its time includes ours, whether as a stamp of our own clock or as a step of the exchange that we did not take.
+            return Observation(flight.probe, outcome=Outcome.PAUSED)
+        if late:
+            return replace(observation, latency_ns=None, outcome=Outcome.LATE, timed=Timed.NONE, measures=NO_MEASURES)
+        return observation
+
+    def overdue(self, now: int) -> list[Observation]:
+        """Judge every probe whose time is over."""
+        judged: list[Observation] = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, number = heapq.heappop(self._deadlines)
+            flight = self._flights.get(number)
+            if flight is not None:
+                self._remove(flight)
+                word = Outcome.PAUSED if _is_ours(flight) else Outcome.TIMEOUT
+                judged.append(Observation(flight.probe, outcome=word))
+        return judged
+
+    def interrupt(self, now: int) -> None:
+        """We stood still until now. Call it first of all; answers that lay in the sockets meanwhile still land."""
+        for flight in self._flights.values():
+            flight.interrupted_until = now
+
+    def abandon(self) -> list[Observation]:
+        """Give up all probes in flight, since nothing can be said about them: the machine slept, or we are leaving."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            self._remove(flight)
+        self._deadlines.clear()
+        return [Observation(flight.probe, outcome=Outcome.PAUSED) for flight in flights]
+
+    def probes(self) -> Iterable[Probe]:
+        """Every probe in flight."""
+        return [flight.probe for flight in self._flights.values()]
+
+    def _remove(self, flight: _Flight) -> None:
+        del self._flights[flight.probe.number]
+        self._kinds[flight.probe.path.kind] -= 1
+
+
+def _is_ours(flight: _Flight) -> bool:
+    if flight.interrupted_until is None:
+        return False
+    # HTTP takes several steps, each of which waited for us, so its whole exchange says nothing after a stall.
+    return flight.probe.path.kind is Kind.HTTP or flight.deadline_ns <= flight.interrupted_until + SETTLE_NS

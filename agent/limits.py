@@ -1,0 +1,180 @@
+"""What no plan can make this agent do (DESIGN 3.1): admission of a plan, and budgets at the moment of sending.
+
+In: a plan, which is untrusted input, and the limits of this process. Out: the paths that may be probed, and how many were
+refused for which reason. Pure: `now` is monotonic nanoseconds. Nothing here can be changed by what a collector says.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.address import refusal
+from wire.outcome import Outcome
+from wire.path import Http, Icmp, Kind, Path, Udp
+from wire.plan import PlannedPath
+
+SECOND_NS = 1_000_000_000
+MAX_PAYLOAD_BYTES = 1472
+"""What fits an Ethernet frame of 1,500 bytes after the headers of IPv4 and UDP; larger probes are another kind's business."""
+MAX_PADDING_BYTES = 1300
+"""UDP: the same, less the STAMP packet and the TLVs that prove it."""
+MAX_WAIT_NS = 5 * SECOND_NS
+"""Longest time to wait for an answer where that is longer than the interval: bounds what is in flight."""
+PEER_MEMORY_NS = 60 * SECOND_NS
+
+PACKETS: Mapping[Kind, int] = {Kind.ICMP: 1, Kind.UDP: 1, Kind.TCP: 3, Kind.HTTP: 6}
+"""Packets that one probe sends: TCP is SYN, ACK, RST; HTTP adds the request, acknowledgements and the end."""
+METHODS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The ceilings of this process, which come from its environment alone."""
+
+    max_pps: int = 100
+    min_interval_ns: int = SECOND_NS
+    max_peers: int = 256
+    allow_loopback: bool = False
+    resolvers: frozenset[str] = frozenset()
+    """Name servers of resolv.conf, excepted from the deny list on port 53."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The part of a plan that may run."""
+
+    paths: tuple[PlannedPath, ...]
+    refused: Mapping[str, int]
+    """Paths refused by reason: `interval`, `timeout`, `size`, `method`, `address_...`, `peers`, `budget`."""
+
+
+def admit(planned: Sequence[PlannedPath], limits: Limits) -> Admitted:
+    """The paths within the limits. Which ones do not fit the budgets depends on their ids alone, so it stays the same."""
+    paths: list[PlannedPath] = []
+    refused: Counter[str] = Counter()
+    peers: set[str] = set()
+    rate = 0.0
+    for one in sorted(planned, key=lambda planned_path: planned_path.path.id):
+        cost = PACKETS[one.path.kind] * 1000 / one.interval_ms
+        reason = _refusal(one, limits)
+        if reason is None and one.path.target.peer not in peers and len(peers) >= limits.max_peers:
+            reason = "peers"
+        if reason is None and (rate + cost > limits.max_pps or PACKETS[one.path.kind] > limits.max_pps):
+            reason = "budget"
+        if reason is None:
+            paths.append(one)
+            peers.add(one.path.target.peer)
+            rate += cost
+        else:
+            refused[reason] += 1
+    return Admitted(tuple(paths), dict(refused))
+
+
+def _refusal(planned: PlannedPath, limits: Limits) -> str | None:
+    path, ask = planned.path, planned.path.ask
+    interval_ns, timeout_ns = planned.interval_ms * 1_000_000, planned.timeout_ms * 1_000_000
+    if interval_ns < limits.min_interval_ns:
+        return "interval"
+    if timeout_ns > max(interval_ns, MAX_WAIT_NS):
+        return "timeout"
+    if (isinstance(ask, Icmp) and ask.size > MAX_PAYLOAD_BYTES) or (isinstance(ask, Udp) and ask.padding > MAX_PADDING_BYTES):
+        return "size"
+    if isinstance(ask, Http) and ask.method not in METHODS:
+        return "method"
+    # A name is judged when it is resolved, and every address again when it is connected to.
+    word = permission(path, path.target.address, limits) if path.target.address else None
+    return f"address_{word.replace('-', '_')}" if word else None
+
+
+def permission(path: Path, address: str, limits: Limits) -> str | None:
+    """Why this path may not be sent to this final address, in a word; None where it may."""
+    port = None if isinstance(path.ask, Icmp) else path.ask.port
+    return refusal(address, allow_loopback=limits.allow_loopback, resolvers=limits.resolvers, port=port)
+
+
+class PacketBudget:
+    """At most `max_pps` packets in any second, exactly: a sliding window and no bucket, since a bucket allows twice that."""
+
+    def __init__(self, max_pps: int) -> None:
+        self._max = max_pps
+        self._taken: deque[list[int]] = deque()
+        self._total = 0
+
+    def take(self, packets: int, now: int) -> bool:
+        """Take so many packets out of the budget, or none of them and return False."""
+        while self._taken and now - self._taken[0][0] >= SECOND_NS:
+            self._total -= self._taken.popleft()[1]
+        if self._total + packets > self._max:
+            return False
+        if self._taken and self._taken[-1][0] == now:
+            self._taken[-1][1] += packets
+        else:
+            self._taken.append([now, packets])
+        self._total += packets
+        return True
+
+
+class PeerBudget:
+    """At most `max_peers` distinct peers in any minute, however the plans change in it."""
+
+    def __init__(self, max_peers: int) -> None:
+        self._max = max_peers
+        self._last: OrderedDict[str, int] = OrderedDict()
+
+    def take(self, peer: str, now: int) -> bool:
+        """Whether this peer may be sent to now; remembers it if so."""
+        while self._last and now - next(iter(self._last.values())) >= PEER_MEMORY_NS:
+            self._last.popitem(last=False)
+        if peer not in self._last and len(self._last) >= self._max:
+            return False
+        self._last[peer] = now
+        self._last.move_to_end(peer)
+        return True
+
+
+class Spacing:
+    """No two probes of one path closer than nine tenths of its interval, nor of the floor, whatever stalls and plans do."""
+
+    def __init__(self, floor_ns: int) -> None:
+        self._floor_ns = floor_ns
+        self._last: dict[int, int] = {}
+
+    def may(self, path: int, interval_ns: int, now: int) -> bool:
+        """Whether the path (by id) may be sent now."""
+        last = self._last.get(path)
+        return last is None or now - last >= max(interval_ns, self._floor_ns) * 9 // 10
+
+    def sent(self, path: int, now: int) -> None:
+        """The path is sent now."""
+        self._last[path] = now
+
+    def forget(self, planned: frozenset[int], now: int) -> None:
+        """Drop paths that are planned no more, once the floor no longer needs them."""
+        for path in [path for path, last in self._last.items() if path not in planned and now - last >= self._floor_ns]:
+            del self._last[path]
+
+
+class Relief:
+    """Backs off a kind that runs into limits of this machine, such as ports: twice as long each time, up to 16 s."""
+
+    WORDS = frozenset({Outcome.NO_FD, Outcome.NO_BUFFER, Outcome.NO_PORT})
+    LONGEST_NS = 16 * SECOND_NS
+
+    def __init__(self) -> None:
+        self._word: dict[Kind, Outcome] = {}
+        self._pause_ns: dict[Kind, int] = {}
+        self._until: dict[Kind, int] = {}
+
+    def take(self, kind: Kind, outcome: Outcome | None, now: int) -> None:
+        """Learn what became of a probe of this kind: short of a resource, or sent (then the next shortage begins anew)."""
+        if outcome in self.WORDS:
+            if now >= self._until.get(kind, 0):
+                self._word[kind] = outcome
+                self._pause_ns[kind] = min(2 * self._pause_ns.get(kind, SECOND_NS // 2), self.LONGEST_NS)
+                self._until[kind] = now + self._pause_ns[kind]
+        elif outcome is None or not outcome.is_local:
+            self._pause_ns.pop(kind, None)
+
+    def withheld(self, kind: Kind, now: int) -> Outcome | None:
+        """The shortage for which nothing of this kind should be sent now; None where it should."""
+        return self._word[kind] if now < self._until.get(kind, 0) else None

@@ -1,0 +1,301 @@
+"""The edge that owns time: it sends what is due, takes in what came back, and judges what did not.
+
+In: admitted paths. Out: judged observations in the open span. On every tick what has arrived is collected first, so that a
+stall of ours never turns into loss; then overdue probes are judged; then what is due is sent. A tick is 25 ms, and there is
+none while nothing is due and nothing is in flight. The kernel stamps packets, so that a coarse tick costs no precision.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+import structlog
+
+from agent.flight import Flights
+from agent.health import ILL_SUSPENDED_NS, suspended_ns
+from agent.limits import PACKETS, Limits, PacketBudget, PeerBudget, Relief, Spacing, permission
+from agent.probes.prober import Context, Note, Observation, Probe, Prober
+from agent.schedule import Schedule
+from agent.windows import FirstLosses, OpenSpan
+from wire.outcome import Outcome
+from wire.path import Family, Kind, Path
+from wire.plan import PlannedPath
+
+TICK_NS = 25_000_000
+STALL_NS = 300_000_000
+"""A tick this late means that we did not look at the sockets for so long."""
+LEAVE_NS = 1_700_000_000
+"""Longest wait for probes in flight once we are asked to stop; an ordinary probe is judged by then."""
+SWEEP_NS = 1_000_000_000
+"""How often probers without a probe in flight are looked at, for duplicates and late facts."""
+ASK_AGAIN_NS = 60_000_000_000
+"""How often a kind that is not supported is asked whether it is now."""
+MAX_RESOLVING = 16
+"""Names being resolved at once; a path beyond that is skipped."""
+QUIET_NS = 60_000_000_000
+"""A loss is a first loss, and urgent, after this long without one on its path."""
+
+T = TypeVar("T")
+Resolve = Callable[[str, Family], Awaitable["tuple[Sequence[str], Outcome | None, int]"]]
+"""Addresses of a name in one family, or the word for why there are none; and the nanoseconds that it took."""
+
+log = structlog.get_logger(__name__)
+
+
+class Runner:
+    """Runs the probes of one agent. `tick` is the whole of it and takes the time as a value; `run` only waits."""
+
+    def __init__(
+        self,
+        probers: Mapping[Kind, type[Prober]],
+        context: Context,
+        limits: Limits,
+        span: OpenSpan,
+        resolve: Resolve,
+        *,
+        on_first_loss: Callable[[], None] = lambda: None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        slept: Callable[[], int] = suspended_ns,
+    ) -> None:
+        self.counts: Counter[tuple[Kind, str]] = Counter()
+        """Probes by kind and by what became of them: `received` or an outcome's word."""
+        self.flights = Flights()
+        self._context = context
+        self._probers = {kind: prober(context) for kind, prober in probers.items()}
+        self._limits = limits
+        self._span = span
+        self._resolve = resolve
+        self._on_first_loss = on_first_loss
+        self._clock = clock
+        self._slept = slept
+        self._slept_ns = slept()
+        self._schedule = Schedule()
+        self._packets = PacketBudget(limits.max_pps)
+        self._peers = PeerBudget(limits.max_peers)
+        self._spacing = Spacing(limits.min_interval_ns)
+        self._relief = Relief()
+        self._first_losses = FirstLosses(QUIET_NS)
+        self._planned: dict[int, PlannedPath] = {}
+        self._unsupported: dict[tuple[Kind, Family], tuple[bool, int]] = {}
+        self._waiting: dict[int, PlannedPath] = {}
+        self._resolved: deque[tuple[PlannedPath, str, int]] = deque()
+        self._resolving: set[asyncio.Task[None]] = set()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._number = 0
+        self._ticked_ns = clock()
+        self._swept_ns = 0
+        self._leave_by: int | None = None
+        self._complained: dict[Kind, int] = {}
+        self._wake = asyncio.Event()
+
+    def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
+        """Probe these paths from now on, new ones not before this time. Paths must have been admitted."""
+        self._planned = {one.path.id: one for one in planned}
+        self._schedule.replan(planned, not_before)
+        self._spacing.forget(frozenset(self._planned), self._clock())
+        self._first_losses.keep(self._planned)
+        self._unsupported.clear()
+        self._waiting = {path: waiting for path, waiting in self._waiting.items() if path in self._planned}
+        self._wake.set()
+
+    def unsupported(self) -> tuple[str, ...]:
+        """Kinds, as `icmp/ipv6`, that the plan has and that cannot be sent from here."""
+        return tuple(sorted(f"{kind}/{family}" for (kind, family), (is_so, _) in self._unsupported.items() if is_so))
+
+    async def run(self) -> None:
+        """Tick until `stop` is called and what is in flight has been judged, then release everything."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                self._context.spawn = tasks.create_task
+                while not self._has_left():
+                    now = self._clock()
+                    self.tick(now)
+                    await self._rest(now)
+                self._release()
+        finally:
+            self._context.spawn = self._tasks = None
+            self._release()
+
+    def stop(self) -> None:
+        """Send nothing more; `run` returns once what is in flight has been judged, in two seconds at the latest."""
+        self._leave_by = self._clock() + LEAVE_NS
+        self._wake.set()
+
+    def tick(self, now: int) -> None:
+        """Collect, judge, send: in this order."""
+        slept_ns = self._slept()
+        overslept = slept_ns - self._slept_ns >= ILL_SUSPENDED_NS
+        self._slept_ns = slept_ns
+        if now - self._ticked_ns - TICK_NS > STALL_NS:
+            self.flights.interrupt(now)
+        self._ticked_ns = now
+        self._collect(now)
+        for observation in self.flights.abandon() if overslept else self.flights.overdue(now):
+            self._guarded(observation.probe.path.kind, self._probers[observation.probe.path.kind].forget, observation.probe)
+            self._judge(observation, now)
+        if self._leave_by is None:
+            self._send(now)
+
+    def wake_at(self, now: int) -> int | None:
+        """When the next tick should be; None where nothing is planned or in flight."""
+        if self.flights or self._waiting or self._resolved:
+            return now + TICK_NS
+        due = self._schedule.next_due()
+        return None if due is None else -(-due // TICK_NS) * TICK_NS
+
+    async def _rest(self, now: int) -> None:
+        wake_at = self.wake_at(now)
+        delay = None if wake_at is None else max(wake_at - self._clock(), 0) / 1e9
+        self._wake.clear()
+        if delay is not None and delay <= TICK_NS / 1e9:
+            await asyncio.sleep(delay)
+        elif not self._has_left():
+            try:
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            # Nothing was in flight, so this rest was no stall, however long.
+            self._ticked_ns = self._clock()
+
+    def _has_left(self) -> bool:
+        return self._leave_by is not None and (not self.flights or self._clock() >= self._leave_by)
+
+    def _collect(self, now: int) -> None:
+        kinds = self.flights.kinds()
+        if now - self._swept_ns >= SWEEP_NS:
+            kinds, self._swept_ns = frozenset(self._probers), now
+        for kind in kinds:
+            for arrived in self._guarded(kind, self._probers[kind].collect) or ():
+                if isinstance(arrived, Note):
+                    if arrived.path.id in self._planned:
+                        self._span.note(arrived)
+                else:
+                    self._land(arrived, now)
+
+    def _land(self, observation: Observation, now: int) -> None:
+        judged = self.flights.land(observation)
+        if judged is not None:
+            self._judge(judged, now)
+
+    def _judge(self, observation: Observation, now: int) -> None:
+        path, outcome = observation.probe.path, observation.outcome
+        self.counts[path.kind, "received" if outcome is None else outcome.word] += 1
+        self._relief.take(path.kind, outcome, now)
+        if path.id not in self._planned:
+            return  # a path of an earlier plan, for which the collector has no place any more
+        self._span.observe(observation, now)
+        if outcome is not None and not outcome.is_local and self._first_losses.take(path.id, now):
+            self._on_first_loss()
+
+    def _fail(self, path: Path, outcome: Outcome, now: int, *, resolve_ns: int = 0) -> None:
+        """A probe that never left."""
+        self._number += 1
+        self._judge(Observation(Probe(self._number, path, "", resolve_ns), outcome=outcome), now)
+
+    def _queue(self, now: int) -> None:
+        for due in self._schedule.due(now):
+            path = due.planned.path
+            # One that still waits for the packet budget gives way to its own next time.
+            missed = due.skipped + (path.id in self._waiting)
+            if missed:
+                self._span.skip(path, missed)
+                self.counts[path.kind, Outcome.SKIPPED.word] += missed
+            self._waiting[path.id] = due.planned
+
+    def _send(self, now: int) -> None:
+        self._queue(now)
+        batches: dict[Kind, list[Probe]] = {}
+        while self._resolved:
+            self._load(batches, *self._resolved.popleft(), now)
+        for planned in list(self._waiting.values()):
+            path = planned.path
+            obstacle = self._obstacle(planned, now)
+            if obstacle is None and not self._packets.take(PACKETS[path.kind], now):
+                break
+            del self._waiting[path.id]
+            if obstacle is not None:
+                self._fail(path, obstacle, now)
+            elif path.target.host:
+                self._start_resolving(planned, now)
+            else:
+                self._load(batches, planned, path.target.address, 0, now)
+        for kind, probes in batches.items():
+            failed = self._guarded(kind, self._probers[kind].send, probes)
+            if failed is None:
+                failed = [Observation(probe, outcome=Outcome.INTERNAL) for probe in probes]
+            for observation in failed:
+                self._land(observation, now)
+
+    def _obstacle(self, planned: PlannedPath, now: int) -> Outcome | None:
+        """Why a due path is not sent now, apart from the packet budget."""
+        path = planned.path
+        if self._is_unsupported(path.kind, path.family, now):
+            return Outcome.UNSUPPORTED
+        if not self._spacing.may(path.id, planned.interval_ms * 1_000_000, now):
+            return Outcome.SKIPPED
+        shortage = self._relief.withheld(path.kind, now)
+        if shortage is None and not self._peers.take(path.target.peer, now):
+            return Outcome.SKIPPED
+        return shortage
+
+    def _load(self, batches: dict[Kind, list[Probe]], planned: PlannedPath, address: str, resolve_ns: int, now: int) -> None:
+        self._number += 1
+        probe = Probe(self._number, planned.path, address, resolve_ns)
+        self._spacing.sent(planned.path.id, now)
+        self.flights.launch(probe, planned.timeout_ms * 1_000_000, now)
+        batches.setdefault(planned.path.kind, []).append(probe)
+
+    def _is_unsupported(self, kind: Kind, family: Family, now: int) -> bool:
+        is_so, asked_ns = self._unsupported.get((kind, family), (False, -ASK_AGAIN_NS))
+        if now - asked_ns >= ASK_AGAIN_NS:
+            prober = self._probers.get(kind)
+            reason = "no such kind here" if prober is None else self._guarded(kind, prober.unsupported, family)
+            is_so = reason is not None
+            self._unsupported[kind, family] = (is_so, now)
+            if is_so:
+                log.warning("kind is not supported", kind=kind, family=family, reason=reason)
+        return is_so
+
+    def _start_resolving(self, planned: PlannedPath, now: int) -> None:
+        if self._tasks is None or len(self._resolving) >= MAX_RESOLVING:
+            self._fail(planned.path, Outcome.SKIPPED, now)
+            return
+        task = self._tasks.create_task(self._resolve_one(planned))
+        self._resolving.add(task)
+        task.add_done_callback(self._resolving.discard)
+
+    async def _resolve_one(self, planned: PlannedPath) -> None:
+        path = planned.path
+        addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
+        now = self._clock()
+        permitted = [address for address in addresses if permission(path, address, self._limits) is None]
+        if self._leave_by is not None or path.id not in self._planned:
+            return
+        if permitted:
+            self._resolved.append((planned, permitted[0], resolve_ns))
+            self._wake.set()
+        else:
+            self._fail(path, Outcome.FORBIDDEN if addresses else outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
+
+    def _guarded(self, kind: Kind, call: Callable[..., T], *arguments: object) -> T | None:
+        try:
+            return call(*arguments)
+        except Exception as error:
+            # The probe runner is one of two places for this: a fault in one kind must not end the others.
+            now = self._clock()
+            if now - self._complained.get(kind, -ASK_AGAIN_NS) >= ASK_AGAIN_NS:
+                self._complained[kind] = now
+                log.exception("prober failed", kind=kind, error=repr(error)[:200])
+            return None
+
+    def _release(self) -> None:
+        self.flights.abandon()
+        for task in self._resolving:
+            task.cancel()
+        for kind, prober in self._probers.items():
+            self._guarded(kind, prober.close)
+        self._probers = {}
