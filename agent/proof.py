@@ -84,5 +84,5 @@ def verify_http_answer(proof: str, key: GroupKey, nonce: bytes, uid: str) -> boo
 
 def _bound(purpose: str, nonce: bytes, *words: str) -> bytes:
     # Lengths before contents, so that no two lists of words have the same bytes.
-    fields = [f"netmatrix http {purpose}".encode(), nonce, *(word.encode("utf-8", "surrogateescape") for word in words)]
+    fields = [f"netmatrix http {purpose}".encode(), nonce, *(word.encode("utf-8", "surrogatepass") for word in words)]
     return b"".join(len(content).to_bytes(4, "big") + content for content in fields)
