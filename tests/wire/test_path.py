@@ -1,7 +1,6 @@
 """Names of paths outlive plans, processes and versions."""
 
 from itertools import combinations
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -82,8 +81,7 @@ def test_a_parameter_added_later_does_not_rename_the_paths_that_leave_it_at_its_
         dscp: int = 0
         padding: int = 0
 
-    kinds: dict[type[Any], Kind] = wire_path.KIND_OF
-    monkeypatch.setitem(kinds, LaterUdp, Kind.UDP)
+    monkeypatch.setattr(wire_path, "KIND_OF", {**wire_path.KIND_OF, LaterUdp: Kind.UDP})
     for ask, later in ((Udp(8620), LaterUdp(8620)), (Udp(8620, padding=100), LaterUdp(8620, padding=100))):
         path = Path("n1", POD, Layer.POD, Family.IPV4, ask)
         assert structs.replace(path, ask=later).id == path.id

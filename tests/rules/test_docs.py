@@ -1,0 +1,96 @@
+"""What the documents say exists does: commands, targets of make, variables, keys, links."""
+
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from msgspec import Struct, inspect
+
+from agent.settings import PREFIX, VARIABLES
+from collector.discovery.snapshot import Snapshot
+from collector.settings import Settings
+from tests.rules.tree import ROOT, files, modules, named
+
+DOCUMENTS = files(".md")
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+
+
+def code_in(document: Path) -> str:
+    """All that is set as code in a document: blocks and words between backquotes."""
+    text = document.read_text()
+    return "\n".join(
+        re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)
+        and [block or word for block, word in re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", text, re.DOTALL)]
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z]+)\b", code_in(document))) <= targets
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_program_that_a_document_names_exists(document: Path) -> None:
+    missing = [name for name in re.findall(r"python -m ([a-z.]+)", code_in(document)) if not find_spec(f"{name}.__main__")]
+    assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_file_that_a_document_links_to_exists(document: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)", document.read_text()) if "://" not in link]
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_file_that_a_document_names_exists(document: Path) -> None:
+    """A decision is dated and never rewritten, so it may name what is gone."""
+    if "decisions" in document.parts:
+        return
+    names = re.findall(
+        r"^(?:(?:wire|agent|collector|lab|docs|tests|scripts)/[\w./-]*|\.ci/run)$", code_in(document), re.MULTILINE
+    )
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_every_variable_of_the_agent_is_documented_and_every_documented_one_exists() -> None:
+    read = {PREFIX + name for name in VARIABLES}
+    named_in_code = {
+        name for file in modules("agent", "collector") for name in re.findall(r"NETMATRIX_[A-Z_]*[A-Z]", file.read_text())
+    }
+    documented = set(re.findall(r"NETMATRIX_[A-Z_]*[A-Z]", CONFIGURATION.read_text()))
+    assert documented == read | named_in_code
+
+
+def keys(type_: type[Struct], prefix: str = "") -> Iterator[str]:
+    """Every key of a tree of structs with its path, such as `plan.kinds.icmp`; `[]` stands for the place in a list."""
+
+    def below(found: inspect.Type, path: str) -> Iterator[str]:
+        match found:
+            case inspect.StructType(cls=inner):
+                yield from keys(inner, f"{path}.")
+            case inspect.VarTupleType(item_type=inspect.StructType(cls=inner)):
+                yield from keys(inner, f"{path}[].")
+            case inspect.UnionType(types=types):
+                for one in types:
+                    yield from below(one, path)
+
+    info = inspect.type_info(type_)
+    assert isinstance(info, inspect.StructType)
+    for field in info.fields:
+        path = f"{prefix}{field.encode_name}"
+        nested = list(below(field.type, path))
+        yield from nested or [path]
+
+
+@pytest.mark.parametrize("type_", [Settings, Snapshot])
+def test_every_key_of_a_file_that_people_write_is_documented(type_: type[Struct]) -> None:
+    documented = set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", CONFIGURATION.read_text(), re.MULTILINE))
+    assert set(keys(type_)) <= documented
+
+
+def test_every_documented_key_exists() -> None:
+    documented = set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", CONFIGURATION.read_text(), re.MULTILINE))
+    assert documented <= {*keys(Settings), *keys(Snapshot)}
