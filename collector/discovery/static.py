@@ -1,0 +1,211 @@
+"""The inventory: one YAML file that says what exists.
+
+In comes the file, out comes a whole valid snapshot or one sentence. A file that went bad never replaces a good snapshot.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+import structlog
+from msgspec import structs
+
+from collector.discovery.denied import denied_address, denied_host
+from collector.discovery.probes import external_ask, service_ask
+from collector.discovery.snapshot import External, Node, Service, Snapshot, Vantage
+from collector.document import BadFileError, bad, parse, read_text
+from wire.text import MAX_NAME
+
+MIN_KEY = 32
+"""Shortest key of a vantage in characters: 128 bits in hexadecimal."""
+
+MAX_ADDRESSES = 16
+"""Most addresses of one owner, as many as a plan's identity takes."""
+
+_log = structlog.get_logger()
+
+Complaint = tuple[str, str]
+"""Path in the file and sentence."""
+
+
+def parse_inventory(text: str, *, name: str) -> Snapshot:
+    """The snapshot that a YAML text describes, with every address in its shortest form.
+
+    Raises BadFileError: `inventory.yaml: vantages[3].addresses[0]: 10.0.0.300 is not an IP address`.
+    """
+    snapshot = parse(text, Snapshot, name=name)
+    for path, sentence in _complaints(snapshot):
+        raise bad(name, path, sentence)
+    return Snapshot(
+        nodes=tuple(structs.replace(node, addresses=_shortest(node.addresses)) for node in snapshot.nodes),
+        vantages=tuple(structs.replace(vantage, addresses=_shortest(vantage.addresses)) for vantage in snapshot.vantages),
+        services=tuple(structs.replace(service, addresses=_shortest(service.addresses)) for service in snapshot.services),
+        external=tuple(
+            structs.replace(external, address=str(ip_address(external.address)) if external.address else "")
+            for external in snapshot.external
+        ),
+    )
+
+
+def load_inventory(path: Path) -> Snapshot:
+    """The snapshot in a file; raises BadFileError."""
+    return parse_inventory(read_text(path), name=path.name)
+
+
+class InventoryFile:
+    """An inventory that is read again when its file has changed.
+
+    `refused` is called once for each change that is not taken.
+    """
+
+    def __init__(self, path: Path, *, refused: Callable[[], None]) -> None:
+        self._path = path
+        self._refused = refused
+        self._seen = _version(path)
+        self.snapshot = load_inventory(path)
+        """The last good one."""
+
+    def changed(self) -> bool:
+        """Look once; True where there is another good snapshot. A bad file is said once and leaves the old one in place."""
+        version = _version(self._path)
+        if version == self._seen:
+            return False
+        self._seen = version
+        try:
+            fresh = load_inventory(self._path)
+        except BadFileError as error:
+            self._refused()
+            _log.warning("the inventory is refused, the last good one stays in force", because=str(error))
+            return False
+        if fresh == self.snapshot:
+            return False
+        self.snapshot = fresh
+        return True
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written to or replaced (a ConfigMap is replaced by a symbolic link); None for no file."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_ino, state.st_size
+
+
+def _shortest(addresses: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(ip_address(address)) for address in addresses)
+
+
+def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
+    yield from _of_names(snapshot)
+    nodes = {node.name for node in snapshot.nodes}
+    keys: dict[str, int] = {}
+    for place, vantage in enumerate(snapshot.vantages):
+        yield from _of_vantage(f"vantages[{place}]", vantage, nodes)
+        if keys.setdefault(vantage.key, place) != place:
+            yield f"vantages[{place}].key", f"the same as that of vantages[{keys[vantage.key]}]; every vantage needs its own"
+    seen: dict[str, str] = {}
+    groups: list[tuple[str, Sequence[Node | Vantage | Service], bool]] = [
+        ("nodes", snapshot.nodes, True),
+        ("vantages", snapshot.vantages, True),
+        ("services", snapshot.services, False),
+    ]
+    for group, owners, loopback in groups:
+        for place, owner in enumerate(owners):
+            yield from _of_addresses(f"{group}[{place}]", owner, seen if group != "vantages" else {}, loopback=loopback)
+    for place, service in enumerate(snapshot.services):
+        try:
+            service_ask(service)
+        except ValueError as error:
+            yield f"services[{place}].probe", str(error)
+    for place, external in enumerate(snapshot.external):
+        yield from _of_external(f"external[{place}]", external)
+
+
+def _of_names(snapshot: Snapshot) -> Iterator[Complaint]:
+    """Names are unique, and short enough for the name of the target that they become."""
+    groups = {
+        "nodes": ("name", "node", [node.name for node in snapshot.nodes]),
+        "vantages": ("pod", "pod", [f"{vantage.namespace}/{vantage.pod}" for vantage in snapshot.vantages]),
+        "services": ("name", "service", [f"{service.namespace}/{service.name}" for service in snapshot.services]),
+        "external": ("name", "external", [external.name for external in snapshot.external]),
+    }
+    yield from _doubles("vantages", "name", [vantage.name for vantage in snapshot.vantages])
+    for group, (key, prefix, names) in groups.items():
+        yield from _doubles(group, key, names)
+        for place, name in enumerate(names):
+            if len(f"{prefix}/{name}") > MAX_NAME:
+                yield f"{group}[{place}].{key}", f"{prefix}/{name} is longer than {MAX_NAME} characters"
+
+
+def _doubles(group: str, key: str, names: Sequence[str]) -> Iterator[Complaint]:
+    first: dict[str, int] = {}
+    for place, name in enumerate(names):
+        if first.setdefault(name, place) != place:
+            yield f"{group}[{place}].{key}", f"{name} is also {group}[{first[name]}]"
+
+
+def _of_vantage(path: str, vantage: Vantage, nodes: set[str]) -> Iterator[Complaint]:
+    if vantage.node not in nodes:
+        yield f"{path}.node", f"{vantage.node} is not one of the nodes"
+    if len(vantage.key) < MIN_KEY:
+        yield f"{path}.key", "missing" if not vantage.key else f"shorter than {MIN_KEY} characters"
+    if not all("!" <= c <= "~" for c in vantage.key):
+        yield f"{path}.key", "has other characters than printable ASCII without blanks"
+
+
+def _of_addresses(path: str, owner: Node | Vantage | Service, seen: dict[str, str], *, loopback: bool) -> Iterator[Complaint]:
+    if not owner.addresses and not isinstance(owner, Node):
+        yield f"{path}.addresses", "needs at least one address"
+    if len(owner.addresses) > MAX_ADDRESSES:
+        yield f"{path}.addresses", f"more than {MAX_ADDRESSES}"
+    for place, text in enumerate(owner.addresses):
+        where = f"{path}.addresses[{place}]"
+        sentence = _address(text, loopback=loopback)
+        if sentence:
+            yield where, sentence
+            continue
+        first = seen.setdefault(str(ip_address(text)), where)
+        if first != where:
+            yield where, f"{text} is also {first}"
+
+
+def _address(text: str, *, loopback: bool) -> str | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return f"{text} is not an IP address" if text.isprintable() else "not an IP address"
+    if "%" in text:
+        return f"{text} has a zone index, which names an interface of one machine only"
+    denied = denied_address(address, loopback=loopback)
+    return f"{text} is never probed: {denied}" if denied else None
+
+
+def _of_external(path: str, external: External) -> Iterator[Complaint]:
+    if bool(external.host) == bool(external.address):
+        yield path, "needs either host or address"
+    elif external.address:
+        sentence = _address(external.address, loopback=False)
+        if sentence:
+            yield f"{path}.address", sentence
+    else:
+        denied = denied_host(external.host) or _address_as_host(external.host)
+        if denied:
+            yield f"{path}.host", f"{external.host} is never probed: {denied}"
+    for place, text in enumerate(external.probes):
+        try:
+            external_ask(text)
+        except ValueError as error:
+            yield f"{path}.probes[{place}]", str(error)
+        if text in external.probes[:place]:
+            yield f"{path}.probes[{place}]", "stands twice"
+
+
+def _address_as_host(host: str) -> str | None:
+    try:
+        ip_address(host)
+    except ValueError:
+        # `127.1` and `2130706433` are addresses to inet_aton, and no name ends in a number (RFC 3696 section 2).
+        last = host.rstrip(".").rpartition(".")[2]
+        return "a number is not a name" if last.isdigit() or last.lower().startswith("0x") else None
+    return "an address; it stands under the key address"

@@ -1,0 +1,191 @@
+"""The collector's configuration: one frozen tree, read once at the start.
+
+In comes a YAML file in which everything may be left out, out comes a valid tree or one sentence that names the path.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from collector.document import parse, read_text
+from collector.duration import Duration
+from wire.path import Family
+
+SECOND = 1_000_000_000
+
+Every = Annotated[int, Meta(ge=0, le=1000)]
+Rate = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the tree; an unknown key in it is an error and never ignored."""
+
+
+class Listen(Section, frozen=True):
+    """A TCP listener."""
+
+    listen: Annotated[str, Meta(max_length=64)]
+    """Address and port, such as `[::]:8443` or `127.0.0.1:8080`. `[::]` takes IPv4 as well; port 0 takes any free one."""
+
+    @property
+    def host(self) -> str:
+        """The address without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port; 0 for any."""
+        return int(self.listen.rpartition(":")[2])
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where this is not ADDRESS:PORT."""
+        host, colon, port = self.listen.rpartition(":")
+        if not (host and colon and port.isascii() and port.isdigit() and int(port) <= 65535):  # noqa: PLR2004 - TCP ports
+            raise ValueError("expected ADDRESS:PORT such as [::]:8443")
+        if (":" in host) != (host.startswith("[") and host.endswith("]")):
+            raise ValueError("an IPv6 address needs brackets, as in [::]:8443")
+
+
+class Tls(Section, frozen=True):
+    """Files in PEM."""
+
+    certificate: str
+    """Certificate chain, the collector's own first."""
+    key: str
+    """Private key of the certificate."""
+
+
+class AgentPort(Listen, frozen=True):
+    """Where agents fetch plans and deliver reports."""
+
+    listen: Annotated[str, Meta(max_length=64)] = "[::]:8443"
+    """Address and port. Default `[::]:8443`."""
+    tls: Tls | None = None
+    """Certificate and key. Without them tokens cross the network readable: for loopback and laboratories only."""
+    max_connections: Annotated[int, Meta(ge=16, le=100_000)] = 12_000
+    """Most open connections; 5,000 agents hold two each. Beyond, those that proved no token yield first. Default 12000."""
+    max_connections_per_address: Annotated[int, Meta(ge=4, le=100_000)] = 64
+    """The same for one remote address. Default 64, since agents behind one NAT share theirs."""
+
+
+class OperatorPort(Listen, frozen=True):
+    """Where people and Prometheus read: `/metrics`, `/healthz`, `/readyz`, `/api/v1`."""
+
+    listen: Annotated[str, Meta(max_length=64)] = "[::]:8080"
+    """Address and port. Default `[::]:8080`."""
+
+
+class Kinds(Section, frozen=True):
+    """How often each kind probes a peer on the pod layer: every n-th interval, 0 for never.
+
+    TCP and HTTP cost three and six packets, and cross what ICMP and UDP watch already.
+    """
+
+    icmp: Every = 1
+    """Default 1: every interval."""
+    udp: Every = 1
+    """Default 1: every interval. Without udp and http nothing confirms which pod answers, and icmp and tcp stay unknown."""
+    tcp: Every = 2
+    """Default 2: every second interval."""
+    http: Every = 6
+    """Default 6: every sixth interval."""
+
+
+class PlanSettings(Section, frozen=True):
+    """What is asked of the agents. Intervals are stretched by one factor where a budget would be exceeded."""
+
+    interval: Duration = Duration(10 * SECOND)
+    """Time between two probes of one path on the pod layer, 1s to 1h. Default `10s`."""
+    timeout: Duration = Duration(SECOND)
+    """Waiting time after which a probe is lost (RFC 6673), 1ms to 60s. Default `1s`."""
+    report: Duration = Duration(10 * SECOND)
+    """Span of a report, 500ms to 10m. A cell without a report for three of them is unknown. Default `10s`."""
+    kinds: Kinds = Kinds()
+    """Which kinds the pod layer has, and how often."""
+    host_interval: Duration | None = None
+    """Interval towards addresses of nodes. Default: `interval`."""
+    service_interval: Duration | None = None
+    """Interval towards services. Default: three times `interval`."""
+    external_interval: Duration | None = None
+    """Interval towards external hosts. Default: three times `interval`."""
+    families: Annotated[tuple[Family, ...], Meta(min_length=1, max_length=2)] = (Family.IPV4, Family.IPV6)
+    """Address families to probe. Default: both, wherever both ends have them."""
+    agent_packets_per_second: Rate = 80
+    """Budget of one agent. Agents refuse more than their own ceiling, 100 unless set otherwise. Default 80."""
+    target_packets_per_second: Rate = 200
+    """Budget of one target inside the cluster, summed over all agents. Default 200."""
+    external_packets_per_second: Rate = 20
+    """Budget of one external host, summed over all agents: it is somebody else's. Default 20."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a duration is out of its range."""
+        for name, value, least, most in (
+            ("interval", self.interval, SECOND, 3600 * SECOND),
+            ("timeout", self.timeout, SECOND // 1000, 60 * SECOND),
+            ("report", self.report, SECOND // 2, 600 * SECOND),
+            ("host_interval", self.host_interval, SECOND, 3600 * SECOND),
+            ("service_interval", self.service_interval, SECOND, 3600 * SECOND),
+            ("external_interval", self.external_interval, SECOND, 3600 * SECOND),
+        ):
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} must be {Duration(least)} to {Duration(most)}, not {value}")
+        if len(set(self.families)) != len(self.families):
+            raise ValueError("families names one twice")
+
+
+class Export(Section, frozen=True):
+    """What `/metrics` shows."""
+
+    max_series: Annotated[int, Meta(ge=100, le=10_000_000)] = 300_000
+    """Cap on exported series; what matters least is dropped first, and counted. Default 300000."""
+    pairs: bool = False
+    """Also one set of series for every pair, for clusters of up to 100 nodes. Default false."""
+
+
+class MatrixSettings(Section, frozen=True):
+    """What is kept in memory."""
+
+    retention: Duration = Duration(300 * SECOND)
+    """How far back a question may reach, 10s to 1h. Default `5m`."""
+    max_bytes: Annotated[int, Meta(ge=1_000_000, le=2**40)] = 512 * 1024 * 1024
+    """Most memory for cells. Beyond, the span that is kept is shortened. Default 512 MiB."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the retention is out of its range."""
+        if not 10 * SECOND <= self.retention <= 3600 * SECOND:
+            raise ValueError(f"retention must be 10s to 1h, not {self.retention}")
+
+
+class Log(Section, frozen=True):
+    """What the program says of itself, on standard error."""
+
+    format: Literal["json", "text"] = "json"
+    """`json` for machines, `text` for people. Default `json`."""
+
+
+class Settings(Section, frozen=True):
+    """The whole tree."""
+
+    agents: AgentPort = AgentPort()
+    """The port for agents."""
+    operators: OperatorPort = OperatorPort()
+    """The port for people and Prometheus."""
+    plan: PlanSettings = PlanSettings()
+    """What is asked of the agents."""
+    export: Export = Export()
+    """What is exported."""
+    matrix: MatrixSettings = MatrixSettings()
+    """What is kept."""
+    log: Log = Log()
+    """What is said."""
+
+
+def parse_settings(text: str, *, name: str) -> Settings:
+    """The tree that a YAML text describes; raises BadFileError, which names the file and the path."""
+    return parse(text, Settings, name=name)
+
+
+def load_settings(path: Path | None) -> Settings:
+    """The tree in a file, the defaults for None; raises BadFileError."""
+    return Settings() if path is None else parse_settings(read_text(path), name=path.name)

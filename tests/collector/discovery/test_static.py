@@ -1,0 +1,177 @@
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import InventoryFile, load_inventory, parse_inventory
+from collector.document import BadFileError
+
+KEY = "0123456789abcdef0123456789abcdef"
+GOOD = f"""
+nodes:
+  - {{name: n1, zone: z1, addresses: [172.30.0.1, "fd30::0001"]}}
+  - {{name: n2, zone: z2, addresses: [172.30.0.2]}}
+vantages:
+  - {{name: n1, node: n1, namespace: netmatrix, pod: agent-n1, addresses: [10.30.1.2, FD31:1::2], key: {KEY}}}
+  - {{name: n2, node: n2, namespace: netmatrix, pod: agent-n2, addresses: [10.30.2.2], key: {KEY}2}}
+services:
+  - {{name: cart, namespace: shop, addresses: [10.96.0.10, "fd96::a"], port: 80, probe: "http:/", endpoints: 2}}
+external:
+  - {{name: example, host: www.example.test, probes: ["icmp", "tcp:443", "http://www.example.test:80/"]}}
+"""
+
+REFUSED = [
+    ("10.30.1.2", "10.30.1.300", "vantages[0].addresses[0]: 10.30.1.300 is not an IP address"),
+    ("10.30.1.2", "010.30.1.2", "vantages[0].addresses[0]: 010.30.1.2 is not an IP address"),
+    (
+        "FD31:1::2",
+        "fe80::1%eth0",
+        "vantages[0].addresses[1]: fe80::1%eth0 has a zone index, which names an interface of one machine only",
+    ),
+    ("FD31:1::2", "fe80::1", "vantages[0].addresses[1]: fe80::1 is never probed: link-local"),
+    (
+        "FD31:1::2",
+        '"::ffff:10.0.0.1"',
+        "vantages[0].addresses[1]: ::ffff:10.0.0.1 is never probed: an IPv4 address inside of an IPv6 one",
+    ),
+    ("FD31:1::2", "10.30.1.2", "vantages[0].addresses[1]: 10.30.1.2 is also vantages[0].addresses[0]"),
+    ("[10.30.2.2]", "[]", "vantages[1].addresses: needs at least one address"),
+    ("[10.30.2.2]", "10.30.2.2", "vantages[1].addresses: expected list, got str"),
+    ("node: n2", "node: n9", "vantages[1].node: n9 is not one of the nodes"),
+    ("name: n2, node", "name: n1, node", "vantages[1].name: n1 is also vantages[0]"),
+    ("pod: agent-n2", "pod: agent-n1", "vantages[1].pod: netmatrix/agent-n1 is also vantages[0]"),
+    ("name: n2, zone", "name: n1, zone", "nodes[1].name: n1 is also nodes[0]"),
+    ("172.30.0.2", "172.30.0.1", "nodes[1].addresses[0]: 172.30.0.1 is also nodes[0].addresses[0]"),
+    (f"{KEY}2", KEY, "vantages[1].key: the same as that of vantages[0]; every vantage needs its own"),
+    (f"{KEY}2", "short", "vantages[1].key: expected str of length >= 32"),
+    (f", key: {KEY}2", "", "vantages[1].key: missing"),
+    (f"{KEY}2", f'"{KEY} 2"', "vantages[1].key: has other characters than printable ASCII without blanks"),
+    (
+        "pod: agent-n1",
+        "pods: agent-n1",
+        "vantages[0].pods: unknown key; allowed are addresses, key, name, namespace, node, pod, port, uid",
+    ),
+    ("pod: agent-n1, ", "", "vantages[0].pod: missing"),
+    ("name: n1, zone", "name: n 1, zone", "nodes[0].name: n 1 has characters or a form that are not allowed here"),
+    ("name: n1, zone", "name: 1, zone", "nodes[0].name: expected str, got int"),
+    ("port: 80", "port: 0", "services[0].port: expected int >= 1"),
+    ("endpoints: 2", "endpoints: -1", "services[0].endpoints: expected int >= 0"),
+    ('probe: "http:/"', "probe: udp", "services[0].probe: udp has characters or a form that are not allowed here"),
+    ('10.96.0.10, "fd96::a"', "127.0.0.1", "services[0].addresses[0]: 127.0.0.1 is never probed: loopback"),
+    ('"icmp"', '"ping"', "external[0].probes[0]: expected icmp, tcp:PORT or an http or https URL"),
+    ('"icmp"', '"tcp:65536"', "external[0].probes[0]: expected a port of 1 to 65535"),
+    ('"icmp"', '"tcp:443"', "external[0].probes[1]: stands twice"),
+    ('"icmp"', '"http://u:p@h/"', "external[0].probes[0]: a URL must not hold credentials"),
+    ('"icmp"', '"http:///x"', "external[0].probes[0]: a URL needs a host, a port of 1 to 65535 and no fragment"),
+    ('"icmp"', '"http://h:99999/"', "external[0].probes[0]: not a URL"),
+    (
+        "host: www.example.test",
+        "host: localhost",
+        "external[0].host: localhost is never probed: a name of the machine itself or of its cloud",
+    ),
+    ("host: www.example.test", "host: 2130706433x", None),
+    ("host: www.example.test", 'host: "2130706433"', "external[0].host: 2130706433 is never probed: a number is not a name"),
+    (
+        "host: www.example.test",
+        "host: 127.0.0.1",
+        "external[0].host: 127.0.0.1 is never probed: an address; it stands under the key address",
+    ),
+    ("host: www.example.test", "address: 169.254.169.254", "external[0].address: 169.254.169.254 is never probed: link-local"),
+    (
+        "host: www.example.test",
+        "address: 100.100.100.200",
+        "external[0].address: 100.100.100.200 is never probed: cloud metadata",
+    ),
+    ("host: www.example.test", 'address: "::1"', "external[0].address: ::1 is never probed: loopback"),
+    ("host: www.example.test, ", "", "external[0]: needs either host or address"),
+    ("namespace: shop", f"namespace: {'s' * 250}", f"services[0].name: service/{'s' * 250}/cart is longer than 253 characters"),
+]
+
+
+@pytest.mark.parametrize(("old", "replacement", "sentence"), REFUSED)
+def test_a_bad_inventory_gets_exactly_this_sentence(old: str, replacement: str, sentence: str | None) -> None:
+    text = GOOD.replace(old, replacement, 1)
+    assert text != GOOD
+    if sentence is None:
+        parse_inventory(text, name="inventory.yaml")
+        return
+    with pytest.raises(BadFileError) as refusal:
+        parse_inventory(text, name="inventory.yaml")
+    assert str(refusal.value) == f"inventory.yaml: {sentence}"
+
+
+def test_addresses_are_kept_in_their_shortest_form() -> None:
+    snapshot = parse_inventory(GOOD, name="i")
+    assert snapshot.nodes[0].addresses == ("172.30.0.1", "fd30::1")
+    assert snapshot.vantages[0].addresses == ("10.30.1.2", "fd31:1::2")
+
+
+def test_an_empty_inventory_is_an_empty_snapshot() -> None:
+    assert parse_inventory("", name="i") == Snapshot()
+
+
+def test_no_refusal_shows_a_key() -> None:
+    sentences = [_sentence(GOOD.replace(old, replacement, 1)) for old, replacement, _ in REFUSED]
+    assert len(sentences) > 30
+    assert not [sentence for sentence in sentences if KEY in sentence]
+
+
+def _sentence(text: str) -> str:
+    """Why an inventory is refused; empty where it is not."""
+    try:
+        assert isinstance(parse_inventory(text, name="i"), Snapshot)
+    except BadFileError as error:
+        return str(error)
+    return ""
+
+
+def _rewrite(path: Path, text: str) -> None:
+    """Replace a file as kubectl and editors do, with a time of its own however coarse the clock of the file system."""
+    other = path.with_suffix(".next")
+    other.write_text(text)
+    later = path.stat().st_mtime_ns + 1_000_000_000
+    os.utime(other, ns=(later, later))
+    other.replace(path)
+
+
+def test_survive_63_a_bad_inventory_leaves_the_last_good_one_in_force(tmp_path: Path) -> None:
+    refused: list[None] = []
+    path = tmp_path / "inventory.yaml"
+    path.write_text(GOOD)
+    source = InventoryFile(path, refused=lambda: refused.append(None))
+    first = source.snapshot
+    assert not source.changed()
+    _rewrite(path, GOOD.replace("10.30.1.2", "nonsense"))
+    assert not source.changed()
+    assert not source.changed()
+    assert source.snapshot is first
+    assert len(refused) == 1, "a bad file is said once, not with every look"
+    path.unlink()
+    assert not source.changed()
+    assert source.snapshot is first
+    path.write_text(GOOD.replace("10.30.1.2", "10.30.1.9"))
+    assert source.changed()
+    assert source.snapshot.vantages[0].addresses[0] == "10.30.1.9"
+    _rewrite(path, GOOD.replace("10.30.1.2", "10.30.1.9") + "# a comment\n")
+    assert not source.changed(), "the same snapshot is no change"
+
+
+def test_the_first_inventory_must_be_good(tmp_path: Path) -> None:
+    path = tmp_path / "inventory.yaml"
+    with pytest.raises(BadFileError, match="cannot be read"):
+        load_inventory(path)
+    path.write_text("nodes: 3")
+    with pytest.raises(BadFileError, match=r"^inventory.yaml: nodes: expected list, got int$"):
+        load_inventory(path)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12), st.text(max_size=6)), max_size=3))
+@settings(max_examples=120, deadline=None)
+def test_any_edit_of_an_inventory_is_a_snapshot_or_one_sentence(edits: list[tuple[int, int, str]]) -> None:
+    text = GOOD
+    for at, length, inserted in edits:
+        text = text[:at] + inserted + text[at + length :]
+    assert _sentence(text).isprintable()
