@@ -1,0 +1,232 @@
+"""The command line of the lab: `python -m lab demo|run|up|fault|clear|down|list`."""
+
+import argparse
+import asyncio
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from lab.cluster import Cluster, demolish, labs
+from lab.demo import Wish, demo, taken
+from lab.expectation import SECOND
+from lab.faults import Fault, parse
+from lab.reading import Refused
+from lab.run import run, say
+from lab.scenario import Scenario, load
+
+SCENARIOS = Path(__file__).parent / "scenarios"
+PLAYGROUND = "lab"
+"""Name of the lab that `up` leaves running."""
+TOOLS = ("ip", "nft")
+
+_SPAN = re.compile(r"([0-9]{1,6})(s|m)?")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 for good, 1 where an expectation failed, 2 for bad use."""
+    wish = _parser().parse_args(arguments)
+    try:
+        if wish.needs_root:
+            _check_machine()
+        return int(wish.command(wish))
+    except Refused as refusal:
+        say(str(refusal))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _check_machine() -> None:
+    if os.geteuid() != 0:
+        raise Refused("the lab is made of network namespaces, which only root may build: run this command as root")
+    if absent := [tool for tool in TOOLS if shutil.which(tool) is None]:
+        raise Refused(f"the lab needs the command {' and the command '.join(absent)}: install what is missing")
+
+
+def _run(wish: argparse.Namespace) -> int:
+    scenarios = [load(file) for file in wish.files] * wish.repeat
+    return _until_done(_run_all(scenarios, keep=wish.keep, as_json=wish.json))
+
+
+async def _run_all(scenarios: Sequence[Scenario], *, keep: bool, as_json: bool) -> int:
+    failed = []
+    for scenario in scenarios:
+        result = await run(scenario, keep=keep)
+        if as_json or not sys.stdout.isatty():
+            print(msgspec.json.encode(result).decode(), flush=True)
+        if not result.passed:
+            failed.append(scenario.name)
+    say(f"{len(scenarios) - len(failed)} of {len(scenarios)} passed" + (f"; failed: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def _up(wish: argparse.Namespace) -> int:
+    return _until_done(_leave_running(load(wish.file)))
+
+
+async def _leave_running(scenario: Scenario) -> int:
+    if PLAYGROUND in labs():
+        raise Refused("a lab is running already: `python -m lab down` removes it")
+    cluster = Cluster(scenario.cluster, PLAYGROUND, scenario.plan_words)
+    try:
+        await cluster.up()
+    except BaseException:
+        await cluster.down()
+        raise
+    print(_how_to_play(cluster), flush=True)
+    return 0
+
+
+def _how_to_play(cluster: Cluster) -> str:
+    url = cluster.api_url
+    pod = cluster.topology.vantages[0]
+    return f"""The lab is running: {len(cluster.topology.nodes)} nodes, logs in {cluster.directory}
+
+look:    curl '{url}/api/v1/matrix?by=node'      also /api/v1/pair, worst, agents, plan and /metrics
+         netmatrix --server {url} matrix --by node
+         ip netns exec {pod.netns} ip address    inside the pod of the agent on {pod.node}
+break:   python -m lab fault loss node=n3 direction=in percent=20
+         python -m lab fault partition zones=[z1,z2]
+mend:    python -m lab clear
+remove:  python -m lab down"""
+
+
+def _fault(wish: argparse.Namespace) -> int:
+    cluster = _playground()
+    words: dict[str, Any] = {"kind": wish.kind}
+    for word in wish.words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise Refused(f"{word!r} is not key=value, such as node=n3")
+        words[key] = yaml.safe_load(value)
+    try:
+        fault = parse(words, cluster.topology)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return _until_done(_act(cluster, lambda: cluster.apply(fault)))
+
+
+def _clear(_: argparse.Namespace) -> int:
+    cluster = _playground()
+    return _until_done(_act(cluster, cluster.clear))
+
+
+async def _act(cluster: Cluster, change: Callable[[], Awaitable[None]]) -> int:
+    await change()
+    active: Sequence[Fault] = cluster.faults
+    print("active:", "; ".join(msgspec.json.encode(fault).decode() for fault in active) or "none")
+    return 0
+
+
+def _playground() -> Cluster:
+    try:
+        return Cluster.attach(PLAYGROUND)
+    except LookupError:
+        raise Refused("no lab is running: `python -m lab up FILE` starts one") from None
+
+
+def _down(_: argparse.Namespace) -> int:
+    found = labs()
+    for name in found:
+        demolish(name)
+    print(f"removed {', '.join(found)}" if found else "there is no lab")
+    return 0
+
+
+def _list(_: argparse.Namespace) -> int:
+    for file in sorted(SCENARIOS.glob("*.yaml")):
+        scenario = load(file)
+        first = next((line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#")), "")
+        print(f"{scenario.name:32} {scenario.length / SECOND:5.0f} s  {first}")
+    return 0
+
+
+def _demo(wish: argparse.Namespace) -> int:
+    if why := taken(wish.port):
+        raise Refused(why)
+    if wish.json is not None and not wish.json.parent.is_dir():
+        raise Refused(f"{wish.json} cannot be written: there is no directory {wish.json.parent}")
+    return _until_done(_demonstrate(Wish(seconds=wish.seconds, json_file=wish.json, port=wish.port)))
+
+
+async def _demonstrate(wish: Wish) -> int:
+    await demo(wish)
+    return 0
+
+
+def _until_done(work: Coroutine[Any, Any, int]) -> int:
+    """Run to the end; SIGTERM ends it as Ctrl-C does, with everything removed."""
+
+    async def interruptible() -> int:
+        task = asyncio.current_task()
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        return 143
+
+
+def _seconds(text: str) -> float:
+    found = _SPAN.fullmatch(text)
+    seconds = int(found[1]) * (60 if found[2] == "m" else 1) if found else 0
+    if not 10 <= seconds <= 86_400:  # noqa: PLR2004 - in the sentence
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 40s or 2m, from 10s to a day")
+    return float(seconds)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:  # noqa: PLR2004 - in the sentence
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:  # noqa: PLR2004 - TCP
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description=(__doc__ or "").splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        name: str, does: Callable[[argparse.Namespace], int], text: str, *, root: bool = True
+    ) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=does, needs_root=root)
+        return added
+
+    one = command("demo", _demo, "six nodes, their matrix from real packets, a fault, and where it bites")
+    one.add_argument("--for", dest="seconds", type=_seconds, metavar="TIME", help="end by itself after this time, such as 40s")
+    one.add_argument("--json", type=Path, metavar="FILE", help="write the last matrix there")
+    one.add_argument("--port", type=_port, default=8080, help="where the API is served on 127.0.0.1 (default: 8080)")
+    one = command("run", _run, "run scenarios and judge them; one JSON object each on standard output")
+    one.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    one.add_argument("--json", action="store_true", help="JSON also on a terminal")
+    one.add_argument("--keep", action="store_true", help="leave the cluster running after a scenario")
+    one.add_argument("--repeat", type=_count, default=1, metavar="N", help="run all of them N times")
+    one = command("up", _up, "build the cluster of a scenario and leave it running")
+    one.add_argument("file", type=Path, metavar="FILE")
+    one = command("fault", _fault, "break something in the running lab, such as: fault loss node=n3 direction=in percent=20")
+    one.add_argument("kind", metavar="KIND")
+    one.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    command("clear", _clear, "mend all that was broken")
+    command("down", _down, "remove every lab of this machine, also after a crash")
+    command("list", _list, "the scenarios that come with the lab", root=False)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""What was seen of a running cluster: looks at the collector's sums, and what a cell did between two of them.
+
+A cell's counts are as old as its newest window, so an interval is cut for each cell by the age of its own counts.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lab.expectation import Interval, seconds
+
+Cell = Mapping[str, Any]
+"""One cell as `/api/v1/matrix` shows it."""
+
+
+class Dropped(Protocol):
+    """Counts STAMP packets that the lab dropped."""
+
+    def __call__(self, source: str, destination: str, *, reply: bool, after: int, through: int) -> int:
+        """From one address to another, requests or replies, with the sender's sequence in (after, through]."""
+
+
+def nothing_dropped(source: str, destination: str, *, reply: bool, after: int, through: int) -> int:  # noqa: ARG001 - as Dropped says
+    """No packet at all."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at the running cluster."""
+
+    at: float
+    """Seconds since the scenario began."""
+    instance: int
+    """Which collector process answered."""
+    cells: Mapping[str, Cell]
+    """By path; sums since that process started."""
+    agents: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was seen of one run."""
+
+    looks: Sequence[Look]
+    latencies: Mapping[tuple[float, float], Mapping[str, Cell]] = field(default_factory=dict)
+    """By interval: the cells over just that span."""
+    dropped: Dropped = nothing_dropped
+    addresses: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Own address of each (vantage, family)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one cell did in an interval: the difference of two looks."""
+
+    last: Cell
+    sent: int
+    lost: int
+    failed: Mapping[str, int]
+    local: Mapping[str, int]
+    measures: Mapping[str, int]
+    after: int
+    through: int
+    """Own sequence numbers in (after, through] are those whose fate by direction is known."""
+
+    @property
+    def name(self) -> str:
+        """Of the cell, for people."""
+        return name_of(self.last)
+
+
+def stretch(path: str, between: Interval, looks: Sequence[Look]) -> Stretch | None:
+    """What the cell did from the first look whose counts reach to the start, to the last whose counts stay before the end.
+
+    Where the collector restarted in between, its sums since then are all that is known. None where there are no such looks.
+    """
+    start, end = seconds(between)
+    dated = [
+        (look.at - cell["age_seconds"], look.instance, cell)
+        for look in looks
+        for cell in [look.cells.get(path)]
+        if cell is not None and cell["age_seconds"] is not None
+    ]
+    within = [(instance, cell) for as_of, instance, cell in dated if start <= as_of <= end]
+    if len(within) < 2:  # noqa: PLR2004 - a difference has two sides
+        return None
+    (first_instance, first), (last_instance, last) = within[0], within[-1]
+    base: Cell = first if first_instance == last_instance else {}
+    measures = _difference(last.get("measures", {}), base.get("measures", {}))
+    return Stretch(
+        last=last,
+        sent=last["sent"] - base.get("sent", 0),
+        lost=_lost(last) - (_lost(base) if base else 0),
+        failed=_difference({**last["failed"], "late": last["late"]}, {**base.get("failed", {}), "late": base.get("late", 0)}),
+        local=_difference(last["local"], base.get("local", {})),
+        measures=measures,
+        after=base.get("measures", {}).get("through_sequence", 0),
+        through=last.get("measures", {}).get("through_sequence", 0),
+    )
+
+
+def name_of(cell: Cell) -> str:
+    """Such as `n1 > pod/netmatrix/agent-n3 pod udp ipv4`."""
+    return f"{cell['from']['vantage']} > {cell['to']['name']} {cell['layer']} {cell['kind']} {cell['family']}"
+
+
+def _lost(cell: Cell) -> int:
+    return int(cell["late"]) + int(sum(cell["failed"].values()))
+
+
+def _difference(last: Mapping[str, int], base: Mapping[str, int]) -> dict[str, int]:
+    return {key: value - base.get(key, 0) for key, value in last.items()}

@@ -1,0 +1,223 @@
+"""Judges what a scenario expects on looks at the matrix that were taken while it ran.
+
+In: expectations, looks (sums since the collector started, with the time of looking), latencies of intervals, and a count of
+the packets that the lab dropped. Out: findings, each with what was measured. An expectation that no cell or no probe stands
+behind has failed: a test that cannot fail is worth nothing.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.evidence import Evidence, Look, Stretch, name_of, stretch
+from lab.expectation import AgentsExpectation, Band, CellsExpectation, LossBand, seconds
+
+SHOWN = 5
+"""Cells that a finding names at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether an expectation held, why not, and the numbers."""
+
+    passed: bool
+    because: str
+    measured: Mapping[str, Any] = field(default_factory=dict)
+
+
+def judge_cells(expected: CellsExpectation, evidence: Evidence) -> Finding:
+    """Judge one expectation of cells by all that was seen."""
+    matched = sorted({path for look in evidence.looks for path, cell in look.cells.items() if expected.selects(cell)})
+    if expected.absent:
+        return _judge_absence(matched, evidence)
+    if not matched:
+        return Finding(passed=False, because="it matches no cell, so nothing is behind it")
+    faults: list[str] = []
+    measured: dict[str, Any] = {"cells": len(matched)}
+    counted = set(expected.measures) - {"state"}
+    if counted:
+        stretches = [stretch(path, expected.between, evidence.looks) for path in matched]
+        known = [found for found in stretches if found is not None]
+        if len(known) < len(matched):
+            faults.append(f"{len(matched) - len(known)} of {len(matched)} cells have no windows in the interval")
+        silent = [found.name for found in known if not found.sent] if counted - {"local"} else []
+        if silent:
+            faults.append(f"no probes behind {_some(silent)}")
+        _judge_counts(expected, known, measured, faults)
+        _judge_directions(expected, known, evidence, measured, faults)
+        _judge_latencies(expected, matched, evidence, measured, faults)
+        _judge_facts(expected, known, measured, faults)
+    if expected.state:
+        _judge_state(expected, evidence.looks, measured, faults)
+    return Finding(passed=not faults, because="; ".join(faults) or "as expected", measured=measured)
+
+
+def _judge_absence(matched: Sequence[str], evidence: Evidence) -> Finding:
+    if not any(look.cells for look in evidence.looks):
+        return Finding(passed=False, because="there is no cell at all, so nothing is behind it")
+    found = sorted({name_of(cell) for look in evidence.looks for path, cell in look.cells.items() if path in matched})
+    return Finding(
+        passed=not found, because=f"there is {_some(found)}" if found else "as expected", measured={"cells": len(found)}
+    )
+
+
+def judge_agents(expected: AgentsExpectation, looks: Sequence[Look]) -> Finding:
+    """Judge one expectation of agents; it must hold at every look within the interval."""
+    start, end = seconds(expected.between)
+    seen = [
+        (look.at, agent)
+        for look in looks
+        if start <= look.at <= end
+        for agent in look.agents
+        if expected.agent.matches(dict(agent))
+    ]
+    if not seen:
+        return Finding(passed=False, because="it matches no agent at any look in the interval, so nothing is behind it")
+    states = Counter(str(agent["state"]) for _, agent in seen)
+    gaps = max(agent["gaps"] for _, agent in seen)
+    faults = [
+        f"{agent['vantage']} was {agent['state']} at {at:.1f} s"
+        for at, agent in seen
+        if expected.state is not None and agent["state"] != expected.state
+    ][:SHOWN]
+    if expected.gaps is not None and not expected.gaps.holds(gaps):
+        faults.append(f"{gaps} reports missing, expected {expected.gaps}")
+    measured = {"agents": len({agent["vantage"] for _, agent in seen}), "states": dict(states), "gaps": gaps}
+    return Finding(passed=not faults, because="; ".join(faults) or "as expected", measured=measured)
+
+
+def _judge_counts(expected: CellsExpectation, known: Sequence[Stretch], measured: dict[str, Any], faults: list[str]) -> None:
+    sent, lost = sum(found.sent for found in known), sum(found.lost for found in known)
+    failed: Counter[str] = Counter()
+    local: Counter[str] = Counter()
+    for found in known:
+        failed.update(found.failed)
+        local.update(found.local)
+    measured |= {"sent": sent, "lost": lost, "loss": lost / sent if sent else None}
+    measured |= {"failed": dict(+failed), "local": dict(+local)}
+    if expected.loss and sent and not expected.loss.holds(lost / sent):
+        worst = sorted((found for found in known if found.sent), key=lambda found: -found.lost / found.sent)
+        named = [f"{found.name} {found.lost}/{found.sent}" for found in worst]
+        faults.append(f"loss {lost}/{sent} = {lost / sent:.4f}, expected {expected.loss}; worst {_some(named)}")
+    if expected.sent:
+        _each("sent", expected.sent, [(found.name, found.sent) for found in known], faults)
+    for word, band in expected.outcome.items():
+        _each(word, band, [(found.name, found.failed.get(word, 0)) for found in known], faults)
+    for word, band in expected.local.items():
+        _each(word, band, [(found.name, found.local.get(word, 0)) for found in known], faults)
+
+
+def _judge_directions(
+    expected: CellsExpectation, known: Sequence[Stretch], evidence: Evidence, measured: dict[str, Any], faults: list[str]
+) -> None:
+    for direction, band in (("forward", expected.forward_loss), ("backward", expected.backward_loss)):
+        if band is not None:
+            _judge_direction(direction, band, known, evidence=evidence, measured=measured, faults=faults)
+
+
+def _judge_direction(
+    direction: str,
+    band: LossBand,
+    known: Sequence[Stretch],
+    *,
+    evidence: Evidence,
+    measured: dict[str, Any],
+    faults: list[str],
+) -> None:
+    judged = sum(found.through - found.after for found in known)
+    lost = sum(found.measures.get(f"{direction}_lost", 0) for found in known)
+    measured[f"{direction}_lost"], measured["judged_by_direction"] = lost, judged
+    unjudged = [found.name for found in known if found.through <= found.after]
+    if unjudged:
+        faults.append(f"no probe has been told apart by direction on {_some(unjudged)}")
+    elif judged and (band.min is not None or band.max is not None) and not band.holds(lost / judged):
+        faults.append(f"{direction} loss {lost}/{judged} = {lost / judged:.4f}, expected {band}")
+    if band.equals is None:
+        return
+    differing: list[str] = []
+    total = 0
+    for found in known:
+        count = _dropped(direction, found, evidence)
+        total += count
+        if count != (said := found.measures.get(f"{direction}_lost", 0)):
+            span = f"sequences {found.after + 1} to {found.through}"
+            differing.append(f"{found.name}: {said} {direction} lost, {count} dropped by the lab ({span})")
+    measured[f"{direction}_dropped"] = total
+    if differing:
+        faults.append(_some(differing))
+
+
+def _dropped(direction: str, found: Stretch, evidence: Evidence) -> int:
+    here = evidence.addresses[found.last["from"]["vantage"], found.last["family"]]
+    there = found.last["to"]["address"]
+    if direction == "forward":
+        return evidence.dropped(here, there, reply=False, after=found.after, through=found.through)
+    return evidence.dropped(there, here, reply=True, after=found.after, through=found.through)
+
+
+def _judge_latencies(
+    expected: CellsExpectation, matched: Sequence[str], evidence: Evidence, measured: dict[str, Any], faults: list[str]
+) -> None:
+    for name in ("p50_us", "p99_us"):
+        band: Band | None = getattr(expected, name)
+        if band is None:
+            continue
+        start, end = seconds(expected.between)
+        cells = evidence.latencies.get((start, end), {})
+        values = [
+            (name_of(cells[path]), cells[path][name]) for path in matched if path in cells and cells[path][name] is not None
+        ]
+        if len(values) < len(matched):
+            faults.append(f"{len(matched) - len(values)} of {len(matched)} cells have no {name} in the interval")
+        if values:
+            ordered = sorted(value for _, value in values)
+            measured[name] = {"min": ordered[0], "median": ordered[len(ordered) // 2], "max": ordered[-1]}
+        _each(name, band, values, faults)
+
+
+def _judge_facts(expected: CellsExpectation, known: Sequence[Stretch], measured: dict[str, Any], faults: list[str]) -> None:
+    for fact, wanted in expected.fact.items():
+        having = [found.name for found in known if fact in found.last["facts"]]
+        lacking = [found.name for found in known if fact not in found.last["facts"]]
+        measured[f"fact {fact}"] = sorted({str(found.last["facts"][fact]) for found in known if fact in found.last["facts"]})[
+            :SHOWN
+        ]
+        if wrong := (lacking if wanted == "present" else having):
+            faults.append(f"fact {fact} should be {wanted} on {_some(wrong)}")
+
+
+def _judge_state(expected: CellsExpectation, looks: Sequence[Look], measured: dict[str, Any], faults: list[str]) -> None:
+    start, end = seconds(expected.between)
+    wanted = expected.state
+    seen = [
+        (look.at, cell) for look in looks if start <= look.at <= end for cell in look.cells.values() if expected.selects(cell)
+    ]
+    measured["states"] = dict(
+        Counter(f"{cell['state']}: {_without_numbers(cell['because'])}" for _, cell in seen).most_common(SHOWN)
+    )
+    if not seen:
+        faults.append("there was no look at these cells in the interval")
+        return
+    wrong = [
+        f"{name_of(cell)} {cell['state']} ({cell['because']}) at {at:.1f} s"
+        for at, cell in seen
+        if wanted is not None and not wanted.holds(cell["state"], cell["because"])
+    ]
+    if wanted is not None and wrong:
+        faults.append(f"state should be {wanted}, but {_some(wrong)}")
+
+
+def _each(what: str, band: Band, values: Sequence[tuple[str, float]], faults: list[str]) -> None:
+    wrong = [f"{name} {value:g}" for name, value in values if not band.holds(value)]
+    if wrong:
+        faults.append(f"{what} should be {band}, but {_some(wrong)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _without_numbers(text: str) -> str:
+    return " ".join("N" if word[:1].isdigit() else word for word in text.split())

@@ -1,0 +1,191 @@
+"""Runs scenarios: builds the cluster, breaks it on time, looks at what the collector says, and judges.
+
+Nothing is judged from the inside: what counts is what the collector's API shows to anybody, and the packets that the lab
+itself dropped.
+"""
+
+import asyncio
+import os
+import sys
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from lab.cluster import Cluster
+from lab.drops import Drop
+from lab.evidence import Cell, Dropped, Evidence, Look
+from lab.expect import Finding, judge_agents, judge_cells
+from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, seconds
+from lab.scenario import Event, Scenario
+from lab.topology import Topology
+from lab.watch import NotReadyError, Watch
+
+READY_SECONDS = 45.0
+LOOK_EVERY = 1.0
+
+Say = Callable[[str], None]
+
+
+def say(line: str) -> None:
+    """Progress, for people."""
+    print(line, file=sys.stderr, flush=True)
+
+
+class Result(Struct, frozen=True):
+    """What became of one scenario."""
+
+    name: str
+    passed: bool
+    expectations: tuple[dict[str, Any], ...] = ()
+    """Each with what was expected, whether it held, why not, and what was measured."""
+    drops: int = 0
+    """Packets that the lab dropped while it ran."""
+    looks: int = 0
+    error: str = ""
+    """Why it could not be run."""
+
+
+async def run(scenario: Scenario, *, keep: bool = False, tell: Say = say) -> Result:
+    """Run one scenario on a cluster of its own, which is removed afterwards unless it shall be kept."""
+    cluster = Cluster(scenario.cluster, f"run{os.getpid()}", scenario.plan_words)
+    try:
+        tell(f"{scenario.name}: building {scenario.cluster.nodes} nodes")
+        await cluster.up()
+        async with aiohttp.ClientSession() as session:
+            watch = Watch(cluster.api_url, session)
+            await watch.ready(READY_SECONDS)
+            tell(f"{scenario.name}: every path is measured; {float(scenario.length) / SECOND:g} s to go")
+            evidence = await _observe(scenario, cluster, watch, tell)
+        result = judge(scenario, evidence, drops=len(cluster.drops.records), incomplete=cluster.drops.complete())
+    except NotReadyError as error:
+        result = Result(scenario.name, passed=False, error=str(error))
+    finally:
+        if keep:
+            tell(f"{scenario.name}: kept; logs are in {cluster.directory}, and `python -m lab down` removes it")
+        else:
+            await cluster.down()
+    for line in _summary(result):
+        tell(line)
+    return result
+
+
+def judge(scenario: Scenario, evidence: Evidence, *, drops: int = 0, incomplete: str = "") -> Result:
+    """Judge all that a scenario expects. `incomplete` says that the lab lost count of its drops, so nothing can be proved."""
+    findings: list[tuple[CellsExpectation | AgentsExpectation, Finding]] = [
+        *((expected, judge_cells(expected, evidence)) for expected in scenario.expect.cells),
+        *((expected, judge_agents(expected, evidence.looks)) for expected in scenario.expect.agents),
+    ]
+    return Result(
+        name=scenario.name,
+        passed=not incomplete and all(finding.passed for _, finding in findings),
+        expectations=tuple(
+            {
+                "expected": _words(expected),
+                "passed": finding.passed,
+                "because": finding.because,
+                "measured": dict(finding.measured),
+            }
+            for expected, finding in findings
+        ),
+        drops=drops,
+        looks=len(evidence.looks),
+        error=incomplete,
+    )
+
+
+def dropped_stamp(records: Iterable[Drop]) -> Dropped:
+    """Counts STAMP packets among drops."""
+    sequences: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    for drop in records:
+        if drop.sequence is not None:
+            sequences[drop.src, drop.dst, drop.reply].append(drop.sequence)
+    for found in sequences.values():
+        found.sort()
+
+    def count(source: str, destination: str, *, reply: bool, after: int, through: int) -> int:
+        found = sequences.get((source, destination, reply), [])
+        return bisect_right(found, through) - bisect_right(found, after)
+
+    return count
+
+
+def addresses(topology: Topology) -> dict[tuple[str, str], str]:
+    """Own address of each vantage, by family."""
+    return {(pod.vantage, str(family)): address for pod in topology.vantages for family, address in pod.addresses.items()}
+
+
+async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say) -> Evidence:
+    began = monotonic()
+    looks: list[Look] = []
+    latencies: dict[tuple[float, float], Mapping[str, Cell]] = {}
+    length = scenario.length / SECOND
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_look(watch, began, length, looks))
+        tasks.create_task(_happen(scenario.timeline, cluster, began, tell))
+        for between in {exp.between for exp in scenario.expect.cells if exp.p50_us or exp.p99_us}:
+            tasks.create_task(_span(watch, began, between, latencies))
+    return Evidence(
+        looks=looks,
+        latencies=latencies,
+        dropped=dropped_stamp(cluster.drops.records),
+        addresses=addresses(cluster.topology),
+    )
+
+
+async def _look(watch: Watch, began: float, length: float, looks: list[Look]) -> None:
+    """Look until the end, at a steady pace."""
+    number = 0
+    while (number := number + 1) * LOOK_EVERY <= length:
+        await _until(began + number * LOOK_EVERY)
+        look = await watch.look(began)
+        if look is not None:
+            looks.append(look)
+
+
+async def _happen(timeline: Iterable[Event], cluster: Cluster, began: float, tell: Say) -> None:
+    """Let the events happen when their times come."""
+    for event in timeline:
+        await _until(began + event.at / SECOND)
+        what = event.fault if event.fault is not None else event.clear
+        tell(f"  {event.at}: {'clear ' if event.fault is None else ''}{_shown(what)}")
+        if event.fault is not None:
+            await cluster.apply(event.fault)
+        else:
+            await cluster.clear(None if event.clear == "all" else event.clear)
+
+
+async def _span(
+    watch: Watch, began: float, between: Interval, latencies: dict[tuple[float, float], Mapping[str, Cell]]
+) -> None:
+    """Ask for the latencies of one interval at its end, since the API's spans end when one asks."""
+    start, end = seconds(between)
+    await _until(began + end)
+    latencies[start, end] = await watch.latencies(end - start)
+
+
+async def _until(moment: float) -> None:
+    await asyncio.sleep(max(0.0, moment - monotonic()))
+
+
+def _shown(fault: object) -> str:
+    words = msgspec.to_builtins(fault)
+    return " ".join(f"{key}={value}" for key, value in words.items()) if isinstance(words, dict) else str(words)
+
+
+def _words(expected: CellsExpectation | AgentsExpectation) -> dict[str, Any]:
+    words: dict[str, Any] = msgspec.to_builtins(expected)
+    return {**words, "between": [str(moment) for moment in expected.between]}
+
+
+def _summary(result: Result) -> Iterable[str]:
+    yield f"{result.name}: {'passed' if result.passed else 'FAILED'}{f', {result.error}' if result.error else ''}"
+    for entry in result.expectations:
+        if not entry["passed"]:
+            start, end = entry["expected"]["between"]
+            yield f"  {start} to {end}: {entry['because']}"

@@ -1,0 +1,130 @@
+"""A scenario: a cluster, what happens to it and when, and what must then be seen. One YAML file each.
+
+In comes the file's text, out comes a valid value or one sentence that names the file, the place in it and what is allowed.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from collector.duration import Duration
+from collector.settings import PlanSettings
+from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval
+from lab.faults import Fault, check
+from lab.reading import Refused, convert, values
+from lab.topology import Shape, Topology
+
+LONGEST = Duration(3600 * SECOND)
+PLAN = {"interval": "1s", "timeout": "500ms", "report": "1s"}
+"""What the lab's plan says unless a scenario says otherwise."""
+
+
+class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Something that happens: a fault begins, or ends."""
+
+    at: Duration
+    fault: Fault | None = None
+    clear: Literal["all"] | Fault | None = None
+    """`all`, or a fault in the words that it began with."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless there is exactly one of the two."""
+        if (self.fault is None) == (self.clear is None):
+            raise ValueError("expected either a fault or clear")
+
+
+class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """All that must be seen."""
+
+    cells: tuple[CellsExpectation, ...] = ()
+    agents: tuple[AgentsExpectation, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where nothing is expected."""
+        if not self.cells and not self.agents:
+            raise ValueError("expected at least one entry in cells or agents")
+
+    @property
+    def intervals(self) -> dict[str, list[Interval]]:
+        """Of every expectation, by the list that it stands in."""
+        return {
+            "cells": [expected.between for expected in self.cells],
+            "agents": [expected.between for expected in self.agents],
+        }
+
+
+class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
+    """One scenario. Times count from when the cluster is up and every path has been measured."""
+
+    name: Annotated[str, Meta(pattern="^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+    expect: Expected
+    cluster: Shape = field(default_factory=Shape)
+    plan: PlanSettings = field(default_factory=PlanSettings)
+    timeline: tuple[Event, ...] = ()
+    duration: Duration | None = None
+    """How long it runs; long enough for the last interval to be reported unless given."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where times are out of order, or a fault hits what the cluster does not have."""
+        times = [event.at for event in self.timeline]
+        if times != sorted(times):
+            raise ValueError("timeline: events must stand in the order of their times")
+        topology = Topology.of(self.cluster, "check")
+        for place, event in enumerate(self.timeline):
+            for key in ("fault", "clear"):
+                _check_fault(getattr(event, key), topology, f"timeline[{place}].{key}")
+        for place, event in enumerate(self.timeline):
+            if isinstance(event.clear, Struct) and event.clear not in [earlier.fault for earlier in self.timeline[:place]]:
+                raise ValueError(f"timeline[{place}].clear: no such fault has begun before")
+        for kind, intervals in self.expect.intervals.items():
+            for place, (_, end) in enumerate(intervals):
+                if end > self.length:
+                    raise ValueError(f"expect.{kind}[{place}].between: ends at {end}, after the scenario, {self.length}")
+        if self.length > LONGEST:
+            raise ValueError(f"it lasts {self.length}, allowed are {LONGEST}")
+
+    @property
+    def length(self) -> Duration:
+        """How long it runs."""
+        if self.duration is not None:
+            return self.duration
+        ends = [end for intervals in self.expect.intervals.values() for _, end in intervals]
+        settle = 3 * self.plan.report + self.plan.timeout
+        return Duration(max([*ends, *(event.at for event in self.timeline)]) + settle)
+
+    @property
+    def plan_words(self) -> dict[str, object]:
+        """The plan as the collector's configuration file has it."""
+        words = {name: getattr(self.plan, name) for name in self.plan.__struct_fields__}
+        return {
+            name: str(value) if isinstance(value, Duration) else msgspec.to_builtins(value)
+            for name, value in words.items()
+            if value is not None
+        }
+
+
+def _check_fault(fault: Fault | Literal["all"] | None, topology: Topology, place: str) -> None:
+    if fault is not None and fault != "all":
+        try:
+            check(fault, topology)
+        except ValueError as error:
+            raise ValueError(f"{place}: {str(error).removeprefix('fault: ')}") from None
+
+
+def parse(text: bytes, name: str) -> Scenario:
+    """The scenario in a YAML text; `name` is the file's. Raises Refused."""
+    content = values(text, name)
+    if isinstance(content, dict) and isinstance(content.get("plan", {}), dict):
+        content["plan"] = {**PLAN, **content.get("plan", {})}
+    return convert(content, Scenario, name)
+
+
+def load(path: Path) -> Scenario:
+    """The scenario in a file; raises Refused."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{path}: cannot be read: {error.strerror}") from None
+    return parse(text, str(path))

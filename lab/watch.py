@@ -1,0 +1,93 @@
+"""Looks at a running cluster through the collector's API, and nowhere else."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+import aiohttp
+
+from lab.evidence import Cell, Look
+
+LOOK_SECONDS = 2.0
+"""A collector that does not answer for so long is not there."""
+
+
+class NotReadyError(RuntimeError):
+    """The cluster did not come to life in time; the text says what is missing."""
+
+
+class Watch:
+    """Asks one collector. Opened and closed by its owner."""
+
+    def __init__(self, api_url: str, session: aiohttp.ClientSession) -> None:
+        self._api_url = api_url
+        self._session = session
+
+    async def ask(self, path: str, **query: str) -> dict[str, Any] | None:
+        """What the API says, None where it does not answer."""
+        try:
+            async with (
+                asyncio.timeout(LOOK_SECONDS),
+                self._session.get(f"{self._api_url}/api/v1/{path}", params=query) as response,
+            ):
+                if response.status != 200:  # noqa: PLR2004 - OK
+                    return None
+                answer = json.loads(await response.read())
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    async def look(self, began: float) -> Look | None:
+        """All sums as of now, with the time since `began` (monotonic); None while the collector does not answer."""
+        plan = await self.ask("plan")
+        before = monotonic()
+        matrix = await self.ask("matrix", totals="true")
+        after = monotonic()
+        agents = await self.ask("agents")
+        if plan is None or matrix is None or agents is None:
+            return None
+        return Look(
+            at=(before + after) / 2 - began,
+            instance=int(plan["instance"]),
+            cells=by_path(matrix),
+            agents=agents["agents"],
+        )
+
+    async def latencies(self, seconds: float) -> Mapping[str, Cell]:
+        """Cells over the span that ends now; empty where the collector does not answer."""
+        matrix = await self.ask("matrix", span=f"{max(1, round(seconds))}s")
+        return by_path(matrix) if matrix else {}
+
+    async def ready(self, seconds: float) -> Look:
+        """The first look at which every agent reports and every cell is measured; raises NotReadyError after so long."""
+        began = monotonic()
+        look: Look | None = None
+        while monotonic() - began < seconds:
+            look = await self.look(began) or look
+            if look is not None and not missing(look):
+                return look
+            await asyncio.sleep(0.25)
+        raise NotReadyError(f"after {seconds:g} s {missing(look) if look else f'nothing answers at {self._api_url}'}")
+
+
+def missing(look: Look) -> str:
+    """What keeps a cluster from being ready, in a few words; empty where nothing does."""
+    silent = [str(agent["vantage"]) for agent in look.agents if agent["state"] != "reporting"]
+    if silent or not look.agents:
+        return f"no report from {', '.join(silent) or 'any agent'}"
+    unknown = [cell for cell in look.cells.values() if cell["state"] == "unknown" or not cell["received"]]
+    if unknown or not look.cells:
+        shown = "; ".join(
+            f"{cell['from']['vantage']} > {cell['to']['name']} {cell['layer']} {cell['kind']} {cell['family']}: "
+            f"{cell['because']} {cell['failed']} {cell['local']}"
+            for cell in unknown[:3]
+        )
+        return f"{len(unknown)} of {len(look.cells)} paths have no answer yet, such as {shown or 'all of them'}"
+    return ""
+
+
+def by_path(matrix: Mapping[str, Any]) -> dict[str, Cell]:
+    """Cells of an answer by the name of their path."""
+    return {cell["path"]: cell for cell in matrix["cells"]}

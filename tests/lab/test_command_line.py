@@ -1,0 +1,136 @@
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lab import __main__ as command
+from lab.cluster import Cluster
+from lab.demo import taken, where_it_bites
+from lab.run import Result
+
+ANY_SCENARIO = "name: x\nexpect: {cells: [{between: [1s, 2s], loss: {max: 0}}]}\n"
+
+
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(command, "TOOLS", ())
+
+
+def test_without_root_one_sentence_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert command.main(["demo"]) == 2
+    assert capsys.readouterr().err == (
+        "the lab is made of network namespaces, which only root may build: run this command as root\n"
+    )
+
+
+def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(command, "TOOLS", ("no-such-tool",))
+    assert command.main(["down"]) == 2
+    assert "no-such-tool" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("root")
+def test_a_taken_port_is_refused_before_anything_is_built(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert command.main(["demo", "--port", str(port)]) == 2
+    assert capsys.readouterr().err == (
+        f"port {port} of 127.0.0.1 cannot be used (Address already in use): choose another with --port\n"
+    )
+    assert taken(port) == ""
+
+
+@pytest.mark.usefixtures("root")
+def test_a_file_that_could_not_be_written_in_the_end_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["demo", "--port", "18099", "--json", "/nowhere/out.json"]) == 2
+    assert capsys.readouterr().err == "/nowhere/out.json cannot be written: there is no directory /nowhere\n"
+
+
+@pytest.mark.parametrize("words", [["--for", "5s"], ["--for", "soon"], ["--port", "0"], ["--port", "70000"]])
+def test_a_wrong_option_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main(["demo", *words])
+    assert end.value.code == 2
+    assert "demo: error:" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("root")
+def test_one_bad_scenario_stops_a_run_before_it_builds_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text(ANY_SCENARIO)
+    bad.write_text(ANY_SCENARIO + "cluster: {nodes: 0}\n")
+    assert command.main(["run", str(good), str(bad)]) == 2
+    assert capsys.readouterr().err == f"{bad}: cluster: nodes is 0, allowed are 1 to 60\n"
+
+
+@pytest.mark.usefixtures("root")
+@pytest.mark.parametrize(("outcomes", "status"), [([True, True], 0), ([True, False], 1)])
+def test_the_exit_status_of_a_run_is_0_only_if_all_passed(
+    outcomes: list[bool],
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(ANY_SCENARIO)
+    results = iter(outcomes)
+
+    async def run(*_: object, **__: object) -> Result:
+        return Result("x", passed=next(results))
+
+    monkeypatch.setattr(command, "run", run)
+    assert command.main(["run", str(file), str(file), "--json"]) == status
+    assert len(capsys.readouterr().out.splitlines()) == 2, "one JSON object per scenario"
+
+
+@pytest.mark.usefixtures("root")
+def test_a_fault_without_a_lab_says_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(_: str) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(Cluster, "attach", none)
+    assert command.main(["fault", "loss", "node=n1"]) == 2
+    assert capsys.readouterr().err == "no lab is running: `python -m lab up FILE` starts one\n"
+
+
+def test_the_list_shows_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["list"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == {
+        file.stem for file in command.SCENARIOS.glob("*.yaml")
+    }
+
+
+def cells(number: Callable[[str, str], int]) -> list[dict[str, object]]:
+    return [
+        {
+            "layer": "pod",
+            "from": {"node": source},
+            "to": {"node": target},
+            "sent": 10,
+            "late": 0,
+            "failed": {"timeout": number(source, target)},
+            "measures": {
+                "forward_lost": number(source, target) * (target == "n3"),
+                "backward_lost": number(source, target) * (source == "n3"),
+            },
+        }
+        for source in ("n1", "n2", "n3")
+        for target in ("n1", "n2", "n3")
+    ]
+
+
+def test_where_it_bites_is_told_with_the_numbers_of_the_matrix() -> None:
+    third = "6 of 20 probes lost (30.0 %)"
+    assert where_it_bites(cells(lambda source, target: 3 * ("n3" in {source, target})), "n3") == [
+        f"it bites at n3: to it {third}, from it {third}, between all others 0 of 20 probes lost (0.0 %)",
+        "udp tells the directions apart: 12 packets lost on the way into n3, 0 on the way out of it",
+    ]
