@@ -1,0 +1,133 @@
+import struct
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.matrix.batch import REASONS, Batch, Inconsistent, Planned, read
+from tests.collector.small_cluster import SECOND, window
+from wire.outcome import Outcome
+from wire.report import Columns, pack
+from wire.window import Measure, Window
+
+PLANNED = Planned(
+    path=np.array([10, 20, 30], np.uint64),
+    cell=np.array([7, 5, 6]),
+    interval_ns=np.full(3, SECOND),
+    timeout_ns=np.full(3, SECOND),
+)
+GOOD = window(20, [50_000, 70_000, 90_000], late=1, failed={Outcome.TIMEOUT: 2}, local={Outcome.SKIPPED: 3})
+
+
+def batch_of(*windows: Window, span_ns: int = 10 * SECOND) -> Batch:
+    return read(pack(windows), span_ns=span_ns, planned=PLANNED)
+
+
+def changed(**columns: bytes) -> Columns:
+    return msgspec.structs.replace(pack([GOOD, window(10)]), **columns)
+
+
+def test_windows_become_columns_of_their_cells_in_any_order() -> None:
+    batch = batch_of(GOOD, window(10, [1_000_000], measures={Measure.DUPLICATES: 4}))
+    assert batch.cell.tolist() == [5, 7]
+    assert batch.received.tolist() == [3, 1]
+    assert (batch.late.tolist(), batch.failed.tolist(), batch.local.tolist()) == ([1, 0], [2, 0], [3, 0])
+    assert batch.latency_count.sum() == 4
+    assert (batch.measure_entry.tolist(), batch.measure_value.tolist()) == ([1], [4])
+
+
+def test_unknown_paths_are_left_out_with_all_they_have_and_counted() -> None:
+    batch = batch_of(window(99, [5000] * 4, failed={Outcome.RESET: 1}, measures={Measure.DUPLICATES: 1}), GOOD)
+    assert batch.unknown_paths == 1
+    assert batch.cell.tolist() == [5]
+    assert batch.outcome_entry.tolist() == [0, 0]
+    assert set(batch.latency_entry.tolist()) == {0}
+    assert batch.measure_entry.tolist() == []
+
+
+def test_a_vantage_without_a_plan_has_only_unknown_paths() -> None:
+    nothing = Planned(np.zeros(0, np.uint64), *(np.zeros(0, np.int64) for _ in range(3)))
+    batch = read(pack([GOOD]), span_ns=SECOND, planned=nothing)
+    assert (len(batch), batch.unknown_paths) == (0, 1)
+    assert len(read(Columns(), span_ns=SECOND, planned=PLANNED)) == 0
+
+
+def test_words_of_a_newer_agent_are_skipped_and_counted() -> None:
+    batch = read(changed(outcome_code=bytes([63, 200])), span_ns=10 * SECOND, planned=PLANNED)
+    assert batch.unknown_codes == 2
+    assert batch.failed.sum() == batch.local.sum() == 0
+
+
+BAD: dict[str, tuple[str, dict[str, Any]]] = {
+    "an index out of range": ("index", {"outcome_entry": struct.pack("<2I", 0, 2)}),
+    "a latency index out of range": ("index", {"latency_entry": struct.pack("<I", 4) * 3}),
+    "one path twice": ("duplicate_path", {"path": struct.pack("<2Q", 10, 10)}),
+    "latencies that do not add up": ("histogram", {"received": struct.pack("<2I", 4, 0)}),
+    "a bucket that does not exist": ("bucket", {"latency_bucket": struct.pack("<h", 57) * 3}),
+    "a bucket far from the extremes": ("bucket", {"latency_bucket": struct.pack("<h", 0) * 3}),
+    "a mean below the minimum": ("latency", {"sum_ns": struct.pack("<2Q", 149_999, 0)}),
+    "a mean above the maximum": ("latency", {"sum_ns": struct.pack("<2Q", 270_001, 0)}),
+    "a minimum above the maximum": ("latency", {"min_ns": struct.pack("<2Q", 90_001, 0)}),
+    "latencies without an answer": ("latency", {"max_ns": struct.pack("<2Q", 90_000, 1)}),
+    "a latency beyond the waiting time": ("absurd", {"max_ns": struct.pack("<2Q", 4 * SECOND, 0)}),
+    "a sum that would overflow": ("absurd", {"sum_ns": struct.pack("<2Q", 2**64 - 1, 0)}),
+    "a count that would overflow": ("absurd", {"late": struct.pack("<2I", 2**32 - 1, 0)}),
+    "a thousand million probes a second": ("absurd", {"outcome_count": struct.pack("<2I", 10**9, 1)}),
+    "more probes than the span allows": ("absurd", {"late": struct.pack("<2I", 0, 61)}),
+    "late answers as a failure": ("outcome", {"outcome_code": bytes([16, 70])}),
+}
+
+
+@pytest.mark.parametrize(("reason", "columns"), BAD.values(), ids=BAD)
+def test_survive_49_absurd_values_are_refused_with_a_word(reason: str, columns: dict[str, bytes]) -> None:
+    read(changed(), span_ns=10 * SECOND, planned=PLANNED)
+    with pytest.raises(Inconsistent) as caught:
+        read(changed(**columns), span_ns=10 * SECOND, planned=PLANNED)
+    assert caught.value.reason == reason
+    assert reason in REASONS
+
+
+def test_a_measure_beyond_belief_is_refused() -> None:
+    with pytest.raises(Inconsistent, match="measure"):
+        batch_of(window(10, measures={Measure.RETRANSMITS: 2**60}))
+
+
+def test_windows_merged_over_a_long_absence_are_believed() -> None:
+    assert batch_of(window(10, late=1800), span_ns=1800 * SECOND).late.tolist() == [1800]
+
+
+def test_what_the_wire_can_pack_is_never_called_inconsistent() -> None:
+    latencies = [1, 949, 955, 10**6, 999_999_999]
+    assert len(batch_of(*(window(path, latencies[:count]) for path, count in ((10, 5), (20, 1), (30, 2))))) == 3
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_survive_50_columns_of_noise_are_refused_or_harmless(data: st.DataObject) -> None:
+    """Whatever the bytes are: Inconsistent, or a batch whose numbers hold together. Never another error."""
+    good = changed()
+    noise = {}
+    for name in data.draw(st.sets(st.sampled_from(sorted(set(Columns.__struct_fields__) - {"facts"})), max_size=3)):
+        length = len(getattr(good, name))
+        noise[name] = data.draw(st.binary(min_size=length, max_size=length))
+    try:
+        batch = read(msgspec.structs.replace(good, **noise), span_ns=10 * SECOND, planned=PLANNED)
+    except Inconsistent as error:
+        batch, reason = batch_of(), error.reason
+    else:
+        reason = REASONS[0]
+    assert reason in REASONS
+    assert batch.latency_count.sum() == batch.received.sum()
+    assert (batch.received + batch.late + batch.failed).max(initial=0) <= 60
+    assert set(batch.cell.tolist()) <= {5, 6, 7}
+
+
+def test_survive_50_five_thousand_entries_are_a_batch_and_not_five_thousand_objects() -> None:
+    paths = np.arange(5000, dtype=np.uint64)
+    planned = Planned(paths, np.arange(5000), np.full(5000, SECOND), np.full(5000, SECOND))
+    batch = read(pack([window(int(path), [50_000, 60_000]) for path in paths[::-1]]), span_ns=10 * SECOND, planned=planned)
+    assert batch.cell.tolist() == list(range(4999, -1, -1))
+    assert batch.received.sum() == 10_000

@@ -1,0 +1,195 @@
+from collections import defaultdict
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.matrix.query import Wanted, cells, group_by, natural, pair, worst
+from collector.matrix.store import Matrix
+from collector.matrix.table import DIMENSIONS
+from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
+from wire.histogram import merged, quantile_ns
+from wire.outcome import Outcome
+from wire.window import Flag, Measure, Window
+
+NOW = 100 * SECOND
+
+
+def filled(*rows: tuple[str, Window], at: int = NOW) -> Matrix:
+    matrix = matrix_of()
+    for name, one in rows:
+        matrix.apply(report_of(name, [one]), arrived_ns=at, counted=True)
+    return matrix
+
+
+def cell_of(matrix: Matrix, path: int, now_ns: int = NOW, **options: Any) -> dict[str, Any]:
+    return next(cell for cell in cells(matrix, now_ns, **options) if cell["path"] == f"{path:016x}")
+
+
+PATH = path_to(matrix_of(), "n1", "cart-0")
+
+
+def test_a_cell_says_all_that_is_known_of_it() -> None:
+    one = window(
+        PATH.id,
+        [100_000] * 8,
+        late=1,
+        failed={Outcome.REFUSED: 1},
+        local={Outcome.NO_FD: 2},
+        measures={Measure.FORWARD_LOST: 1},
+    )
+    cell = cell_of(filled(("n1", one)), PATH.id, NOW + SECOND)
+    assert cell == {
+        "from": {"vantage": "n1", "node": "n1", "zone": "z1", "namespace": "netmatrix", "pod": "agent-n1"},
+        "to": {
+            "name": "pod/shop/cart-0",
+            "node": "n2",
+            "zone": "z1",
+            "namespace": "shop",
+            "pod": "cart-0",
+            "service": None,
+            "address": "10.30.4.2",
+            "port": 8620,
+        },
+        "layer": "pod",
+        "kind": "udp",
+        "family": "ipv4",
+        "path": f"{PATH.id:016x}",
+        "sent": 10,
+        "received": 8,
+        "late": 1,
+        "failed": {"refused": 1},
+        "local": {"no_fd": 2},
+        "set_aside": {"unconfirmed": 0, "ill": 0},
+        "loss": 0.2,
+        "p50_us": 100.0,
+        "p99_us": 100.0,
+        "min_us": 100.0,
+        "max_us": 100.0,
+        "timed": "kernel",
+        "age_seconds": 1.0,
+        "state": "measured",
+        "because": "2 of 10 probes lost within 60 s",
+        "measures": {"forward_lost": 1},
+        "facts": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("one", "now_ns", "because"),
+    [
+        (None, NOW, "no report yet"),
+        (window(PATH.id, [1000]), NOW + 12 * SECOND, "no report for 12 s"),
+        (window(PATH.id), NOW, "no probe was judged within 60 s"),
+        (window(PATH.id, [1000], flags=Flag.UNCONFIRMED), NOW, "identity not confirmed"),
+        (window(PATH.id, [1000], flags=Flag.ILL), NOW, "the agent itself was starved, throttled or suspended"),
+        (window(PATH.id, local={Outcome.UNSUPPORTED: 3}), NOW, "not sent: unsupported"),
+    ],
+)
+def test_what_is_unknown_says_why(one: Window | None, now_ns: int, because: str) -> None:
+    cell = cell_of(filled(("n1", one)) if one else matrix_of(), PATH.id, now_ns)
+    assert (cell["state"], cell["because"]) == ("unknown", because)
+
+
+def test_a_cell_without_windows_of_a_vantage_that_reports_has_no_result() -> None:
+    matrix = filled(("n1", window(path_to(matrix_of(), "n1", "n3").id, [1000])))
+    assert cell_of(matrix, PATH.id)["because"] == "no result yet"
+
+
+def test_loss_is_known_where_everything_is_lost_and_latency_is_not() -> None:
+    cell = cell_of(filled(("n1", window(PATH.id, failed={Outcome.TIMEOUT: 5}))), PATH.id)
+    assert (cell["loss"], cell["p50_us"], cell["max_us"], cell["state"]) == (1.0, None, None, "measured")
+
+
+def test_totals_have_no_span() -> None:
+    matrix = filled(("n1", window(PATH.id, [1000] * 3)))
+    assert cell_of(matrix, PATH.id, NOW + 500 * SECOND, span_ns=None)["sent"] == 3
+    assert cell_of(matrix, PATH.id, NOW + 500 * SECOND)["sent"] == 0
+
+
+def test_filters_take_every_name_of_a_place() -> None:
+    matrix = matrix_of()
+    for name in ("cart", "cart-0", "shop/cart-0", "pod/shop/cart-0"):
+        found = cells(matrix, NOW, wanted=Wanted(target=name, layer="pod"))
+        assert {cell["to"]["pod"] for cell in found} == {"cart-0"}
+    assert len(cells(matrix, NOW, wanted=Wanted(target="shop/cart", layer="service"))) == 4
+    assert len(cells(matrix, NOW, wanted=Wanted(target="example"))) == 4
+    assert {cell["kind"] for cell in cells(matrix, NOW, wanted=Wanted(kind="icmp"))} == {"icmp"}
+    assert cells(matrix, NOW, wanted=Wanted(family="ipv6")) == cells(matrix, NOW, wanted=Wanted(source="nobody")) == []
+
+
+def test_a_pair_has_both_directions_and_each_cell_once() -> None:
+    found = pair(matrix_of(), NOW, "n1", "n3")
+    assert [(cell["from"]["node"], cell["to"]["node"]) for cell in found] == [("n1", "n3")] * 2 + [("n3", "n1")] * 2
+    paths = [cell["path"] for cell in pair(matrix_of(), NOW, "n2", "n2")]
+    assert len(paths) == len(set(paths)) == 4
+
+
+def test_the_worst_are_the_measured_cells_in_order() -> None:
+    rows = [(name, path_to(matrix_of(), name, "cart-0").id) for name in ("n1", "n2", "n3")]
+    losses = dict(zip((path for _, path in rows), (2, 0, 5), strict=True))
+    matrix = filled(*((name, window(path, [1000 * (9 - losses[path])] * 5, late=losses[path])) for name, path in rows))
+    assert [cell["late"] for cell in worst(matrix, NOW, 2)] == [5, 2]
+    assert [cell["late"] for cell in worst(matrix, NOW, 9, measure="p99")] == [0, 2, 5]
+    assert worst(matrix_of(), NOW, 3) == []
+
+
+def test_names_sort_as_people_count() -> None:
+    assert sorted(["n10", "n2", "m", "n2a", "", "2"], key=natural) == ["", "m", "n2", "n2a", "n10", "2"]
+
+
+def test_a_group_is_unknown_only_where_no_cell_of_it_is_known() -> None:
+    matrix = filled(("n1", window(PATH.id, [1000])))
+    group = {(cell["from"], cell["to"]): cell for cell in group_by(matrix, NOW, "node", "node")["cells"]}
+    assert group["n1", "n2"]["state"] == "measured"
+    assert (group["n1", "n2"]["cells"], group["n1", "n2"]["unknown"]) == (4, 3)
+    assert group["n3", "n2"]["state"] == "unknown"
+    assert group["n3", "n2"]["loss"] is None
+
+
+def test_services_are_columns_under_the_nodes() -> None:
+    group = group_by(matrix_of(), NOW, "node", "service")
+    assert (group["by"], group["rows"], group["columns"]) == ("node:service", ["n1", "n2", "n3"], ["shop/cart"])
+
+
+def test_another_dimension_is_a_key_error_and_nothing_is_an_empty_group() -> None:
+    with pytest.raises(KeyError):
+        group_by(matrix_of(), NOW, "colour", "node")
+    empty = group_by(matrix_of(), NOW, "node", "node", wanted=Wanted(source="nobody"))
+    assert (empty["rows"], empty["columns"], empty["cells"]) == ([], [], [])
+
+
+PATHS = [(path.vantage, path.id) for path in matrix_of().table.paths]
+counts = st.tuples(
+    st.sampled_from(PATHS), st.lists(st.integers(1000, 10**8), max_size=4), st.integers(0, 3), st.integers(0, 3), st.booleans()
+)
+
+
+@settings(max_examples=25)
+@given(st.lists(counts, max_size=8), st.sampled_from(DIMENSIONS), st.sampled_from(DIMENSIONS))
+def test_a_group_by_is_what_a_loop_over_all_windows_finds(rows: list[Any], one: str, other: str) -> None:
+    matrix = matrix_of()
+    windows: dict[tuple[str, str], list[Window]] = defaultdict(list)
+    table = matrix.table
+    numbers = {int(path): number for number, path in enumerate(table.ids)}
+    froms, tos = table.words(one, side="from"), table.words(other, side="to")
+    for (name, path), latencies, late, failed, aside in rows:
+        flags = Flag.ILL if aside else Flag.NONE
+        window_ = window(path, latencies, late=late, failed={Outcome.RESET: failed} if failed else {}, flags=flags)
+        matrix.apply(report_of(name, [window_]), arrived_ns=NOW, counted=True)
+        row, column = froms[numbers[path]], tos[numbers[path]]
+        if row is not None and column is not None and not aside:
+            windows[row, column].append(window_)
+    found = {(cell["from"], cell["to"]): cell for cell in group_by(matrix, NOW, one, other)["cells"]}
+    assert set(windows) <= set(found)
+    for key, cell in found.items():
+        mine = windows[key]
+        assert (cell["sent"], cell["received"]) == (sum(w.sent for w in mine), sum(w.received for w in mine))
+        assert cell["loss"] == (pytest.approx(sum(w.lost for w in mine) / cell["sent"], abs=1e-6) if cell["sent"] else None)
+        p99 = quantile_ns(merged(*(w.latency for w in mine)), 0.99)
+        assert (cell["p99_us"] is None) == (p99 is None)
+        if p99 is not None:
+            highest = max(w.max_ns for w in mine if w.received)
+            lowest = min(w.min_ns for w in mine if w.received)
+            assert cell["p99_us"] * 1000 == pytest.approx(min(max(p99, lowest), highest), abs=51)

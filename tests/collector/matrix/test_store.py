@@ -1,0 +1,224 @@
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from collector.discovery.snapshot import Node, Snapshot
+from collector.matrix.query import cells
+from collector.matrix.store import Inconsistent, Matrix
+from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, report_of, vantage, window
+from wire.outcome import Outcome
+from wire.report import pack
+from wire.window import Flag, Measure, Window
+
+
+def apply(matrix: Matrix, name: str, *windows: Window, at: int = 100 * SECOND, age_ns: int = 0, counted: bool = True) -> None:
+    matrix.apply(report_of(name, windows, age_ns=age_ns), arrived_ns=at, counted=counted)
+
+
+def node_counters(matrix: Matrix) -> dict[tuple[str, ...], list[int]]:
+    return dict(matrix.tallies.nodes.items())
+
+
+def test_totals_add_up_over_reports_and_the_span_ends() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    for second in (10, 20, 30):
+        apply(matrix, "n1", window(path, [50_000] * 9, failed={Outcome.TIMEOUT: 1}), at=second * SECOND)
+    assert matrix.totals.sent.sum() == 30
+    assert matrix.totals.lost.sum() == 3
+    assert matrix.span(30 * SECOND, 15 * SECOND).sent.sum() == 20
+    assert matrix.span(31 * SECOND, SECOND).sent.sum() == 0
+
+
+def test_a_window_counts_in_the_span_in_which_it_ended_and_not_in_which_it_arrived() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    apply(matrix, "n1", window(path, [50_000]), at=100 * SECOND, age_ns=50 * SECOND)
+    assert matrix.span(100 * SECOND, 40 * SECOND).sent.sum() == 0
+    assert matrix.span(100 * SECOND, 60 * SECOND).sent.sum() == 1
+    apply(matrix, "n1", window(path, [50_000]), at=1000 * SECOND, age_ns=900 * SECOND)
+    assert matrix.span(1000 * SECOND, 300 * SECOND).sent.sum() == 0
+    assert matrix.totals.sent.sum() == 2
+
+
+def test_survive_49_an_inconsistent_report_changes_nothing_at_all() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    good = pack([window(path, [50_000])])
+    bad = report_of("n1", columns=msgspec.structs.replace(good, received=b"\x02\0\0\0"))
+    before = matrix.nbytes
+    with pytest.raises(Inconsistent):
+        matrix.apply(bad, arrived_ns=SECOND, counted=True)
+    assert (matrix.totals.sent.sum(), matrix.nbytes, matrix.heard_ns) == (0, before, {})
+
+
+def test_survive_49_a_vantage_writes_its_own_row_only() -> None:
+    matrix = matrix_of()
+    other = path_to(matrix, "n2", "n1").id
+    apply(matrix, "n1", window(other, [50_000]))
+    assert matrix.totals.sent.sum() == 0
+    assert matrix.unknown_paths == 1
+
+
+def test_survive_01_a_report_sent_again_is_in_the_matrix_but_not_in_the_counters() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    apply(matrix, "n1", window(path, [50_000] * 5), counted=False)
+    assert matrix.totals.sent.sum() == 5
+    assert cells(matrix, 100 * SECOND)[0]["sent"] + sum(cell["sent"] for cell in cells(matrix, 100 * SECOND)[1:]) == 5
+    assert node_counters(matrix)["n1", "out", "pod"][0] == 0
+    apply(matrix, "n1", window(path, [50_000] * 7), counted=True)
+    assert node_counters(matrix)["n1", "out", "pod"][0] == 7
+    assert node_counters(matrix)["n2", "in", "pod"][0] == 7
+
+
+def test_survive_02_counters_do_not_go_down_when_an_agent_or_its_pod_is_replaced() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    apply(matrix, "n1", window(path, [50_000] * 5, late=1))
+    before = node_counters(matrix)
+    others = tuple(one for one in SNAPSHOT.vantages if one.name != "n2")
+    again = msgspec.structs.replace(SNAPSHOT, vantages=(*others, vantage("n2", "n2", number=9, pod="agent-again")))
+    matrix.replan(again, plans_of(again))
+    matrix.apply(report_of("n1", [], boot=b"c" * 16), arrived_ns=101 * SECOND, counted=True)
+    after = node_counters(matrix)
+    assert after["n1", "out", "pod"] == before["n1", "out", "pod"]
+    assert after["n2", "in", "pod"] == before["n2", "in", "pod"]
+    assert matrix.totals.sent.sum() == 0
+
+
+def test_survive_39_the_two_directions_of_a_pair_are_two_cells() -> None:
+    matrix = matrix_of()
+    there, back = path_to(matrix, "n1", "n3").id, path_to(matrix, "n3", "n1").id
+    apply(matrix, "n1", window(there, failed={Outcome.TIMEOUT: 10}))
+    apply(matrix, "n3", window(back, [50_000] * 10))
+    found = {cell["path"]: cell["loss"] for cell in cells(matrix, 100 * SECOND)}
+    assert found[f"{there:016x}"] == 1.0
+    assert found[f"{back:016x}"] == 0.0
+    assert node_counters(matrix)["n1", "out", "pod"][:2] == [10, 10]
+    assert node_counters(matrix)["n1", "in", "pod"][:2] == [10, 0]
+
+
+@pytest.mark.parametrize("flag", [Flag.UNCONFIRMED, Flag.ILL, Flag.ILL | Flag.UNCONFIRMED])
+def test_flagged_windows_are_set_aside_and_enter_no_sum(flag: Flag) -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    apply(matrix, "n1", window(path, [50_000] * 3, late=2, flags=flag, measures={Measure.REORDERED: 1}))
+    name = "ill" if Flag.ILL in flag else "unconfirmed"
+    assert matrix.totals.sent.sum() == 0
+    assert len(matrix.totals.latencies.rows()[0]) == len(matrix.totals.measures.rows()[0]) == 0
+    assert getattr(matrix.totals, name).sum() == 5
+    assert dict(matrix.tallies.set_aside.items())[(name,)] == [5]
+    assert node_counters(matrix)["n1", "out", "pod"][0] == 0
+
+
+def test_a_plan_that_changes_keeps_the_history_of_paths_that_stay() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n3", "n1")
+    apply(matrix, "n3", window(path.id, [50_000] * 4))
+    more = msgspec.structs.replace(
+        SNAPSHOT,
+        nodes=(*SNAPSHOT.nodes, Node("n0", "z9")),
+        vantages=(vantage("n0", "n0", number=9), *SNAPSHOT.vantages),
+    )
+    matrix.replan(more, plans_of(more))
+    cell = matrix.table.paths.index(path)
+    assert matrix.totals.received[cell] == matrix.span(100 * SECOND, SECOND).received[cell] == 4
+    apply(matrix, "n3", window(path.id, [60_000] * 4))
+    assert matrix.totals.received[cell] == 8
+
+
+def test_a_node_that_is_gone_vanishes_with_its_series() -> None:
+    matrix = matrix_of()
+    apply(matrix, "n3", window(path_to(matrix, "n3", "n1").id, [50_000] * 4))
+    apply(matrix, "n1", window(path_to(matrix, "n1", "n3").id, [50_000] * 4), window(path_to(matrix, "n1", "n2").id, [1000]))
+    less = msgspec.structs.replace(
+        SNAPSHOT, nodes=SNAPSHOT.nodes[:2], vantages=tuple(v for v in SNAPSHOT.vantages if v.node != "n3")
+    )
+    matrix.replan(less, plans_of(less))
+    assert not any("n3" in (place.node, place.vantage) for place in matrix.table.sources + matrix.table.targets)
+    assert not any("n3" in key for key in node_counters(matrix))
+    assert matrix.totals.sent.sum() == matrix.span(100 * SECOND, SECOND).sent.sum() == 1
+    assert "n3" not in matrix.heard_ns
+    assert not any("z2" in key for key, _ in matrix.tallies.zones.items())
+
+
+def test_an_empty_cluster_is_a_matrix_too() -> None:
+    matrix = matrix_of(Snapshot())
+    apply(matrix, "n1", window(1, [1000]))
+    assert matrix.unknown_paths == 1
+    assert cells(matrix, 0) == []
+    matrix.replan(SNAPSHOT, plans_of())
+    matrix.replan(Snapshot(), {})
+    assert len(matrix.table) == 0
+
+
+def test_survive_33_memory_stays_under_its_limit_and_what_left_is_counted() -> None:
+    matrix = matrix_of(max_bytes=200_000)
+    path = path_to(matrix, "n1", "n2").id
+    for second in range(200):
+        apply(matrix, "n1", window(path, [50_000] * 5), at=second * SECOND)
+        assert matrix.nbytes <= 200_000
+    assert matrix.dropped > 100
+    assert matrix.totals.sent.sum() == 1000
+    assert matrix.span(199 * SECOND, 3 * SECOND).sent.sum() == 15
+
+
+def test_survive_33_the_ring_holds_no_longer_than_the_retention() -> None:
+    matrix = matrix_of(retention_ns=10 * SECOND)
+    path = path_to(matrix, "n1", "n2").id
+    for second in range(50):
+        apply(matrix, "n1", window(path, [50_000] * 5), at=second * SECOND)
+    assert len(matrix._ring) == 10
+    assert matrix._ring_bytes == sum(held.nbytes for held in matrix._ring)
+    assert matrix.dropped == 0
+
+
+def test_survive_36_ten_thousand_namespaces_are_counted_under_other() -> None:
+    """Counters stay bounded and complete: what has no row of its own is added up under `other`."""
+    matrix = matrix_of()
+    tally = matrix.tallies.namespaces
+    rows = tally.rows_of([(f"from-{i}", "to") for i in range(10_000)])
+    tally.add(rows, np.ones((10_000, 2), np.int64))
+    kept = dict(tally.items())
+    assert len(kept) <= 2001
+    assert sum(values[0] for values in kept.values()) == 10_000
+    assert kept["other", "other"][0] > 7000
+
+
+def test_facts_are_the_last_ones_and_follow_their_cell() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2")
+    for text in ("10.0.0.1", "10.0.0.2"):
+        columns = msgspec.structs.replace(pack([window(path.id, [1000])]), facts=((0, "source", text), (0, "of tomorrow", "x")))
+        matrix.apply(report_of("n1", columns=columns), arrived_ns=SECOND, counted=True)
+    cell = next(cell for cell in cells(matrix, SECOND) if cell["path"] == f"{path.id:016x}")
+    assert cell["facts"] == {"source": "10.0.0.2"}
+
+
+def test_a_path_outside_of_the_plan_is_unsampled_with_its_last_result_and_never_unknown() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n3")
+    apply(matrix, "n1", window(path.id, [50_000] * 3, late=1))
+    plans = plans_of()
+    plans["n1"] = msgspec.structs.replace(plans["n1"], paths=tuple(item for item in plans["n1"].paths if item.path != path))
+    matrix.replan(SNAPSHOT, plans)
+    cell = next(cell for cell in cells(matrix, 1000 * SECOND) if cell["path"] == f"{path.id:016x}")
+    assert cell["state"] == "unsampled"
+    assert cell["last"] == {"sent": 4, "lost": 1, "age_seconds": 900.0}
+    assert cell["because"] == "not in the plan; 900 s ago 1 of 4 probes were lost"
+
+
+def test_batches_in_the_ring_are_never_changed() -> None:
+    batch = next(iter([held.batch for held in matrix_with_one()._ring]))
+    with pytest.raises(AttributeError):
+        batch.cell = batch.cell  # type: ignore[misc]
+    assert replace(batch, facts=()) is not batch
+
+
+def matrix_with_one() -> Matrix:
+    matrix = matrix_of()
+    apply(matrix, "n1", window(path_to(matrix, "n1", "n2").id, [50_000]))
+    return matrix
