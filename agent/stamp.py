@@ -253,15 +253,13 @@ def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
     )
 
 
-def session_in(packet: bytes) -> tuple[int, bytes] | None:
-    """Identifier and session in a request of ours that came back with an ICMP error or a stamp, whole or cut short.
+def identifier_in(packet: bytes) -> int | None:
+    """Our identifier in a packet of ours that the kernel or an ICMP error brought back, whole or cut short.
 
     It may have link and network headers before it. None where too little of it is left. Proves nothing.
     """
     start = packet.find(MAGIC)
-    if start < 0 or start + 28 > len(packet):
-        return None
-    return int.from_bytes(packet[start + 4 : start + 8], "big"), packet[start + 20 : start + 28]
+    return int.from_bytes(packet[start + 4 : start + 8], "big") if 0 <= start <= len(packet) - 8 else None
 
 
 def _tlvs(packet: bytes) -> Iterator[tuple[int, int, int]]:

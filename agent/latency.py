@@ -1,0 +1,43 @@
+"""A round trip from whatever stamps there are, and how it was timed.
+
+In: monotonic times of our own, stamps of the kernel in CLOCK_REALTIME, and the distance between the two clocks at both ends.
+Out: nanoseconds and Timed. A clock that stepped meanwhile never reaches a latency: its stamps are dropped.
+"""
+
+from wire.window import Timed
+
+STEP_NS = 1_000_000
+"""The clocks' distance may change by this much before it is called a step."""
+SLEW_SHARE = 1_000
+"""And by one part in so many of the time that passed: twice what an NTP daemon may slew (500 ppm)."""
+
+
+def round_trip(
+    *,
+    sent_ns: int,
+    read_ns: int,
+    sent_offset_ns: int,
+    read_offset_ns: int,
+    transmitted_ns: int,
+    received_ns: int,
+    dwell_ns: int = 0,
+    dwell_exact: bool = True,
+) -> tuple[int, Timed]:
+    """Latency in nanoseconds, never negative, and its way of timing.
+
+    `sent_ns` and `read_ns` are monotonic, `*_offset_ns` is CLOCK_REALTIME minus CLOCK_MONOTONIC at the same moments,
+    `transmitted_ns` and `received_ns` are the kernel's stamps or 0, `dwell_ns` is the reflector's own time, to be subtracted.
+    """
+    elapsed = read_ns - sent_ns
+    steady = abs(read_offset_ns - sent_offset_ns) <= STEP_NS + elapsed // SLEW_SHARE
+    begin = transmitted_ns if steady and transmitted_ns else sent_ns + sent_offset_ns
+    end = received_ns if steady and received_ns else read_ns + sent_offset_ns
+    whole = end - begin
+    if not 0 <= whole <= elapsed + STEP_NS:
+        whole, steady = elapsed, False
+    exact = steady and transmitted_ns > 0 and received_ns > 0
+    if 0 <= dwell_ns <= whole:
+        whole -= dwell_ns
+    else:
+        exact = False  # the reflector's clock stepped
+    return whole, Timed.KERNEL if exact and dwell_exact else Timed.USER

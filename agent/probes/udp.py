@@ -1,0 +1,147 @@
+"""STAMP (RFC 8762) to the reflector of another agent.
+
+In: probes. Out: round trips from kernel stamp to kernel stamp without the reflector's own time; whether the planned pod gave
+the answer; the direction of every loss; and the address that the peer saw us come from. Every path has a session and a
+sequence of its own, which never restarts, so that a packet on the wire can be told by its number. A packet is sent only where
+there is a group key, and an answer counts only if it proves to be a colleague's.
+"""
+
+import errno
+import os
+import socket
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import cast
+
+from agent import kernel, stamp
+from agent.directions import Directions, Settled
+from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight, Line
+from agent.probes.prober import Context, Note
+from wire.outcome import Outcome
+from wire.path import Family, Path, Udp
+from wire.window import FactName, Measure
+
+SESSION_LIMIT = 65_536
+"""Paths remembered, the longest unused forgotten first."""
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """What we know of one path."""
+
+    path: Path
+    name: bytes
+    sequence: int
+    """Number of the next packet."""
+    directions: Directions = field(default_factory=Directions)
+
+
+class UdpProber(DatagramProber):
+    """Prober of the kind udp."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._sessions: OrderedDict[int, Session] = OrderedDict()
+        self._names: dict[bytes, Session] = {}
+        self._first_sequence = 0
+
+    def _open(self, family: Family) -> socket.socket:
+        sock = kernel.stamped(FAMILIES[family], socket.SOCK_DGRAM, 0, self._match)
+        try:
+            sock.bind(("", 0))
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def _request(self, flight: Flight) -> tuple[bytes, int]:
+        if not self.context.keys:
+            raise OSError(errno.EOPNOTSUPP, "no group key yet")
+        path = flight.probe.path
+        ask = cast("Udp", path.ask)
+        session = self._session(path)
+        flight.sequence = session.sequence
+        packet = stamp.encode_request(
+            sequence=session.sequence,
+            identifier=flight.identifier,
+            sent_ns=time.time_ns(),
+            key=self.context.keys[0],
+            nonce=flight.nonce,
+            session=session.name,
+            uid=self.context.uid,
+            padding=ask.padding,
+        )
+        return packet, ask.port
+
+    def _left(self, flight: Flight) -> None:
+        # A number is used up only by a packet that has left: what we failed to send was not lost.
+        session = self._session(flight.probe.path)
+        session.directions.sent(session.sequence, flight.sent_ns)
+        session.sequence += 1
+
+    def _answer(self, arrival: Arrival) -> Answer | None:
+        try:
+            reply = stamp.decode_reply(arrival.packet, self.context.keys)
+        except stamp.StampError:
+            return None
+        session = self._names.get(reply.session)
+        if session is None or reply.sequence >= session.sequence:
+            return None
+        flight = self.known(reply.identifier)
+        if flight is not None:
+            ask = cast("Udp", flight.probe.path.ask)
+            asked = flight.probe.address, ask.port, flight.nonce, flight.sequence, session.path.id
+            if asked != (arrival.address, arrival.port, reply.nonce, reply.sequence, flight.probe.path.id):
+                return None
+        # A probe that was given up has no flight any more, but its answer still says which direction lost others.
+        settled = session.directions.replied(reply.sequence, reply.receipt)
+        facts = {}
+        if self.context.addresses and reply.source not in self.context.addresses:
+            facts[FactName.SOURCE] = reply.source
+        expected = stamp.uid_word(session.path.target.uid)
+        wrong = bool(expected and reply.uid and reply.uid != expected)
+        if wrong:
+            facts[FactName.PEER_UID] = reply.uid
+        return Answer(
+            reply.identifier,
+            notes=(_note(session.path, settled),) if settled else (),
+            dwell_ns=reply.departed_ns - reply.received_ns,
+            dwell_exact=reply.by_kernel,
+            outcome=Outcome.WRONG_PEER if wrong else None,
+            confirmed=bool(expected) and reply.uid == expected,
+            facts=facts,
+        )
+
+    def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:
+        identifier = stamp.identifier_in(quote)
+        if identifier is not None:
+            return identifier
+        # A router need not quote more than our UDP header (RFC 792): then only the address is left to go by.
+        candidates = [
+            flight
+            for flight in self._flights.values()
+            if flight.line is line and flight.probe.address == address and cast("Udp", flight.probe.path.ask).port == port
+        ]
+        return candidates[0].identifier if len(candidates) == 1 else None
+
+    def _session(self, path: Path) -> Session:
+        session = self._sessions.get(path.id)
+        if session is None:
+            session = Session(path, os.urandom(8), self._first_sequence)
+            self._sessions[path.id] = self._names[session.name] = session
+            if len(self._sessions) > SESSION_LIMIT:
+                _, oldest = self._sessions.popitem(last=False)
+                del self._names[oldest.name]
+                self._first_sequence = max(self._first_sequence, oldest.sequence)
+        self._sessions.move_to_end(path.id)
+        return session
+
+
+def _note(path: Path, settled: Settled) -> Note:
+    measures = {Measure.THROUGH_SEQUENCE: settled.through}
+    if settled.forward_lost:
+        measures[Measure.FORWARD_LOST] = settled.forward_lost
+    if settled.backward_lost:
+        measures[Measure.BACKWARD_LOST] = settled.backward_lost
+    return Note(path, measures)

@@ -1,0 +1,124 @@
+"""The stateful STAMP reflector (RFC 8762 section 4.3) that answers our peers' probes.
+
+In: datagrams on the echo port. Out: to each that proves to be a colleague's, one reply of the same size, from the address that
+was asked to the address that asked; to all others nothing. T2 is the kernel's receive stamp and T3 is taken last, so that a
+sender can subtract all of our own scheduling. A wake-up reads a bounded number of packets, so that a flood starves nobody else.
+"""
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections import Counter
+
+from agent import kernel, stamp
+from agent.probes.prober import Context
+from agent.responders.sessions import Sessions
+
+MOST_PER_WAKE_UP = 64
+MAX_REPLIES_PER_SECOND = 5_000
+"""Far above what peers within their own limits ask of one node."""
+_SECOND_NS = 1_000_000_000
+_RECEIVE_BYTES = 65_536
+
+
+class Reflector:
+    """One reflector on one port of both families. `port` 0 lets the kernel choose; after `open` it is the real one."""
+
+    def __init__(self, context: Context, port: int, *, max_replies_per_second: int = MAX_REPLIES_PER_SECOND) -> None:
+        self.port = port
+        self.replied = 0
+        self.dropped: Counter[str] = Counter()
+        """By reason: `short`, `malformed`, `foreign`, `proof`, `rate`, `send`, `truncated`."""
+        self._context = context
+        self._limit = max_replies_per_second
+        self._sessions = Sessions()
+        self._sockets: list[socket.socket] = []
+        self._second = 0
+        self._this_second = 0
+
+    def open(self) -> None:
+        """Bind and answer on the running loop from now on; raises OSError where neither family can be bound."""
+        loop = asyncio.get_running_loop()
+        failures = []
+        for family in (socket.AF_INET6, socket.AF_INET):
+            try:
+                sock = self._bound(family)
+            except OSError as error:
+                failures.append(error)
+                continue
+            self._sockets.append(sock)
+            loop.add_reader(sock, self._readable, sock)
+        if not self._sockets:
+            raise failures[0]
+
+    def close(self) -> None:
+        """Stop answering."""
+        for sock in self._sockets:
+            with contextlib.suppress(RuntimeError):  # no loop any more, so no reader either
+                asyncio.get_running_loop().remove_reader(sock)
+            sock.close()
+        self._sockets.clear()
+
+    def _bound(self, family: socket.AddressFamily) -> socket.socket:
+        sock = kernel.stamped(family, socket.SOCK_DGRAM, 0, kernel.TransmitMatch.NONE)
+        try:
+            kernel.told_own_address(sock)
+            sock.bind(("", self.port))
+        except OSError:
+            sock.close()
+            raise
+        self.port = sock.getsockname()[1]
+        return sock
+
+    def _readable(self, sock: socket.socket) -> None:
+        for _ in range(MOST_PER_WAKE_UP):
+            try:
+                packet, ancillary, flags, sender = sock.recvmsg(_RECEIVE_BYTES, kernel.ANCILLARY_BYTES)
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # the ICMP error of an earlier reply
+            if flags & socket.MSG_TRUNC:
+                self.dropped["truncated"] += 1
+                continue
+            try:
+                self._reflect(sock, packet, kernel.heard(ancillary), sender)
+            except stamp.StampError as error:
+                self.dropped[error.reason] += 1
+        with contextlib.suppress(OSError):
+            while True:
+                sock.recvmsg(0, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+
+    def _reflect(self, sock: socket.socket, packet: bytes, heard: kernel.Heard, sender: tuple[str, int]) -> None:
+        request = stamp.decode_request(packet, self._context.keys)
+        second = time.monotonic_ns() // _SECOND_NS
+        if second != self._second:
+            self._second, self._this_second = second, 0
+        if self._this_second >= self._limit:
+            self.dropped["rate"] += 1
+            return
+        self._this_second += 1
+        reply = stamp.encode_reply(
+            packet,
+            request,
+            receipt=self._sessions.received(request.uid, request.session, request.sequence),
+            uid=self._context.uid,
+            received_ns=heard.stamp_ns or time.time_ns(),
+            by_kernel=heard.stamp_ns > 0,
+            source=sender[0].partition("%")[0],
+            port=sender[1],
+            ttl=heard.hop_limit,
+        )
+        ancillary = kernel.leaving_from(heard.local, heard.interface) if heard.local else []
+        # The ICMP error of an earlier reply is reported by the next send, which is innocent: once more, then.
+        for attempt in (1, 2):
+            stamp.stamp_departure(reply, time.time_ns())
+            try:
+                sock.sendmsg([reply], ancillary, 0, sender)
+            except OSError:
+                if attempt > 1:
+                    self.dropped["send"] += 1
+            else:
+                self.replied += 1
+                return
