@@ -21,7 +21,7 @@ PLANTED = (
     ("agent.settings", "kubernetes"),
     ("agent.windows", "numpy"),
     ("agent.windows", "asyncio"),
-    ("agent.probes.tcp", "agent.probes.http"),
+    ("agent.probes.tcp", "agent.probes.icmp"),
     ("collector.duration", "collector.document"),
     ("collector.matrix.store", "kubernetes"),
     ("collector.plan.mesh", "structlog"),
