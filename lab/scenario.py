@@ -3,11 +3,12 @@
 In comes the file's text, out comes a valid value or one sentence that names the file, the place in it and what is allowed.
 """
 
+import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Struct, field
 
 from collector.duration import Duration
 from collector.settings import PlanSettings
@@ -16,6 +17,7 @@ from lab.faults import Fault, check
 from lab.reading import Refused, convert, values
 from lab.topology import Shape, Topology
 
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 LONGEST = Duration(3600 * SECOND)
 PLAN = {"interval": "1s", "timeout": "500ms", "report": "1s"}
 """What the lab's plan says unless a scenario says otherwise."""
@@ -58,7 +60,7 @@ class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     """One scenario. Times count from when the cluster is up and every path has been measured."""
 
-    name: Annotated[str, Meta(pattern="^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+    name: str
     expect: Expected
     cluster: Shape = field(default_factory=Shape)
     plan: PlanSettings = field(default_factory=PlanSettings)
@@ -68,6 +70,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Raise ValueError where times are out of order, or a fault hits what the cluster does not have."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"name {self.name[:64]!r} is not 1 to 64 of a-z, 0-9 and dashes, with a letter or digit at its ends"
+            )
         times = [event.at for event in self.timeline]
         if times != sorted(times):
             raise ValueError("timeline: events must stand in the order of their times")

@@ -88,7 +88,7 @@ BAD = [
     (GOOD + "duration: 2h\n", "x.yaml: it lasts 2h, allowed are 1h"),
     (
         GOOD.replace("name: x", "name: X/../y"),
-        "x.yaml: name: expected str matching regex '^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$'",
+        "x.yaml: name 'X/../y' is not 1 to 64 of a-z, 0-9 and dashes, with a letter or digit at its ends",
     ),
     (GOOD.replace("[1s, 2s]", "[2s, 2s]"), f"x.yaml: {CELL}: between ends at 2s, which is not after its start, 2s"),
     (GOOD.replace("[1s, 2s]", "[1s]"), f"x.yaml: {CELL}.between: expected list of length 2, got 1"),
