@@ -74,16 +74,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"name {self.name[:64]!r} is not 1 to 64 of a-z, 0-9 and dashes, with a letter or digit at its ends"
             )
-        times = [event.at for event in self.timeline]
-        if times != sorted(times):
-            raise ValueError("timeline: events must stand in the order of their times")
-        topology = Topology.of(self.cluster, "check")
-        for place, event in enumerate(self.timeline):
-            for key in ("fault", "clear"):
-                _check_fault(getattr(event, key), topology, f"timeline[{place}].{key}")
-        for place, event in enumerate(self.timeline):
-            if isinstance(event.clear, Struct) and event.clear not in [earlier.fault for earlier in self.timeline[:place]]:
-                raise ValueError(f"timeline[{place}].clear: no such fault has begun before")
+        _check_timeline(self.timeline, Topology.of(self.cluster, "check"))
         for kind, intervals in self.expect.intervals.items():
             for place, (_, end) in enumerate(intervals):
                 if end > self.length:
@@ -109,6 +100,18 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
             for name, value in words.items()
             if value is not None
         }
+
+
+def _check_timeline(timeline: tuple[Event, ...], topology: Topology) -> None:
+    times = [event.at for event in timeline]
+    if times != sorted(times):
+        raise ValueError("timeline: events must stand in the order of their times")
+    for place, event in enumerate(timeline):
+        for key in ("fault", "clear"):
+            _check_fault(getattr(event, key), topology, f"timeline[{place}].{key}")
+    for place, event in enumerate(timeline):
+        if isinstance(event.clear, Struct) and event.clear not in [earlier.fault for earlier in timeline[:place]]:
+            raise ValueError(f"timeline[{place}].clear: no such fault has begun before")
 
 
 def _check_fault(fault: Fault | Literal["all"] | None, topology: Topology, place: str) -> None:
