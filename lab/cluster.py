@@ -1,11 +1,31 @@
 """A whole lab: network, programs, faults, and the count of every packet that it drops."""
 
+import asyncio
+import secrets
+import signal
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
 
+from lab import conntrack, namespaces, network, state
+from lab.delays import load_fabric
+from lab.doorway import Doorway
 from lab.drops import DropLog
-from lab.faults import Fault
-from lab.topology import Shape, Topology
+from lab.faults import AgentRestart, CpuHogs, DeadNode, Fault, KillCollector, ReusedAddress, Stop, check
+from lab.programs import Programs, end_hogs, start_hogs
+from lab.rules import node_rules
+from lab.topology import OPERATOR_PORT, Pod, Role, Shape, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a pod's program should be under the faults that are active."""
+
+    running: bool = True
+    uid: str = ""
+    stopped: bool = False
 
 
 class Cluster:
@@ -15,55 +35,161 @@ class Cluster:
     `port` is where the collector's operator port is reachable on 127.0.0.1; 0 takes any free one.
     """
 
-    topology: Topology
-    drops: DropLog
-    """Every packet that was dropped while this process had the lab."""
-
     def __init__(self, shape: Shape, name: str, plan: Mapping[str, object] | None = None, *, port: int = 0) -> None:
-        raise NotImplementedError
+        self.topology = Topology.of(shape, name)
+        self.drops = DropLog(self.topology)
+        self._state = state.State(name, shape, dict(plan or {}), port)
+        self._programs = Programs(self.topology, self.directory)
+        collector = next(iter(self.topology.collector.addresses.values()))
+        self._doorway = Doorway(self.topology.collector.netns, (collector, OPERATOR_PORT), port=port)
+        self._one_at_a_time = threading.Lock()
 
     @classmethod
     def attach(cls, name: str) -> "Cluster":
-        """A lab that another process built; raises LookupError where there is none of that name."""
-        raise NotImplementedError
+        """A lab that another process built; raises LookupError where there is none of that name. Its drops are not counted."""
+        found = state.load(name)
+        cluster = cls(found.shape, name, found.plan, port=found.port)
+        cluster._state = found
+        return cluster
 
     @property
     def api_url(self) -> str:
         """Base URL of the collector's operator port, such as `http://127.0.0.1:40123`."""
-        raise NotImplementedError
+        return f"http://127.0.0.1:{self._state.port}"
 
     @property
     def directory(self) -> Path:
         """Where logs, keys and the state file are."""
-        raise NotImplementedError
+        return state.directory(self.topology.lab)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
         """Active faults."""
-        raise NotImplementedError
+        return self._state.faults
 
     async def up(self) -> None:
-        """Build the network, start every program, open the doorway and count drops from here on."""
-        raise NotImplementedError
+        """Build the network, start every program, open the doorway and count drops from here on.
+
+        Raises FileExistsError where there is a lab of this name, RuntimeError or TimeoutError, with what a program said, where
+        something does not start; then `down` removes what was made.
+        """
+        if namespaces.existing(self.topology.lab):
+            raise FileExistsError(f"there is a lab {self.topology.lab!r} already")
+        await asyncio.to_thread(self._build)
+        await self._doorway.open()
+        self._state = state.State(self._state.name, self._state.shape, self._state.plan, self._doorway.port)
+        state.save(self._state)
+        await asyncio.to_thread(self._programs.start_all)
 
     async def down(self) -> None:
         """Close the doorway, end every program in the lab and remove it. Safe to call twice and after a failed `up`."""
-        raise NotImplementedError
+        await self._doorway.close()
+        await asyncio.to_thread(self._demolish)
 
     async def apply(self, fault: Fault) -> None:
         """Break something; it is written down before it is done. Raises ValueError where the lab has no such thing."""
-        raise NotImplementedError
+        check(fault, self.topology)
+        await asyncio.to_thread(self._apply, fault)
 
     async def clear(self, fault: Fault | None = None) -> None:
-        """Undo one fault, or all."""
-        raise NotImplementedError
+        """Undo one fault, or all. One that is not active is no error."""
+        await asyncio.to_thread(self._clear, fault)
+
+    def _build(self) -> None:
+        with self._one_at_a_time:
+            state.save(self._state)
+            network.build(self.topology)
+            self.drops.open()
+            keys = {pod.vantage: secrets.token_hex(32) for pod in self.topology.vantages}
+            self._programs.write_files(keys, self._state.plan)
+
+    def _demolish(self) -> None:
+        with self._one_at_a_time:
+            self.drops.close()
+            demolish(self.topology.lab)
+
+    def _apply(self, fault: Fault) -> None:
+        with self._one_at_a_time:
+            if isinstance(fault, AgentRestart):
+                self._restart(self.topology.agent_on(fault.node), signal.Signals[f"SIG{fault.signal}"])
+                return
+            before = self._state.faults
+            self._state = self._state.with_faults((*before, fault))
+            state.save(self._state)
+            self._change(before, self._state.faults)
+
+    def _clear(self, fault: Fault | None) -> None:
+        with self._one_at_a_time:
+            before = self._state.faults
+            left = list(before) if fault else []
+            if fault in left:
+                left.remove(fault)
+            self._change(before, tuple(left))
+            self._state = self._state.with_faults(tuple(left))
+            state.save(self._state)
+
+    def _change(self, before: tuple[Fault, ...], after: tuple[Fault, ...]) -> None:
+        """From the lab as it is with some faults to the lab as it is with others. Doing it twice is harmless."""
+        load_fabric(self.topology, before, after, self.directory / "logs" / "relay.log")
+        for node in self.topology.nodes:
+            rules = node_rules(self.topology, node, after)
+            if rules != node_rules(self.topology, node, before):
+                namespaces.load_rules(node.netns, rules)
+                conntrack.flush(node.netns)
+        hogs = [sum(fault.count for fault in faults if isinstance(fault, CpuHogs)) for faults in (before, after)]
+        if hogs[0] != hogs[1]:
+            end_hogs(self.topology.fabric_netns)
+            start_hogs(self.topology.fabric_netns, hogs[1])
+        for pod in self.topology.pods:
+            was, now = wanted(pod, before), wanted(pod, after)
+            if was != now:
+                self._bring(pod, was, now)
+        for fault in after:
+            if isinstance(fault, KillCollector) and fault not in before and fault.restart_after is not None:
+                self._programs.start(self.topology.collector, after=max(fault.restart_after, 0.001))
+
+    def _bring(self, pod: Pod, was: Wanted, now: Wanted) -> None:
+        if not now.running:
+            self._programs.end([pod])
+            return
+        if was.uid != now.uid:
+            self._programs.end([pod])
+        self._programs.ensure(pod, uid=now.uid or None)
+        if was.stopped != now.stopped:
+            self._programs.send_signal(pod, signal.SIGSTOP if now.stopped else signal.SIGCONT)
+
+    def _restart(self, pod: Pod, number: signal.Signals) -> None:
+        if number is not signal.SIGKILL:
+            self._programs.send_signal(pod, number)
+            namespaces.await_end(pod.netns)
+        self._programs.end([pod])
+        self._programs.start(pod, uid=wanted(pod, self._state.faults).uid or None)
+
+
+def wanted(pod: Pod, faults: tuple[Fault, ...]) -> Wanted:
+    """What faults make of a pod's program."""
+    running, uid, stopped = True, "", False
+    for fault in faults:
+        match fault:
+            case DeadNode(node=node) if node == pod.node:
+                running = False
+            case KillCollector() if pod.role is Role.COLLECTOR:
+                running = False
+            case Stop(node=node) if node == pod.node and pod.role is Role.AGENT:
+                stopped = True
+            case ReusedAddress(node=node) if node == pod.node and pod.role is Role.AGENT:
+                uid = str(uuid5(NAMESPACE_URL, f"{pod.uid}/somebody-else"))
+            case _:
+                pass
+    return Wanted(running, uid, stopped)
 
 
 def demolish(name: str) -> None:
     """Remove a lab from nothing but its name, whatever state it is in: its processes, its namespaces, its directory."""
-    raise NotImplementedError
+    network.destroy(name)
+    state.forget(name)
 
 
 def labs() -> list[str]:
     """Names of the labs on this machine."""
-    raise NotImplementedError
+    return sorted({*namespaces.labs(), *state.names()})

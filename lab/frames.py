@@ -1,0 +1,71 @@
+"""What an Ethernet frame that was dropped had in it: addresses, protocol, and the sequence number of a STAMP packet."""
+
+import struct
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
+
+from lab.topology import ECHO_PORT
+
+ETHERNET = 14
+_ETHERTYPE = struct.Struct("!H")
+_ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
+_ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
+_IPV4_LEAST, _IPV6_HEADER, _UDP_HEADER = 20, 40, 8
+_NEIGHBOUR_DISCOVERY = range(133, 138)
+_NAMES = {_ICMP: "icmp", _ICMPV6: "icmp", _TCP: "tcp", _UDP: "udp"}
+_FRAGMENT_OFFSET = 0x1FFF
+
+# RFC 8762: a sender's packet starts with its sequence number (4.2.1); in a reply the sender's own stands behind the reflector's
+# sequence number, time, error estimate and receive time (4.3.1).
+_REQUEST_SEQUENCE, _REPLY_SEQUENCE = 0, 24
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What can be told from a frame; empty and zero where it is not in there."""
+
+    destination: bytes
+    source: bytes
+    protocol: str
+    src: str = ""
+    dst: str = ""
+    src_port: int = 0
+    dst_port: int = 0
+    sequence: int | None = None
+    reply: bool = False
+
+
+def dissect(frame: bytes) -> Frame:
+    """Read a frame, which may end anywhere; never raises."""
+    destination, source = frame[0:6], frame[6:12]
+    if len(frame) < ETHERNET:
+        return Frame(destination, source, "short")
+    (ethertype,) = _ETHERTYPE.unpack_from(frame, 12)
+    packet = frame[ETHERNET:]
+    if ethertype == _ARP:
+        return Frame(destination, source, "arp")
+    if ethertype == _IPV4 and len(packet) >= _IPV4_LEAST:
+        whole = not int.from_bytes(packet[6:8], "big") & _FRAGMENT_OFFSET
+        payload = packet[(packet[0] & 0x0F) * 4 :] if whole else b""
+        ends = Frame(destination, source, "", str(IPv4Address(packet[12:16])), str(IPv4Address(packet[16:20])))
+        return _transport(ends, packet[9], payload)
+    if ethertype == _IPV6 and len(packet) >= _IPV6_HEADER:
+        ends = Frame(destination, source, "", str(IPv6Address(packet[8:24])), str(IPv6Address(packet[24:40])))
+        return _transport(ends, packet[6], packet[_IPV6_HEADER:])
+    return Frame(destination, source, f"{ethertype:#06x}")
+
+
+def _transport(ends: Frame, number: int, payload: bytes) -> Frame:
+    name = _NAMES.get(number, str(number))
+    if number == _ICMPV6 and payload[:1] and payload[0] in _NEIGHBOUR_DISCOVERY:
+        name = "nd"
+    if number not in {_TCP, _UDP} or len(payload) < _UDP_HEADER:
+        return replace(ends, protocol=name)
+    src_port, dst_port = struct.unpack_from("!HH", payload)
+    sequence = None
+    reply = number == _UDP and src_port == ECHO_PORT
+    if number == _UDP and ECHO_PORT in {src_port, dst_port}:
+        place = _UDP_HEADER + (_REPLY_SEQUENCE if reply else _REQUEST_SEQUENCE)
+        if len(payload) >= place + 4:
+            (sequence,) = struct.unpack_from("!I", payload, place)
+    return replace(ends, protocol=name, src_port=src_port, dst_port=dst_port, sequence=sequence, reply=reply)

@@ -1,0 +1,149 @@
+"""nftables rules of a lab, as text: a function of the topology and the active faults, and of nothing else.
+
+Every text replaces what was loaded before in one transaction, so that loading it is how a fault begins and how it is undone.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from lab.faults import BrokenDnat, Delay, Fault, Hit, Snat, hits
+from lab.topology import PODS, UNDERLAY, Node, Service, Topology
+from wire.path import Family
+
+SINK = {"in": "drop-in", "out": "drop-out"}
+"""Where dropped packets are sent instead, by direction; whoever listens at the other end sees each of them."""
+SEEN = {"in": "seen-in", "out": "seen-out"}
+"""The other ends."""
+
+_IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
+_MILLION = 1_000_000
+_NOWHERE = 251
+"""Host number that no pod ever has."""
+
+
+def relay_tap(node: Node) -> str:
+    """Interface that a delayed node's packets pass through."""
+    return f"slow-{node.port}"
+
+
+def fabric_rules(topology: Topology, faults: Sequence[Fault]) -> str:
+    """For the underlay: what is dropped at each node's port, and what goes through a relay.
+
+    Named counters `n1_in`, `n1_out`, … keep their values when rules are loaded again.
+    """
+    found = [hit for fault in faults for hit in hits(fault, topology)]
+    delayed = {node.name for fault in faults if isinstance(fault, Delay) for node, _, _ in fault.links(topology)}
+    lines = ["add table netdev lab"]
+    for node in topology.nodes:
+        for direction, hook in (("out", "ingress"), ("in", "egress")):
+            port = f"{node.port}_{direction}"
+            lines += [
+                f"add counter netdev lab {port}",
+                f"add chain netdev lab {port}_drops",
+                f'add chain netdev lab {port} {{ type filter hook {hook} device "{node.port}" priority 0; }}',
+                f"flush chain netdev lab {port}",
+                f"flush chain netdev lab {port}_drops",
+            ]
+            here = [hit for hit in found if hit.node == node and hit.direction == direction]
+            lines += [f"add rule netdev lab {port} {rule}" for hit in here if hit.everything for rule in _drop(hit)]
+            selective = [rule for hit in here if not hit.everything for rule in _drop(hit)]
+            if selective:
+                # A lost ARP or neighbour solicitation delays packets that are then neither lost nor counted.
+                lines += [
+                    f"add rule netdev lab {port} jump {port}_drops",
+                    f"add rule netdev lab {port}_drops meta protocol != {{ ip, ip6 }} return",
+                    f"add rule netdev lab {port}_drops icmpv6 type {{ 133-137 }} return",
+                ]
+                lines += [f"add rule netdev lab {port}_drops {rule}" for rule in selective]
+        if node.name in delayed:
+            lines.append(f'add rule netdev lab {node.port}_out fwd to "{relay_tap(node)}"')
+    return "\n".join(lines) + "\n"
+
+
+def _drop(hit: Hit) -> Iterator[str]:
+    words = []
+    if hit.peer:
+        words.append(f"ether {'daddr' if hit.direction == 'out' else 'saddr'} {hit.peer.mac}")
+    if hit.protocol:
+        words.append("meta l4proto " + ("{ icmp, ipv6-icmp }" if hit.protocol == "icmp" else hit.protocol))
+    if hit.share < 1:
+        words.append(f"numgen random mod {_MILLION} < {round(hit.share * _MILLION)}")
+    words.append(f'counter name "{hit.node.port}_{hit.direction}" fwd to "{SINK[hit.direction]}"')
+    if hit.layer is None:
+        yield " ".join(words)
+        return
+    networks = PODS if hit.layer == "pod" else UNDERLAY
+    for family, network in networks.items():
+        yield " ".join([f"{_IP[family]} saddr {network} {_IP[family]} daddr {network}", *words])
+
+
+def node_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
+    """For one node: ClusterIP services by DNAT, and masquerade of its pods, as CNIs and kube-proxy do."""
+    broken = {
+        fault.service: fault.how for fault in faults if isinstance(fault, BrokenDnat) and topology.node[fault.node] == node
+    }
+    dispatch: list[str] = []
+    chains: list[str] = []
+    hairpin: list[str] = []
+    for service in (*topology.services, topology.dns):
+        how = broken.get(f"{service.namespace}/{service.name}")
+        if how == "removed":
+            continue
+        for family, address in service.addresses.items():
+            for protocol in service.protocols:
+                chain = f"{service.namespace}-{service.name}-{protocol}-{family}".replace("-", "_")
+                dispatch.append(f"{_IP[family]} daddr {address} {protocol} dport {service.port} goto {chain}")
+                to = _backends(service, family) if how is None else [_nowhere(node, family)]
+                choices = ", ".join(f"{place} : {backend} . {service.target_port}" for place, backend in enumerate(to))
+                chains.append(
+                    f"chain {chain} {{ meta l4proto {protocol} "
+                    f"dnat {_IP[family]} to numgen random mod {len(to)} map {{ {choices} }}; }}"
+                )
+            hairpin += [
+                f"ct status dnat {_IP[family]} saddr {address} {_IP[family]} daddr {address} masquerade"
+                for address in _backends(service, family)
+            ]
+    snat = any(isinstance(fault, Snat) and topology.node[fault.node] == node for fault in faults)
+    masquerade = []
+    for family, network in node.pod_networks.items():
+        ip = _IP[family]
+        if snat:
+            masquerade.append(f'oifname "eth0" {ip} saddr {network} {ip} daddr {PODS[family]} masquerade')
+        masquerade.append(f'oifname "eth0" {ip} saddr {network} {ip} daddr != {PODS[family]} masquerade')
+    return "\n".join(
+        [
+            "add table inet lab",
+            "delete table inet lab",
+            "table inet lab {",
+            *chains,
+            _chain("services", "", dispatch),
+            _chain("prerouting", "type nat hook prerouting priority dstnat;", ["jump services"]),
+            _chain("output", "type nat hook output priority -100;", ["jump services"]),
+            _chain("postrouting", "type nat hook postrouting priority srcnat;", [*hairpin, *masquerade]),
+            "}\n",
+        ]
+    )
+
+
+def router_rules() -> str:
+    """For the router: everything that leaves the cluster has the router's address."""
+    return "\n".join(
+        [
+            "add table inet lab",
+            "delete table inet lab",
+            "table inet lab {",
+            _chain("postrouting", "type nat hook postrouting priority srcnat;", ['oifname "outside" masquerade']),
+            "}\n",
+        ]
+    )
+
+
+def _chain(name: str, kind: str, rules: Sequence[str]) -> str:
+    return f"chain {name} {{\n{kind}\n" + "\n".join(rules) + "\n}"
+
+
+def _backends(service: Service, family: Family) -> list[str]:
+    return [pod.addresses[family] for pod in service.backends]
+
+
+def _nowhere(node: Node, family: Family) -> str:
+    return f"10.30.{node.number}.{_NOWHERE}" if family is Family.IPV4 else f"fd31:{node.number:x}::{_NOWHERE:x}"
