@@ -81,7 +81,8 @@ def test_a_parameter_added_later_does_not_rename_the_paths_that_leave_it_at_its_
         dscp: int = 0
         padding: int = 0
 
-    monkeypatch.setattr(wire_path, "KIND_OF", {**wire_path.KIND_OF, LaterUdp: Kind.UDP})
+    kinds: dict[type[Struct], Kind] = {**wire_path.KIND_OF, LaterUdp: Kind.UDP}
+    monkeypatch.setattr(wire_path, "KIND_OF", kinds)
     for ask, later in ((Udp(8620), LaterUdp(8620)), (Udp(8620, padding=100), LaterUdp(8620, padding=100))):
         path = Path("n1", POD, Layer.POD, Family.IPV4, ask)
         assert structs.replace(path, ask=later).id == path.id
