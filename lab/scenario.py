@@ -93,12 +93,13 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def plan_words(self) -> dict[str, object]:
-        """The plan as the collector's configuration file has it."""
-        words = {name: getattr(self.plan, name) for name in self.plan.__struct_fields__}
+        """The plan as the collector's configuration file has it, where it is not the collector's own default."""
+        usual = PlanSettings()
         return {
             name: str(value) if isinstance(value, Duration) else msgspec.to_builtins(value)
-            for name, value in words.items()
-            if value is not None
+            for name in self.plan.__struct_fields__
+            for value in [getattr(self.plan, name)]
+            if value != getattr(usual, name)
         }
 
 
