@@ -11,7 +11,9 @@ import struct
 import time
 from dataclasses import dataclass
 
+from agent import kernel
 from agent.errno_words import word_for
+from agent.icmp_words import word_for_icmp
 from wire.outcome import Outcome
 from wire.path import Family
 from wire.window import Timed
@@ -24,28 +26,11 @@ _SYN_SENT = 2
 _SYN_RECV = 3
 _CLOSE_WAIT = 8
 
-# linux/in.h, linux/in6.h: ICMP errors are queued with their type and code. CPython 3.11 has no names for them.
-_ERROR_REPORTS = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
-_EXTENDED_ERROR = struct.Struct("=IBBBxII")
-"""linux/errqueue.h, struct sock_extended_err: errno, origin, type, code, pad, info, data."""
-_FROM_ICMP = 2
-_FROM_ICMP6 = 3
-
-# RFC 792, RFC 1812 section 5.2.7.1; RFC 4443 section 3.1.
-_ICMP_WORDS = {
-    (_FROM_ICMP, 3, 3): Outcome.REFUSED,
-    (_FROM_ICMP, 3, 4): Outcome.TOO_BIG,
-    (_FROM_ICMP, 3, 9): Outcome.PROHIBITED,
-    (_FROM_ICMP, 3, 10): Outcome.PROHIBITED,
-    (_FROM_ICMP, 3, 13): Outcome.PROHIBITED,
-    (_FROM_ICMP, 3, 14): Outcome.PROHIBITED,
-    (_FROM_ICMP, 3, 15): Outcome.PROHIBITED,
-    (_FROM_ICMP6, 1, 1): Outcome.PROHIBITED,
-    (_FROM_ICMP6, 1, 4): Outcome.REFUSED,
-    (_FROM_ICMP6, 1, 5): Outcome.PROHIBITED,
-    (_FROM_ICMP6, 1, 6): Outcome.PROHIBITED,
-    (_FROM_ICMP6, 2, 0): Outcome.TOO_BIG,
+_ERROR_REPORTS = {
+    socket.AF_INET: (socket.IPPROTO_IP, kernel.IP_RECVERR),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, kernel.IPV6_RECVERR),
 }
+
 _RESET_ON_CLOSE = struct.pack("=ii", 1, 0)
 
 SOCKET_FAMILY = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -97,10 +82,15 @@ def result_of(connection: socket.socket, started_ns: int) -> Shaken | Outcome | 
     return word_for(OSError(number, "")) if number else Outcome.RESET
 
 
+def reset_on_close(connection: socket.socket) -> None:
+    """Have close() send RST: no TIME_WAIT, no conntrack entry that lingers, and nothing left half open."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
 def tear_down(connection: socket.socket) -> None:
-    """Close with RST: no TIME_WAIT, no conntrack entry that lingers, and nothing left half open."""
+    """Close with RST."""
     try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        reset_on_close(connection)
     finally:
         connection.close()
 
@@ -123,11 +113,9 @@ def no_such_family(family: Family) -> str | None:
 def _icmp_word(connection: socket.socket) -> Outcome | None:
     while True:
         try:
-            _, ancillary, _, _ = connection.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+            _, ancillary, _, _ = connection.recvmsg(1, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
         except OSError:  # empty: it holds none, or SO_ERROR has a word that comes without type and code
             return None
-        for level, kind, content in ancillary:
-            if (level, kind) in _ERROR_REPORTS.values() and len(content) >= _EXTENDED_ERROR.size:
-                _, origin, icmp_type, code, _, _ = _EXTENDED_ERROR.unpack_from(content)
-                if origin in {_FROM_ICMP, _FROM_ICMP6}:
-                    return _ICMP_WORDS.get((origin, icmp_type, code), Outcome.UNREACHABLE)
+        error = kernel.heard(ancillary).error
+        if error is not None and (word := word_for_icmp(error)) is not None:
+            return word

@@ -1,0 +1,64 @@
+"""HTTP: one GET or HEAD on a new connection, phase by phase; plain by ourselves, TLS by aiohttp.
+
+In: probes to final addresses. Out: observations whose latency is the sum of the phases without resolving. A redirect is an
+answer like any other; no body is sent, no credential, and no more than 64 KiB of the answer is read.
+"""
+
+import secrets
+from collections.abc import Sequence
+from functools import cache
+from importlib import metadata
+
+from agent import handshake, proof
+from agent.probes.http_exchange import question_of
+from agent.probes.http_plain import PlainExchanges
+from agent.probes.http_rich import RichExchanges
+from agent.probes.prober import Context, Note, Observation, Probe
+from wire.path import Family
+
+
+class HttpProber:
+    """Sends each probe to where it belongs."""
+
+    def __init__(self, context: Context) -> None:
+        """Keep the context; open nothing yet."""
+        self._context = context
+        self._plain = PlainExchanges(context)
+        self._rich = RichExchanges(context)
+
+    def unsupported(self, family: Family) -> str | None:
+        """Why HTTP cannot be sent over this family from here; None where it can."""
+        return handshake.no_such_family(family)
+
+    def send(self, probes: Sequence[Probe]) -> list[Observation]:
+        """Begin to connect; return those that could not."""
+        failed = []
+        for probe in probes:
+            question = question_of(probe, self._context, secrets.token_bytes(proof.NONCE_BYTES), user_agent())
+            outcome = self._rich.begin(question) if question.ask.tls else self._plain.begin(question)
+            if outcome is not None:
+                failed.append(Observation(probe, outcome=outcome))
+        return failed
+
+    def collect(self) -> list[Observation | Note]:
+        """The exchanges that have ended, either way, since the last call."""
+        return [*self._plain.collect(), *self._rich.collect()]
+
+    def forget(self, probe: Probe) -> None:
+        """Close its connection, cancel its task."""
+        self._plain.forget(probe)
+        self._rich.forget(probe)
+
+    def close(self) -> None:
+        """Close every connection, cancel every task."""
+        self._plain.close()
+        self._rich.close()
+
+
+@cache
+def user_agent() -> str:
+    """Who asks, as `netmatrix/VERSION`; without a version where this runs without being installed."""
+    try:
+        return f"netmatrix/{metadata.version('netmatrix')}"
+    except metadata.PackageNotFoundError:
+        return "netmatrix"
