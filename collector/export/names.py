@@ -1,0 +1,177 @@
+"""Every metric name of the collector, with its type, its help and its labels, in the order of what matters.
+
+The order is that of the cap: where series are too many, the families at the end are shortened first.
+"""
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+PREFIX: Final = "netmatrix_"
+
+
+class Family(Struct, frozen=True):
+    """One metric family of the encoder's; `labels` in the order of their values."""
+
+    name: str
+    """With the suffix `_total` for counters, as it is written."""
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+SERIES: Final = Family("netmatrix_series", "gauge", "Series that this scrape holds, without the collector's own.")
+SERIES_DROPPED: Final = Family(
+    "netmatrix_series_dropped_total", "counter", "Series left out of scrapes since they would exceed the cap.", ("family",)
+)
+
+MATRIX_BYTES: Final = Family("netmatrix_matrix_bytes", "gauge", "Memory that the matrix occupies.")
+MATRIX_DROPPED: Final = Family(
+    "netmatrix_matrix_reports_dropped_total", "counter", "Reports that left the matrix before their time for want of memory."
+)
+CELLS: Final = Family("netmatrix_cells", "gauge", "Cells of the matrix by state.", ("state",))
+UNKNOWN_PATHS: Final = Family(
+    "netmatrix_windows_unknown_path_total", "counter", "Windows left out since their path is in no plan that is remembered."
+)
+UNKNOWN_CODES: Final = Family(
+    "netmatrix_unknown_codes_total", "counter", "Outcomes and measures left out since this version does not know them."
+)
+SET_ASIDE: Final = Family(
+    "netmatrix_probes_set_aside_total", "counter", "Probes that are not believed and enter no sum, by reason.", ("reason",)
+)
+
+AGENTS: Final = Family("netmatrix_agents", "gauge", "Agents of the inventory by state.", ("state",))
+AGENT_UP: Final = Family(
+    "netmatrix_agent_up", "gauge", "1 while the agent reports or said that it leaves, else 0.", ("vantage", "node")
+)
+AGENT_AGE: Final = Family(
+    "netmatrix_agent_report_age_seconds", "gauge", "Time since the agent's last report arrived.", ("vantage", "node")
+)
+
+SENT: Final = Family(
+    "netmatrix_probes_sent_total",
+    "counter",
+    "Probes that were sent and judged, by the node they left (out) or led to (in).",
+    ("node", "direction", "layer"),
+)
+LOST: Final = Family(
+    "netmatrix_probes_lost_total",
+    "counter",
+    "Probes lost: failed in the network, or answered after the waiting time (RFC 6673).",
+    SENT.labels,
+)
+LATE: Final = Family(
+    "netmatrix_probes_late_total", "counter", "Probes answered after the waiting time; lost includes them.", SENT.labels
+)
+RECEIVED: Final = Family("netmatrix_probes_received_total", "counter", "Probes answered in time.", SENT.labels)
+RTT_SUM: Final = Family(
+    "netmatrix_probes_rtt_seconds_total", "counter", "Sum of the round-trip times of the probes received.", SENT.labels
+)
+NAT: Final = Family(
+    "netmatrix_nat_windows_total",
+    "counter",
+    "Windows in which the peer saw another source address than the agent's own.",
+    SENT.labels,
+)
+
+FAILED: Final = Family(
+    "netmatrix_probes_failed_total",
+    "counter",
+    "Probes that failed in the network, by the word for it.",
+    ("layer", "kind", "reason"),
+)
+LOCAL: Final = Family(
+    "netmatrix_probes_local_total",
+    "counter",
+    "Probes that the agents' own side did not send or could not judge; never loss.",
+    ("kind", "reason"),
+)
+
+ZONE_SENT: Final = Family(
+    "netmatrix_zone_probes_sent_total",
+    "counter",
+    "Probes between zones that were sent and judged.",
+    ("from_zone", "to_zone", "layer"),
+)
+ZONE_LOST: Final = Family(
+    "netmatrix_zone_probes_lost_total", "counter", "Probes between zones that were lost.", ZONE_SENT.labels
+)
+ZONE_RTT: Final = Family("netmatrix_zone_rtt_seconds", "histogram", "Round-trip times between zones.", ZONE_SENT.labels)
+
+SERVICE_SENT: Final = Family(
+    "netmatrix_service_probes_sent_total", "counter", "Probes through a ClusterIP that were judged.", ("namespace", "service")
+)
+SERVICE_LOST: Final = Family(
+    "netmatrix_service_probes_lost_total", "counter", "Probes through a ClusterIP that were lost.", SERVICE_SENT.labels
+)
+EXTERNAL_SENT: Final = Family(
+    "netmatrix_external_probes_sent_total", "counter", "Probes to a host outside of the cluster that were judged.", ("target",)
+)
+EXTERNAL_LOST: Final = Family(
+    "netmatrix_external_probes_lost_total",
+    "counter",
+    "Probes to a host outside of the cluster that were lost.",
+    EXTERNAL_SENT.labels,
+)
+NAMESPACE_SENT: Final = Family(
+    "netmatrix_namespace_probes_sent_total",
+    "counter",
+    "Probes between namespaces that were sent and judged.",
+    ("from_namespace", "to_namespace"),
+)
+NAMESPACE_LOST: Final = Family(
+    "netmatrix_namespace_probes_lost_total", "counter", "Probes between namespaces that were lost.", NAMESPACE_SENT.labels
+)
+
+WORST_LOSS: Final = Family(
+    "netmatrix_worst_pair_loss_ratio",
+    "gauge",
+    "Loss of the paths that lose most, over the last minute; those without loss are left out.",
+    ("from", "from_node", "to", "to_node", "layer", "kind", "family", "path"),
+)
+AGENT_GAPS: Final = Family(
+    "netmatrix_agent_report_gaps", "gauge", "Reports of the agent's process that never came.", ("vantage", "node")
+)
+AGENT_LAG: Final = Family(
+    "netmatrix_agent_loop_lag_p99_seconds",
+    "gauge",
+    "How late the agent's own loop ran, 99th percentile of its last report.",
+    AGENT_UP.labels,
+)
+AGENT_THROTTLED: Final = Family(
+    "netmatrix_agent_throttled_seconds",
+    "gauge",
+    "How long the agent was kept from running in its last report.",
+    AGENT_UP.labels,
+)
+AGENT_CPU: Final = Family(
+    "netmatrix_agent_cpu_seconds", "gauge", "CPU time that the agent used in its last report.", AGENT_UP.labels
+)
+AGENT_MEMORY: Final = Family("netmatrix_agent_resident_bytes", "gauge", "Resident memory of the agent.", AGENT_UP.labels)
+AGENT_DROPPED: Final = Family(
+    "netmatrix_agent_windows_dropped",
+    "gauge",
+    "Windows that the agent's process lost to a full buffer so far.",
+    AGENT_UP.labels,
+)
+
+PLAN_GENERATION: Final = Family("netmatrix_plan_generation", "gauge", "Number of the plan in force.")
+PLAN_STRETCHED: Final = Family(
+    "netmatrix_plan_stretched_ratio", "gauge", "Factor by which intervals were lengthened to stay within the budgets."
+)
+
+PAIR_LOSS: Final = Family(
+    "netmatrix_pair_loss_ratio", "gauge", "Loss from node to node over the last minute.", ("from_node", "to_node", "layer")
+)
+PAIR_P50: Final = Family(
+    "netmatrix_pair_rtt_p50_seconds",
+    "gauge",
+    "Median round-trip time from node to node over the last minute.",
+    PAIR_LOSS.labels,
+)
+PAIR_P99: Final = Family(
+    "netmatrix_pair_rtt_p99_seconds",
+    "gauge",
+    "99th percentile of the round-trip time from node to node over the last minute.",
+    PAIR_LOSS.labels,
+)
