@@ -110,8 +110,8 @@ class Sessions:
         acknowledged = boot.acknowledged if boot else report.acknowledged
         return Judgement(refusal=refusal, sequence=taken, counted=report.sequence > acknowledged)
 
-    def record(self, report: Report, *, now_ns: int) -> None:
-        """Remember a report that was judged and applied."""
+    def record(self, report: Report, *, now_ns: int) -> int:
+        """Remember a report that was judged and applied; the number of reports before it that never came."""
         session = self._sessions[report.vantage]
         if session.boot is None or session.boot.name != report.boot:
             if session.boot is not None:
@@ -120,14 +120,15 @@ class Sessions:
         elif not session.boot.sequence < report.sequence:
             raise ValueError(f"report {report.sequence} was not judged")
         boot = session.boot
-        if boot.sequence:
-            # Spans that the agent merged while we were away are all here, under the name of the last one.
-            boot.gaps += max(0, report.sequence - boot.sequence - report.merged)
+        # Spans that the agent merged while we were away are all here, under the name of the last one.
+        gap = max(0, report.sequence - boot.sequence - report.merged) if boot.sequence else 0
+        boot.gaps += gap
         boot.sequence = report.sequence
         session.arrived_ns = now_ns
         session.health = report.health
         session.generation = report.generation
         session.leaving = report.leaving
+        return gap
 
     def agents(self, now_ns: int) -> list[AgentState]:
         """Every agent of the inventory, in the order of their names."""

@@ -1,0 +1,230 @@
+"""The agent port: plans go out, reports come in.
+
+In come requests from anybody, out go answers; the matrix and the sessions get whole, checked reports only. The order is the
+point of this module: who asks is known before a byte of a body is read, how much is coming before it is kept, and whether it is
+consistent before anything of it counts. One that is refused is counted by reason, and leaves nothing behind.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import structlog
+from aiohttp import ClientPayloadError, web
+
+from collector.admission import Admission, Refusal, RefusedError
+from collector.api.board import Board
+from collector.api.faults import server_log
+from collector.sessions import Sessions
+from wire.codec import MAX_REPORT_BYTES, CodecError, decode_report, decompress, encode
+from wire.report import Acknowledgement, Report
+
+BODY_SECONDS = 10.0
+"""Deadline for a whole body, however it drips."""
+MAX_WAIT_SECONDS = 30
+"""Longest time that a request for a plan is held."""
+KEEPALIVE_SECONDS = 75.0
+LINGER_SECONDS = 0.5
+"""How long the rest of a refused body is read and thrown away, so that its sender reads the answer and not a reset."""
+MAX_READING = 64
+"""Most bodies that are read at once: with both of its sizes a report holds up to 8 MiB."""
+MSGPACK = "application/msgpack"
+VANTAGE = web.RequestKey("vantage", str)
+"""Who asks, once that is known."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger()
+
+_STATUS = {
+    Refusal.NO_TOKEN: (401, "a bearer token is needed"),
+    Refusal.MALFORMED_TOKEN: (401, "the bearer token is malformed"),
+    Refusal.UNKNOWN_TOKEN: (401, "the bearer token is not known"),
+    Refusal.FOREIGN_ROW: (403, "the token is not of the vantage that the report is about"),
+    Refusal.RETIRED_BOOT: (403, "another process of this vantage has taken over"),
+    Refusal.TOO_SLOW: (408, "the body was not complete in time"),
+    Refusal.OVERSIZED: (413, f"longer than {MAX_REPORT_BYTES} bytes"),
+    Refusal.ENCODING: (415, f"expected {MSGPACK}, as it is or as one gzip member"),
+    Refusal.COMPRESSION: (400, "not one gzip member, or one that grows too much"),
+    Refusal.TRUNCATED: (400, "the body ended early or does not keep its framing"),
+    Refusal.MALFORMED: (400, "not a report"),
+    Refusal.SHED: (429, "too many reports at once"),
+}
+
+
+class Intake(Protocol):
+    """The matrix as this module sees it."""
+
+    def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
+        """Take all windows of a report, or none and raise a ValueError that has a `reason`."""
+
+
+class AgentPort:
+    """Answers agents.
+
+    `refuse` is told the reason of everything that is not taken, `took` of every report that is: the seconds to decode and
+    apply it, and how many reports before it never came.
+    """
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        board: Board,
+        sessions: Sessions,
+        matrix: Intake,
+        refuse: Callable[[str], None],
+        now_ns: Callable[[], int],
+        took: Callable[[float, int], None] = lambda _seconds, _gap: None,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self.admission = admission
+        """Replaced with every other inventory."""
+        self.prove: Callable[[web.BaseRequest], None] = lambda _: None
+        """Told of every request whose token is known; set by whoever puts us behind a listener."""
+        self._took = took
+        self._body_seconds = body_seconds
+        self._board = board
+        self._sessions = sessions
+        self._matrix = matrix
+        self._refuse = refuse
+        self._now_ns = now_ns
+        self._reading: set[str] = set()
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        app = web.Application(middlewares=[self._guarded])
+        app.router.add_get("/agent/v1/plan", self._plan, allow_head=False)
+        app.router.add_post("/agent/v1/report", self._report)
+        return app
+
+    def runner(self) -> web.AppRunner:
+        """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request."""
+        return web.AppRunner(
+            self.application(),
+            access_log=None,
+            logger=server_log("agents", self._refuse),
+            auto_decompress=False,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            max_headers=32,
+            shutdown_timeout=2.0,
+        )
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn a refusal into its answer and its count."""
+        try:
+            vantage = self.admission.vantage_of(request.headers.get("Authorization"))
+            self.prove(request)
+            request[VANTAGE] = vantage
+            return await handler(request)
+        except RefusedError as error:
+            return self._refused(request, error.reason)
+
+    def _refused(self, request: web.Request, reason: Refusal) -> web.Response:
+        self._refuse(reason.value)
+        status, sentence = _STATUS[reason]
+        headers = {}
+        if status == web.HTTPUnauthorized.status_code:
+            headers["WWW-Authenticate"] = "Bearer"
+        elif reason is Refusal.SHED:
+            headers["Retry-After"] = str(_spread_seconds(request[VANTAGE]))
+        response = web.Response(status=status, text=sentence, headers=headers)
+        if not request.body_exists or not request.content.is_eof():
+            response.force_close()
+        return response
+
+    async def _plan(self, request: web.Request) -> web.Response:
+        known = request.headers.get("If-None-Match", "")
+        seconds = _wait_seconds(request.headers.get("Prefer", ""))
+        if known and not await self._board.other_than(known, seconds=seconds):
+            return web.Response(status=304, headers={"ETag": self._board.etag})
+        body = self._board.body(request[VANTAGE])
+        if body is None:  # it left the inventory while it waited
+            raise RefusedError(Refusal.UNKNOWN_TOKEN)
+        return web.Response(body=body, content_type=MSGPACK, headers={"ETag": self._board.etag, "Cache-Control": "no-store"})
+
+    async def _report(self, request: web.Request) -> web.Response:
+        vantage: str = request[VANTAGE]
+        if request.content_type != MSGPACK or request.headers.get("Content-Encoding", "identity") not in ("identity", "gzip"):
+            raise RefusedError(Refusal.ENCODING)
+        if (request.content_length or 0) > MAX_REPORT_BYTES:
+            raise RefusedError(Refusal.OVERSIZED)
+        if vantage in self._reading or len(self._reading) >= MAX_READING:
+            raise RefusedError(Refusal.SHED)
+        self._reading.add(vantage)
+        try:
+            body = await _body(request, self._body_seconds)
+        finally:
+            self._reading.discard(vantage)
+        began_ns = self._now_ns()
+        try:
+            if request.headers.get("Content-Encoding") == "gzip":
+                body = decompress(body, limit=MAX_REPORT_BYTES)
+            report = decode_report(body)
+        except CodecError as error:
+            _log.warning("report refused", vantage=vantage, reason=error.reason, because=str(error))
+            raise RefusedError(Refusal(error.reason)) from None
+        return self._taken(vantage, report, began_ns)
+
+    def _taken(self, vantage: str, report: Report, began_ns: int) -> web.Response:
+        """Judge, apply and record a report, without a pause in between."""
+        if report.vantage != vantage:
+            _log.warning("report of another row", vantage=vantage, claimed=report.vantage, security=True)
+            raise RefusedError(Refusal.FOREIGN_ROW)
+        if vantage not in self._board.plans.by_vantage:  # it left the inventory while it sent
+            raise RefusedError(Refusal.UNKNOWN_TOKEN)
+        judgement = self._sessions.judge(report)
+        if judgement.refusal is Refusal.RETIRED_BOOT:
+            raise RefusedError(Refusal.RETIRED_BOOT)
+        if judgement.refusal is not None:
+            self._refuse(judgement.refusal.value)
+            status = 409 if judgement.refusal is Refusal.OTHER_INSTANCE else 200
+            return self._acknowledged(judgement.sequence, status=status)
+        now_ns = self._now_ns()
+        try:
+            self._matrix.apply(report, arrived_ns=now_ns, counted=judgement.counted)
+        except ValueError as error:
+            reason = str(getattr(error, "reason", "inconsistent"))
+            self._refuse(reason)
+            _log.warning("report refused", vantage=vantage, reason=reason, because=str(error))
+            return web.Response(status=400, text=f"inconsistent: {reason}")
+        gap = self._sessions.record(report, now_ns=now_ns)
+        self._took((self._now_ns() - began_ns) / 1e9, gap)
+        return self._acknowledged(report.sequence)
+
+    def _acknowledged(self, sequence: int, *, status: int = 200) -> web.Response:
+        acknowledgement = Acknowledgement(instance=self._board.plans.instance, sequence=sequence)
+        return web.Response(status=status, body=encode(acknowledgement), content_type=MSGPACK)
+
+
+async def _body(request: web.Request, seconds: float) -> bytes:
+    """The body as it was sent; raises RefusedError where it is too long, too slow or torn."""
+    parts = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.content.iter_any():
+                parts += part
+                if len(parts) > MAX_REPORT_BYTES:
+                    raise RefusedError(Refusal.OVERSIZED)
+    except TimeoutError:
+        raise RefusedError(Refusal.TOO_SLOW) from None
+    except (web.RequestPayloadError, ClientPayloadError, ConnectionError):
+        raise RefusedError(Refusal.TRUNCATED) from None
+    return bytes(parts)
+
+
+def _wait_seconds(prefer: str) -> float:
+    """The seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT_SECONDS; 0 where there are none."""
+    for preference in prefer[:200].split(","):
+        name, _, value = preference.strip().partition("=")
+        if name.lower() == "wait" and value.isascii() and value.isdigit():
+            return min(int(value[:6]), MAX_WAIT_SECONDS)
+    return 0
+
+
+def _spread_seconds(vantage: str) -> int:
+    """1 to 10, by the name: those that are turned away together do not come back together."""
+    return 1 + hashlib.blake2b(vantage.encode(), digest_size=2).digest()[0] % 10

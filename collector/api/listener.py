@@ -1,0 +1,208 @@
+"""A listener that silent, slow and many clients cannot fill.
+
+In come connections, out go those that an aiohttp server may serve. A connection is unproven until the server says otherwise;
+an unproven one lives for ten seconds, TLS handshake included, and yields, oldest first, where there are too many connections
+of its address or together. So whoever can prove who they are get in, also through the address of somebody who cannot.
+"""
+
+import asyncio
+import errno
+import socket
+from collections import defaultdict
+from collections.abc import Callable
+from ssl import SSLContext
+from typing import cast
+
+from aiohttp.web import AppRunner, BaseRequest, RequestHandler
+
+PROOF_SECONDS = 10.0
+HANDSHAKE_SECONDS = 5.0
+BACKLOG = 1024
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE_SECONDS = 0.1
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A TCP socket that listens; `::` takes IPv4 as well. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server(
+        (host, port), family=family, backlog=BACKLOG, dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6()
+    )
+    listening.setblocking(False)  # noqa: FBT003 - its one argument, positional in C
+    return listening
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, between the transport and aiohttp's own protocol for it."""
+
+    def __init__(self, inner: RequestHandler, accepted: socket.socket, ended: Callable[["_Connection"], None]) -> None:
+        self.inner = inner
+        self.proven = False
+        self._accepted = accepted
+        self._transport: asyncio.Transport | None = None
+        self._ended = ended
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self.inner.connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.inner.connection_lost(exc)
+        self._ended(self)
+
+    def data_received(self, data: bytes) -> None:
+        self.inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        self.inner.eof_received()
+        return None
+
+    def pause_writing(self) -> None:
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.inner.resume_writing()
+
+    def drop(self) -> None:
+        """End it now, without waiting for anything to be read or written."""
+        if self._transport is not None:
+            self._transport.abort()
+        else:  # still shaking hands: the transport belongs to TLS and notices that its socket is at an end
+            try:
+                self._accepted.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                self._accepted.close()
+
+
+class Listener:
+    """Accepts connections for an aiohttp application that is set up.
+
+    `dropped` is told of connections that are closed: `connections` for too many, `no_proof` for too late.
+    """
+
+    def __init__(
+        self,
+        runner: AppRunner,
+        listening: socket.socket,
+        *,
+        most: int,
+        most_per_address: int,
+        dropped: Callable[[str], None],
+        tls: SSLContext | None = None,
+        proof_seconds: float = PROOF_SECONDS,
+    ) -> None:
+        self._runner = runner
+        self._listening = listening
+        self._most = most
+        self._most_per_address = most_per_address
+        self._dropped = dropped
+        self._tls = tls
+        self._proof_seconds = proof_seconds
+        self._unproven: defaultdict[str, dict[_Connection, None]] = defaultdict(dict)
+        self._waiting: dict[_Connection, str] = {}
+        self._counts: defaultdict[str, int] = defaultdict(int)
+        self._total = 0
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._listening.getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return self._total
+
+    def prove(self, request: BaseRequest) -> None:
+        """Say that whoever sent this request is known."""
+        transport = request.transport
+        connection = transport.get_protocol() if isinstance(transport, asyncio.Transport) else None
+        if isinstance(connection, _Connection):
+            connection.proven = True
+            self._forget(connection)
+
+    async def serve(self) -> None:
+        """Accept connections until cancelled. The socket is closed at the end."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.TaskGroup() as connections:
+                while True:
+                    try:
+                        accepted, peer = await loop.sock_accept(self._listening)
+                    except OSError as error:
+                        if error.errno in _EXHAUSTED:
+                            self._yield_one(self._waiting)
+                            await asyncio.sleep(_PAUSE_SECONDS)
+                        continue
+                    address = str(peer[0])
+                    if self._has_room(address):
+                        connections.create_task(self._one(accepted, address))
+                    else:
+                        accepted.close()
+        finally:
+            self._listening.close()
+
+    def _has_room(self, address: str) -> bool:
+        """Whether one more connection may be served; an unproven one yields to it."""
+        if self._counts[address] >= self._most_per_address:
+            return self._yield_one(self._unproven[address])
+        if self._total >= self._most:
+            return self._yield_one(self._waiting)
+        return True
+
+    def _yield_one(self, unproven: dict[_Connection, None] | dict[_Connection, str]) -> bool:
+        self._dropped("connections")
+        oldest = next(iter(unproven), None)
+        if oldest is None:
+            return False
+        self._forget(oldest)
+        oldest.drop()
+        return True
+
+    async def _one(self, accepted: socket.socket, address: str) -> None:
+        """One connection until it has proved itself or is at its end."""
+        loop = asyncio.get_running_loop()
+        server = self._runner.server
+        if server is None:
+            accepted.close()
+            return
+        ended = asyncio.Event()
+        connection = _Connection(server(), accepted, lambda _: ended.set())
+        self._counts[address] += 1
+        self._total += 1
+        self._waiting[connection] = address
+        self._unproven[address][connection] = None
+        late = loop.call_later(self._proof_seconds, self._too_late, connection)
+        try:
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.connect_accepted_socket(
+                lambda: connection,
+                accepted,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
+                ssl_shutdown_timeout=1.0 if self._tls else None,
+            )
+            await ended.wait()
+        except OSError:  # a failed handshake, an early reset: theirs to mend
+            pass
+        finally:
+            late.cancel()
+            self._forget(connection)
+            self._total -= 1
+            self._counts[address] -= 1
+            if not self._counts[address]:
+                del self._counts[address]
+
+    def _too_late(self, connection: _Connection) -> None:
+        if not connection.proven and connection in self._waiting:
+            self._dropped("no_proof")
+            self._forget(connection)
+            connection.drop()
+
+    def _forget(self, connection: _Connection) -> None:
+        """Take a connection from the unproven ones."""
+        address = self._waiting.pop(connection, None)
+        if address is not None:
+            self._unproven[address].pop(connection, None)
+            if not self._unproven[address]:
+                del self._unproven[address]
