@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
-LAB := ip:iproute2 nft:nftables ping:iputils-ping sysctl:procps nsenter:util-linux unshare:util-linux setpriv:util-linux
+LAB := ip:iproute2 nft:nftables nsenter:util-linux setpriv:util-linux unshare:util-linux
 
 venv: ## the virtual environment .venv with everything installed, by hash
 	@set -- $$(scripts/pythons | head -n 1); \

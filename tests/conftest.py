@@ -23,11 +23,9 @@ settings.load_profile("netmatrix")
 TOOLS = {
     "ip": "iproute2",
     "nft": "nftables",
-    "ping": "iputils-ping",
-    "sysctl": "procps",
     "nsenter": "util-linux",
-    "unshare": "util-linux",
     "setpriv": "util-linux",
+    "unshare": "util-linux",
 }
 """Commands that tests marked `lab` use, and the Debian package of each."""
 

@@ -1,0 +1,98 @@
+"""The commands of the Makefile and the scripts behind them keep their word."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TOOLS
+from tests.rules.tree import ROOT, files, named
+
+SKIPPING = """
+import pytest
+
+def test_that_cannot_run() -> None:
+    pytest.skip("needs a tool that is not here")
+
+def test_that_can() -> None:
+    pass
+"""
+
+
+def run(*command: str | Path, folder: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 passed, 1 skipped"), ("true", "1 failed, 1 passed")])
+def test_a_skip_is_a_failure_in_ci_and_only_there(ci: str, outcome: str, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_skipping.py").write_text(SKIPPING)
+    result = run(
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-ra",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        tmp_path,
+        folder=tmp_path,
+        CI=ci,
+    )
+    assert outcome in result.stdout
+    assert "needs a tool that is not here" in result.stdout
+    assert (result.returncode != 0) == (ci == "true")
+
+
+def test_the_interpreters_that_are_tested_are_real_recent_and_of_different_versions() -> None:
+    lines = [line.split(" ", 1) for line in run(ROOT / "scripts" / "pythons").stdout.splitlines()]
+    versions = [tuple(map(int, version.split("."))) for version, _ in lines]
+    assert len(versions) == len(set(versions)) > 0
+    assert min(versions) >= (3, 11)
+    assert all(Path(python).is_file() for _, python in lines)
+
+
+def test_a_package_that_is_missing_is_named_with_what_it_is_for(tmp_path: Path) -> None:
+    """As somebody who cannot install it: this `id` says so, and there is no `apt-get` to ask."""
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tmp_path / "id").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    script = ROOT / "scripts" / "packages"
+    result = run(script, "which only a trial uses", "sh:dash", "no-such-command:no-such-package", PATH=path)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "no-such-package" in result.stderr
+    assert "which only a trial uses" in result.stderr
+    assert "dash" not in result.stderr
+    assert run(script, "which only a trial uses", "sh:dash", PATH=path).stdout == ""
+
+
+def test_what_the_makefile_installs_is_what_the_tests_ask_for() -> None:
+    (line,) = re.findall(r"^LAB := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert dict(entry.split(":") for entry in line.split()) == TOOLS
+
+
+def test_the_lock_has_a_hash_for_everything_and_everything_that_is_asked_for() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    blocks = re.findall(r"^([a-z0-9-]+)==\S+.*\\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", lock, re.MULTILINE)
+    assert len(blocks) == len(re.findall(r"^[a-z]", lock, re.MULTILINE))
+    asked = re.findall(r'^\s+"([A-Za-z0-9-]+)>=|\["([a-z]+)>=', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert {(one or other).lower() for one, other in asked} <= {name for name, _ in blocks}
+    assert len(asked) > 10
+
+
+@pytest.mark.parametrize("script", [file for file in files("") if file.parent.name in {"scripts", ".ci"}], ids=named)
+def test_every_script_can_be_run_and_says_what_it_does(script: Path) -> None:
+    first, second, *_ = script.read_text().splitlines()
+    assert os.access(script, os.X_OK)
+    assert first.startswith("#!/bin/")
+    assert second.startswith("# ")
+    assert run(first.removeprefix("#!"), "-n", script).returncode == 0
