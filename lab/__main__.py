@@ -158,7 +158,11 @@ def _demo(wish: argparse.Namespace) -> int:
 
 
 async def _demonstrate(wish: Wish) -> int:
-    await demo(wish)
+    try:
+        await demo(wish)
+    except (RuntimeError, OSError) as error:  # of building the cluster: a program, or the machine, does not do its part
+        say(str(error))
+        return 1
     return 0
 
 

@@ -24,7 +24,7 @@ from lab.expect import Finding, judge_agents, judge_cells
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, seconds
 from lab.scenario import Event, Scenario
 from lab.topology import Topology
-from lab.watch import NotReadyError, Watch
+from lab.watch import Watch
 
 READY_SECONDS = 45.0
 LOOK_EVERY = 1.0
@@ -61,9 +61,9 @@ async def run(scenario: Scenario, *, keep: bool = False, tell: Say = say) -> Res
             watch = Watch(cluster.api_url, session)
             await watch.ready(READY_SECONDS)
             tell(f"{scenario.name}: every path is measured; {float(scenario.length) / SECOND:g} s to go")
-            evidence = await _observe(scenario, cluster, watch, tell)
-        result = judge(scenario, evidence, drops=len(cluster.drops.records), incomplete=cluster.drops.complete())
-    except NotReadyError as error:
+            evidence, incomplete = await _observe(scenario, cluster, watch, tell)
+        result = judge(scenario, evidence, drops=len(cluster.drops.records), incomplete=incomplete)
+    except (RuntimeError, OSError) as error:  # of `up` and `ready`: a program, or the machine, does not do its part
         result = Result(scenario.name, passed=False, error=str(error))
     finally:
         if keep:
@@ -120,7 +120,8 @@ def addresses(topology: Topology) -> dict[tuple[str, str], str]:
     return {(pod.vantage, str(family)): address for pod in topology.vantages for family, address in pod.addresses.items()}
 
 
-async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say) -> Evidence:
+async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say) -> tuple[Evidence, str]:
+    """What was seen, and how many drops were not."""
     began = monotonic()
     looks: list[Look] = []
     latencies: dict[tuple[float, float], Mapping[str, Cell]] = {}
@@ -130,12 +131,9 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
         tasks.create_task(_happen(scenario.timeline, cluster, began, tell))
         for between in {exp.between for exp in scenario.expect.cells if exp.p50_us or exp.p99_us}:
             tasks.create_task(_span(watch, began, between, latencies))
-    return Evidence(
-        looks=looks,
-        latencies=latencies,
-        dropped=dropped_stamp(cluster.drops.records),
-        addresses=addresses(cluster.topology),
-    )
+    incomplete = await asyncio.to_thread(cluster.drops.complete)
+    dropped = dropped_stamp(cluster.drops.records)
+    return Evidence(looks=looks, latencies=latencies, dropped=dropped, addresses=addresses(cluster.topology)), incomplete
 
 
 async def _look(watch: Watch, began: float, length: float, looks: list[Look]) -> None:
