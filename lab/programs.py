@@ -75,7 +75,7 @@ class Programs:
         (self._directory / "logs").mkdir(exist_ok=True)
 
     def start_all(self, *, patience: float = 30.0) -> None:
-        """Responders and the collector first, agents when those listen; raises TimeoutError with a log's end if one does not."""
+        """Responders and the collector first, agents when those listen; raises TimeoutError with the log's end."""
         topology = self._topology
         others = [pod for pod in topology.pods if not pod.vantage]
         if topology.external:

@@ -1,0 +1,139 @@
+import msgspec
+import pytest
+
+from lab.cluster import Wanted, wanted
+from lab.delays import relays
+from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, Partition, hits, parse
+from lab.rules import fabric_rules, node_rules
+from lab.topology import Role, Shape, Topology
+
+TOPOLOGY = Topology.of(Shape(), "x")
+
+GOOD: list[dict[str, object]] = [
+    {"kind": "loss", "node": "n3", "direction": "in", "percent": 20},
+    {"kind": "loss", "from": "n2", "to": "n5", "percent": 0.2},
+    {"kind": "blackhole", "node": "n3", "protocol": "udp"},
+    {"kind": "blackhole", "node": "n3", "layer": "pod"},
+    {"kind": "dead_node", "node": "n4"},
+    {"kind": "partition", "zones": ["z1", "z2"]},
+    {"kind": "broken_dnat", "node": "n1", "service": "shop/web"},
+    {"kind": "broken_dnat", "node": "n1", "service": "shop/web", "how": "removed"},
+    {"kind": "snat", "node": "n1"},
+    {"kind": "delay", "node": "n1", "ms": 50},
+    {"kind": "delay", "from": "n1", "to": "n2", "ms": 5.5},
+    {"kind": "cpu_hogs", "count": 4},
+    {"kind": "stop", "node": "n2"},
+    {"kind": "kill_collector"},
+    {"kind": "kill_collector", "restart_after": 5},
+    {"kind": "reused_address", "node": "n2"},
+    {"kind": "agent_restart", "node": "n2"},
+]
+
+
+@pytest.mark.parametrize("words", GOOD, ids=str)
+def test_a_fault_survives_being_written_down(words: dict[str, object]) -> None:
+    fault = parse(words, TOPOLOGY)
+    assert msgspec.json.decode(msgspec.json.encode(fault), type=Fault) == fault
+
+
+def test_every_kind_has_an_example_here() -> None:
+    kinds = {fault.__struct_config__.tag for fault in Fault.__args__}
+    assert {words["kind"] for words in GOOD} == kinds
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ({"kind": "los"}, "Invalid value 'los' - at `\\$.kind`"),
+        ({"node": "n3"}, "missing required field `kind`"),
+        ({"kind": "loss", "node": "n3", "perc": 2}, "unknown field `perc`"),
+        ({"kind": "loss", "node": "n3", "percent": 101}, r"<= 100.0 - at `\$.percent`"),
+        ({"kind": "loss", "node": "n3", "percent": "20"}, r"got `str` - at `\$.percent`"),
+        ({"kind": "loss", "node": "n9", "percent": 2}, "there is no node 'n9', there are n1 to n6"),
+        ({"kind": "loss", "percent": 2}, "name either a node, or both from and to"),
+        ({"kind": "loss", "node": "n1", "from": "n2", "to": "n3"}, "name either a node, or both from and to"),
+        ({"kind": "loss", "from": "n2"}, "name either a node, or both from and to"),
+        ({"kind": "loss", "from": "n2", "to": "n2"}, "two different nodes"),
+        ({"kind": "loss", "from": "n2", "to": "n3", "direction": "in"}, "a direction in themselves"),
+        ({"kind": "partition", "zones": ["z1", "z9"]}, "zones must be two of z1, z2, z3"),
+        ({"kind": "partition", "zones": ["z1", "z1"]}, "zones must be two of"),
+        ({"kind": "broken_dnat", "node": "n1", "service": "web"}, "there is no service 'web', there are shop/web, pay/web"),
+    ],
+)
+def test_what_is_no_fault_is_refused_in_one_sentence(words: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence) as refusal:
+        parse(words, TOPOLOGY)
+    assert "\n" not in str(refusal.value)
+
+
+def test_loss_into_a_node_is_dropped_at_its_port_and_nowhere_else() -> None:
+    fault = parse({"kind": "loss", "node": "n3", "direction": "in", "percent": 20}, TOPOLOGY)
+    assert list(hits(fault, TOPOLOGY)) == [Hit(TOPOLOGY.node["n3"], "in", share=0.2)]
+
+
+def test_a_partition_cuts_every_pair_of_the_two_zones_once_in_each_direction() -> None:
+    pairs = [(hit.node.name, hit.peer.name) for hit in hits(Partition(("z1", "z3")), TOPOLOGY) if hit.peer]
+    assert sorted(pairs) == sorted(
+        [(a, b) for a in ("n1", "n2") for b in ("n5", "n6")] + [(b, a) for a in ("n1", "n2") for b in ("n5", "n6")]
+    )
+
+
+def test_a_dead_node_loses_its_link_to_the_last_arp_and_all_of_its_programs() -> None:
+    assert all(hit.everything for hit in hits(DeadNode("n4"), TOPOLOGY))
+    running = {pod.node for pod in TOPOLOGY.pods if wanted(pod, (DeadNode("n4"),)).running}
+    assert running == {"n1", "n2", "n3", "n5", "n6"}
+
+
+def test_random_loss_spares_neighbour_discovery_and_death_does_not() -> None:
+    assert "icmpv6 type { 133-137 } return" in fabric_rules(TOPOLOGY, [Loss(node="n1", percent=5)])
+    assert "return" not in fabric_rules(TOPOLOGY, [DeadNode("n1")])
+
+
+def test_without_faults_nothing_is_dropped_or_diverted() -> None:
+    assert "fwd" not in fabric_rules(TOPOLOGY, [])
+
+
+def test_rules_depend_on_active_faults_alone_and_so_an_undone_fault_leaves_no_trace() -> None:
+    for words in GOOD:
+        fault = parse(words, TOPOLOGY)
+        before = fabric_rules(TOPOLOGY, []), [node_rules(TOPOLOGY, node, []) for node in TOPOLOGY.nodes]
+        fabric_rules(TOPOLOGY, [fault])
+        assert (fabric_rules(TOPOLOGY, []), [node_rules(TOPOLOGY, node, []) for node in TOPOLOGY.nodes]) == before
+
+
+def test_a_fault_on_one_node_changes_no_other_nodes_rules() -> None:
+    for kind in ({"kind": "snat", "node": "n2"}, {"kind": "broken_dnat", "node": "n2", "service": "pay/web"}):
+        fault = parse(kind, TOPOLOGY)
+        changed = [n.name for n in TOPOLOGY.nodes if node_rules(TOPOLOGY, n, [fault]) != node_rules(TOPOLOGY, n, [])]
+        assert changed == ["n2"]
+
+
+def test_delays_of_one_node_share_a_relay() -> None:
+    faults = [
+        parse({"kind": "delay", "node": "n1", "ms": 5}, TOPOLOGY),
+        parse({"kind": "delay", "from": "n1", "to": "n2", "ms": 2}, TOPOLOGY),
+    ]
+    assert relays(TOPOLOGY, faults) == {"n1": ["out:*:5000000", "in:*:5000000", "out:02:6e:6d:78:00:02:2000000"]}
+
+
+def test_what_a_fault_wants_of_programs() -> None:
+    agent, collector = TOPOLOGY.agent_on("n1"), TOPOLOGY.collector
+    cases: list[tuple[dict[str, object], Wanted, Wanted]] = [
+        ({"kind": "stop", "node": "n1"}, Wanted(stopped=True), Wanted()),
+        ({"kind": "kill_collector"}, Wanted(), Wanted(running=False)),
+        ({"kind": "stop", "node": "n2"}, Wanted(), Wanted()),
+    ]
+    for words, of_agent, of_collector in cases:
+        fault = parse(words, TOPOLOGY)
+        assert (wanted(agent, (fault,)), wanted(collector, (fault,))) == (of_agent, of_collector)
+
+
+def test_a_reused_address_answers_with_another_uid_than_planned() -> None:
+    agent = TOPOLOGY.agent_on("n2")
+    uid = wanted(agent, (parse({"kind": "reused_address", "node": "n2"}, TOPOLOGY),)).uid
+    assert uid
+    assert uid not in {pod.uid for pod in TOPOLOGY.pods}
+
+
+def test_a_restart_leaves_nothing_to_undo() -> None:
+    assert all(wanted(pod, (AgentRestart("n1"),)) == Wanted() for pod in TOPOLOGY.pods if pod.role is Role.AGENT)

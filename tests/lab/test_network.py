@@ -1,0 +1,100 @@
+import socket
+import threading
+
+import dns.message
+import pytest
+
+from lab.cluster import Cluster
+from lab.namespaces import call_inside
+from lab.topology import BACKEND_PORT, ROUTER_OUTSIDE, SERVICE_PORT, Pod, Role
+from tests.lab.conftest import Get, Ping
+from wire.path import Family
+
+pytestmark = pytest.mark.lab
+
+
+def backend(cluster: Cluster) -> Pod:
+    return next(pod for pod in cluster.topology.pods if pod.role is Role.BACKEND)
+
+
+def test_every_pod_reaches_every_pod_and_every_node_in_both_families(grounds: Cluster, ping: Ping) -> None:
+    topology = grounds.topology
+    for pod in topology.pods:
+        for others in (topology.pods, topology.nodes):
+            for address in (address for other in others for address in other.addresses.values()):
+                assert ping(pod.netns, address), f"{pod.name} on {pod.node} does not reach {address}"
+
+
+def test_pod_to_pod_is_not_translated(grounds: Cluster, get: Get) -> None:
+    for agent in grounds.topology.vantages:
+        for family, address in backend(grounds).addresses.items():
+            assert get(agent.netns, address, BACKEND_PORT).split()[-1] == agent.addresses[family]
+
+
+def test_what_leaves_for_a_node_or_the_outside_is_translated(grounds: Cluster, get: Get) -> None:
+    topology = grounds.topology
+    assert topology.external
+    for family, address in topology.external.addresses.items():
+        assert get(topology.agent_on("n2").netns, address, 80) == f"external {ROUTER_OUTSIDE[family]}"
+    seen: list[str] = []
+    listener = call_inside(
+        topology.node["n3"].netns, lambda: socket.create_server((topology.node["n3"].addresses[Family.IPV4], 0))
+    )
+    with listener:
+        listener.settimeout(5)
+
+        def accept() -> None:
+            visitor, address = listener.accept()
+            visitor.close()
+            seen.append(address[0])
+
+        visit = threading.Thread(target=accept)
+        visit.start()
+        call_inside(topology.agent_on("n2").netns, lambda: socket.create_connection(listener.getsockname(), 2).close())
+        visit.join()
+    assert seen == [topology.node["n2"].addresses[Family.IPV4]]
+
+
+def test_a_cluster_address_leads_to_every_backend_from_every_node(grounds: Cluster, get: Get) -> None:
+    service = grounds.topology.services[0]
+    names = {f"{pod.name}.{pod.namespace}" for pod in service.backends}
+    for node in grounds.topology.nodes:
+        agent = grounds.topology.agent_on(node.name)
+        for family, address in service.addresses.items():
+            # 30 calls miss one of two backends once in half a billion.
+            answers = [get(agent.netns, address, SERVICE_PORT).split() for _ in range(30)]
+            assert {name for name, _ in answers} == names
+            assert {source for _, source in answers} == {agent.addresses[family]}
+
+
+def test_a_backend_reaches_itself_through_its_service(grounds: Cluster, get: Get) -> None:
+    service = grounds.topology.services[0]
+    pod = service.backends[0]
+    for address in service.addresses.values():
+        answers = {get(pod.netns, address, SERVICE_PORT).split()[0] for _ in range(30)}
+        assert f"{pod.name}.{pod.namespace}" in answers
+
+
+@pytest.mark.parametrize("family", list(Family))
+def test_the_name_server_answers_behind_its_cluster_address(grounds: Cluster, family: Family) -> None:
+    topology = grounds.topology
+    assert topology.external
+    kind = {Family.IPV4: (socket.AF_INET, "A"), Family.IPV6: (socket.AF_INET6, "AAAA")}[family]
+    with call_inside(topology.agent_on("n3").netns, lambda: socket.socket(kind[0], socket.SOCK_DGRAM)) as stub:
+        stub.settimeout(2)
+        stub.connect((topology.dns.addresses[family], 53))
+        stub.send(dns.message.make_query("www.example.test", kind[1]).to_wire())
+        answer = dns.message.from_wire(stub.recv(512))
+    assert [str(item) for item in answer.answer[0]] == [topology.external.addresses[family]]
+
+
+def test_two_labs_of_different_names_do_not_meet(grounds: Cluster, ping: Ping) -> None:
+    other = Cluster(grounds.topology.shape, f"{grounds.topology.lab}2")
+    try:
+        other._build()
+        agent = other.topology.agent_on("n1")
+        assert ping(agent.netns, other.topology.agent_on("n2").addresses[Family.IPV4])
+        assert ping(grounds.topology.agent_on("n1").netns, grounds.topology.agent_on("n2").addresses[Family.IPV4])
+    finally:
+        other._demolish()
+    assert ping(grounds.topology.agent_on("n1").netns, grounds.topology.agent_on("n2").addresses[Family.IPV4])
