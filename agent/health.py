@@ -43,21 +43,37 @@ class Reading:
 class Pulse:
     """Lags of the event loop in one span. Pure."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: int) -> None:
+        self.due_ns = now + BEAT_NS
+        """When the loop should wake next."""
+        self.beaten_ns = now
+        """When it last did."""
         self._lags: Counter[int] = Counter()
-        self._max_ns = 0
+        self.max_ns = 0
+        """Longest lag since the last cut."""
 
-    def beat(self, lag_ns: int) -> None:
-        """One waking was this late."""
-        self._lags[histogram.bucket_of(max(lag_ns, 0))] += 1
-        self._max_ns = max(self._max_ns, lag_ns)
+    def beat(self, now: int) -> None:
+        """The loop woke."""
+        self._note(now)
+        self.beaten_ns, self.due_ns = now, now + BEAT_NS
 
-    def cut(self) -> tuple[int, int]:
-        """The 99th percentile (an estimate, never above the maximum) and the maximum since the last cut."""
-        p99_ns = min(round(histogram.quantile_ns(self._lags, 0.99) or 0), self._max_ns)
-        max_ns, self._max_ns = self._max_ns, 0
+    def cut(self, now: int) -> tuple[int, int]:
+        """The 99th percentile (an estimate, never above the maximum) and the maximum since the last cut.
+
+        A beat that is overdue at the cut counts: after a stall, the cut may be the first to run.
+        """
+        if now > self.due_ns:
+            self._note(now)
+            self.due_ns = now
+        p99_ns = min(round(histogram.quantile_ns(self._lags, 0.99) or 0), self.max_ns)
+        max_ns, self.max_ns = self.max_ns, 0
         self._lags.clear()
         return p99_ns, max_ns
+
+    def _note(self, now: int) -> None:
+        lag_ns = max(now - self.due_ns, 0)
+        self._lags[histogram.bucket_of(lag_ns)] += 1
+        self.max_ns = max(self.max_ns, lag_ns)
 
 
 def illness(health: Health, span_ns: int) -> str | None:
@@ -103,19 +119,19 @@ class Vitals:
             resident_bytes=int((_text(Path("/proc/self/statm")).split() or ["0", "0"])[1]) * self._page_bytes,
         )
 
-    def cut(self, pulse: Pulse) -> Health:
+    def cut(self, pulse: Pulse, now: int) -> Health:
         """Health of the span since the last cut."""
-        before, now = self._last, self.read()
-        self._last = now
-        p99_ns, max_ns = pulse.cut()
-        slept_ns = now.suspended_ns - before.suspended_ns
+        before, after = self._last, self.read()
+        self._last = after
+        p99_ns, max_ns = pulse.cut(now)
+        slept_ns = after.suspended_ns - before.suspended_ns
         return Health(
             loop_lag_p99_ns=p99_ns,
             loop_lag_max_ns=max_ns,
-            throttled_ns=max(now.throttled_ns - before.throttled_ns, 0),
+            throttled_ns=max(after.throttled_ns - before.throttled_ns, 0),
             suspended_ns=slept_ns if slept_ns >= ILL_SUSPENDED_NS else 0,
-            cpu_ns=max(now.cpu_ns - before.cpu_ns, 0),
-            resident_bytes=now.resident_bytes,
+            cpu_ns=max(after.cpu_ns - before.cpu_ns, 0),
+            resident_bytes=after.resident_bytes,
         )
 
 

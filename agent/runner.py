@@ -8,8 +8,8 @@ none while nothing is due and nothing is in flight. The kernel stamps packets, s
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 
@@ -87,7 +87,7 @@ class Runner:
         self._ticked_ns = clock()
         self._swept_ns = 0
         self._leave_by: int | None = None
-        self._complained: dict[Kind, int] = {}
+        self._complained: dict[Kind | None, int] = {}
         self._wake = asyncio.Event()
 
     def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
@@ -109,7 +109,7 @@ class Runner:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                self._context.spawn = tasks.create_task
+                self._context.spawn = lambda work: tasks.create_task(self._contained(work))
                 while not self._has_left():
                     now = self._clock()
                     self.tick(now)
@@ -270,7 +270,11 @@ class Runner:
 
     async def _resolve_one(self, planned: PlannedPath) -> None:
         path = planned.path
-        addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
+        try:
+            addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
+        except Exception as error:
+            self._complain(path.kind, error)
+            addresses, outcome, resolve_ns = (), Outcome.INTERNAL, 0
         now = self._clock()
         permitted = [address for address in addresses if permission(path, address, self._limits) is None]
         if self._leave_by is not None or path.id not in self._planned:
@@ -281,16 +285,26 @@ class Runner:
         else:
             self._fail(path, Outcome.FORBIDDEN if addresses else outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
 
+    async def _contained(self, work: Coroutine[Any, Any, None]) -> None:
+        """A prober's own task, whose fault must not end the runner."""
+        try:
+            await work
+        except Exception as error:
+            self._complain(None, error)
+
     def _guarded(self, kind: Kind, call: Callable[..., T], *arguments: object) -> T | None:
         try:
             return call(*arguments)
         except Exception as error:
             # The probe runner is one of two places for this: a fault in one kind must not end the others.
-            now = self._clock()
-            if now - self._complained.get(kind, -ASK_AGAIN_NS) >= ASK_AGAIN_NS:
-                self._complained[kind] = now
-                log.exception("prober failed", kind=kind, error=repr(error)[:200])
+            self._complain(kind, error)
             return None
+
+    def _complain(self, kind: Kind | None, error: Exception) -> None:
+        now = self._clock()
+        if now - self._complained.get(kind, -ASK_AGAIN_NS) >= ASK_AGAIN_NS:
+            self._complained[kind] = now
+            log.error("prober failed", kind=kind, exc_info=error)
 
     def _release(self) -> None:
         self.flights.abandon()

@@ -76,21 +76,21 @@ class OpenSpan:
         """Take in what was learned about a path apart from the fate of a probe."""
         self._learn(self._tally(note.path), note.measures, note.facts)
 
-    def cut(self, now: int, *, intervals: Mapping[int, int], ill: bool) -> list[Window]:
+    def cut(self, now: int, *, horizons: Mapping[int, int], ill: bool) -> list[Window]:
         """End the span and begin the next: its windows, in the order of path ids.
 
-        `intervals` is how far back a proof of identity may lie, by path id in nanoseconds: two windows, or two intervals of
+        `horizons` is how far back a proof of identity may lie, by path id in nanoseconds: two windows, or two intervals of
         the path where it is probed more rarely than it is reported. A path that is not in it is planned no more and is left
         out, since the collector has no place for it.
         """
         windows = [
-            _window(tally, ill=ill, believed=self.confirmations.confirmed(tally.path.target, now - intervals[path]))
+            _window(tally, ill=ill, believed=self.confirmations.confirmed(tally.path.target, now - horizons[path]))
             for path, tally in sorted(self._tallies.items())
-            if path in intervals
+            if path in horizons
         ]
         self._tallies = {}
         self.started_ns = now
-        self.confirmations.forget(now - max(intervals.values(), default=0))
+        self.confirmations.forget(now - max(horizons.values(), default=0))
         return windows
 
     def _tally(self, path: Path) -> _Tally:

@@ -1,0 +1,69 @@
+"""The command `python -m agent`: `run` is the agent, `once` is a single probe that tells all it knows."""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from uuid import uuid4
+
+from agent import journal
+from agent.settings import VARIABLES, SettingsError, read
+
+USAGE = """\
+usage: python -m agent [run]            probe, answer and report until SIGTERM
+       python -m agent once URL [...]   send one probe and print what is known of it (once --help)
+       python -m agent --help | --version
+
+The agent is configured by its environment alone:
+"""
+
+
+def usage() -> str:
+    """The help text, with every variable and what it may be."""
+    width = max(map(len, VARIABLES)) + len("NETMATRIX_")
+    lines = [f"  {'NETMATRIX_' + name:<{width}}  {allowed}" for name, (_, _, allowed) in VARIABLES.items()]
+    return USAGE + "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; the exit status: 0 done, 1 failed, 2 asked wrongly."""
+    match list(arguments):
+        case ["--help" | "-h"] | ["run", "--help" | "-h"]:
+            sys.stdout.write(usage())
+            return 0
+        case ["--version"]:
+            from agent.export import release  # noqa: PLC0415 - as below
+
+            sys.stdout.write(f"netmatrix {release()}\n")
+            return 0
+        case [] | ["run"]:
+            return run()
+        case ["once", *rest]:
+            from agent.once import main as once  # noqa: PLC0415 - an agent does not load what it never runs
+
+            return once(rest)
+        case _:
+            sys.stderr.write(usage())
+            return 2
+
+
+def run() -> int:
+    """The agent itself."""
+    try:
+        settings = read(os.environ, hostname=socket.gethostname(), uid=str(uuid4()))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    from agent.app import Agent  # noqa: PLC0415 - a wrong setting is told without waiting for the libraries
+
+    sieve = journal.configure(settings.log)
+
+    async def lead() -> int:
+        return await Agent(settings, sieve).run()
+
+    return asyncio.run(lead())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,192 @@
+"""The agent's own /metrics, /healthz and /readyz, which work without the collector.
+
+In: the parts of the agent, read at the moment of a scrape. Out: Prometheus text, and two yes or no. No metric is named after a
+peer or a path: the matrix is the collector's. Liveness asks whether the event loop turns, and nothing else.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector as MetricSource
+
+from agent.backlog import Backlog
+from agent.downlink import Downlink, Pace
+from agent.health import Pulse
+from agent.journal import Sieve
+from agent.reports import Cutter
+from agent.runner import Runner
+from agent.uplink import Uplink
+
+ALIVE_WITHIN_NS = 30_000_000_000
+"""A loop that has not beaten for this long is stuck, not slow."""
+SCRAPE_SECONDS = 10.0
+
+Values = Mapping[tuple[str, ...], float]
+
+
+def release() -> str:
+    """Version of the installed distribution; `unknown` in a bare source tree."""
+    try:
+        return version("netmatrix")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric: its name without `netmatrix_agent_`, its help, its labels, and where its values come from."""
+
+    name: str
+    description: str
+    read: Callable[[], Values]
+    labels: tuple[str, ...] = ()
+    counter: bool = False
+
+
+class _Source(MetricSource):
+    def __init__(self, figures: tuple[Figure, ...]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        for figure in self._figures:
+            family = CounterMetricFamily if figure.counter else GaugeMetricFamily
+            metric = family(f"netmatrix_agent_{figure.name}", figure.description, labels=figure.labels)
+            for labels, value in sorted(figure.read().items()):
+                metric.add_metric(labels, value)
+            yield metric
+
+
+def figures(
+    *,
+    runner: Runner,
+    backlog: Backlog,
+    cutter: Cutter,
+    downlink: Downlink,
+    uplink: Uplink,
+    pulse: Pulse,
+    sieve: Sieve,
+    dropped: Mapping[str, Mapping[str, int]],
+    clock: Callable[[], int] = time.monotonic_ns,
+) -> tuple[Figure, ...]:
+    """Every metric of the agent; this is the only place where their names are. `dropped` is by responder and reason."""
+
+    def one(read: Callable[[], float]) -> Callable[[], Values]:
+        return lambda: {(): read()}
+
+    def since(moment: int | None) -> float:
+        return 0.0 if moment is None else (clock() - moment) / 1e9
+
+    return (
+        Figure("build_info", "Version of netmatrix; always 1.", lambda: {(release(),): 1.0}, ("version",)),
+        Figure(
+            "probes",
+            "Probes by kind and by what became of them.",
+            lambda: {(kind.value, word): float(count) for (kind, word), count in runner.counts.items()},
+            ("kind", "outcome"),
+            counter=True,
+        ),
+        Figure("probes_in_flight", "Probes that are not judged yet.", one(lambda: len(runner.flights))),
+        Figure(
+            "unsupported",
+            "Kinds of the plan that cannot be sent from here; always 1.",
+            lambda: {tuple(word.split("/", 1)): 1.0 for word in runner.unsupported()},
+            ("kind", "family"),
+        ),
+        Figure(
+            "refused_paths",
+            "Paths of the plan that the limits of this process refuse, by reason.",
+            lambda: {(reason,): float(count) for reason, count in cutter.refused.items()},
+            ("reason",),
+        ),
+        Figure("loop_lag_max_seconds", "Longest lag of the event loop since the last report.", one(lambda: pulse.max_ns / 1e9)),
+        Figure("plan_age_seconds", "Since the plan was last fetched or confirmed.", one(lambda: since(downlink.planned_ns))),
+        Figure(
+            "plan_generation", "Generation of the plan in force.", one(lambda: downlink.plan.generation if downlink.plan else 0)
+        ),
+        Figure(
+            "collector_unreachable_seconds",
+            "How long no plan could be had; 0 while it can.",
+            one(lambda: since(downlink.unreachable_since_ns)),
+        ),
+        Figure(
+            "pace",
+            "How much of the plan runs; 1 for the pace in force.",
+            lambda: {(pace.value,): float(pace is downlink.pace) for pace in Pace},
+            ("pace",),
+        ),
+        Figure(
+            "reports",
+            "Attempts to report, by what became of them.",
+            lambda: {(word,): float(count) for word, count in uplink.counts.items()},
+            ("outcome",),
+            counter=True,
+        ),
+        Figure("buffer_spans", "Spans that the collector has not got yet.", one(lambda: len(backlog))),
+        Figure("buffer_bytes", "Memory of all spans that are kept.", one(lambda: backlog.size_bytes)),
+        Figure(
+            "buffer_merged",
+            "Spans merged into another one while the collector was away.",
+            one(lambda: backlog.spans_merged),
+            counter=True,
+        ),
+        Figure(
+            "buffer_dropped",
+            "Windows lost to a full buffer or refused for good.",
+            one(lambda: backlog.windows_dropped),
+            counter=True,
+        ),
+        Figure(
+            "requests_dropped",
+            "Requests of strangers and malformed ones that were not answered, by responder and reason.",
+            lambda: {(name, reason): float(count) for name, counts in dropped.items() for reason, count in counts.items()},
+            ("responder", "reason"),
+            counter=True,
+        ),
+        Figure(
+            "log_lines_left_out", "Log lines left out because there were too many.", one(lambda: sieve.suppressed), counter=True
+        ),
+    )
+
+
+def registry_of(figures: tuple[Figure, ...]) -> CollectorRegistry:
+    """A registry of its own, so that nothing else in the process ends up in it."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Source(figures))
+    return registry
+
+
+def application(registry: CollectorRegistry, *, alive: Callable[[], bool], ready: Callable[[], str | None]) -> web.Application:
+    """The three pages. `ready` says what is still missing in one sentence, or None."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if alive() else web.Response(status=503, text="the event loop does not turn\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        missing = ready()
+        return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
+
+    app = web.Application(client_max_size=1024)
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    return app
+
+
+async def serve(app: web.Application, port: int) -> web.AppRunner:
+    """Listen on all addresses of both families; raises OSError where the port is taken. The caller cleans up."""
+    # Slow and endless headers end with keepalive_timeout, whose default is over an hour; nothing here reads a body.
+    runner = web.AppRunner(
+        app, access_log=None, keepalive_timeout=SCRAPE_SECONDS, max_line_size=2048, max_field_size=2048, shutdown_timeout=1.0
+    )
+    await runner.setup()
+    await web.TCPSite(runner, None, port, backlog=64).start()
+    return runner

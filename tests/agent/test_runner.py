@@ -1,0 +1,306 @@
+"""The runner on virtual time, with probers that do as they are told."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from agent.limits import Limits
+from agent.probes.prober import Context, Note, Observation, Probe, Prober
+from agent.runner import STALL_NS, TICK_NS, Runner
+from agent.schedule import first_due
+from agent.windows import OpenSpan
+from tests.agent.plans import SECOND_NS, answer, failure, path, paths, planned
+from wire.outcome import Outcome
+from wire.path import Family, Kind, Tcp
+from wire.plan import PlannedPath
+from wire.window import Measure, Timed, Window, merge
+
+
+class FakeProber:
+    """Answers what its class attributes say."""
+
+    answers: bool = True
+    latency_ns: int = 1_000_000
+    timed: Timed = Timed.KERNEL
+    at_once: Outcome | None = None
+    reason: str | None = None
+    fault: Exception | None = None
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.sent: list[Probe] = []
+        self.arrived: list[Observation | Note] = []
+        self.forgotten: list[Probe] = []
+        self.closed = 0
+
+    def unsupported(self, _family: Family) -> str | None:
+        return self.reason
+
+    def send(self, probes: Sequence[Probe]) -> list[Observation]:
+        if self.fault is not None:
+            raise self.fault
+        self.sent += probes
+        if self.at_once is not None:
+            return [failure(one, self.at_once) for one in probes]
+        if self.answers:
+            self.arrived += [answer(one, self.latency_ns, timed=self.timed) for one in probes]
+        return []
+
+    def collect(self) -> list[Observation | Note]:
+        arrived, self.arrived = self.arrived, []
+        return arrived
+
+    def forget(self, probe: Probe) -> None:
+        self.forgotten.append(probe)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Bench:
+    """A runner, its clock, and what it found."""
+
+    def __init__(
+        self, *planned_paths: PlannedPath, limits: Limits | None = None, slept: list[int] | None = None, **prober: object
+    ) -> None:
+        self.now = 0
+        self.prober: FakeProber | None = None
+        self.hurried = 0
+        self.span = OpenSpan(0)
+        self.slept = slept or [0]
+        made = type("Made", (FakeProber,), prober)
+        probers: dict[Kind, type[Prober]] = {Kind.ICMP: made, Kind.TCP: made}
+        self.runner = Runner(
+            probers,
+            Context(),
+            limits or Limits(),
+            self.span,
+            self.resolve,
+            on_first_loss=self.hurry,
+            clock=lambda: self.now,
+            slept=lambda: self.slept[0],
+        )
+        self.planned = planned_paths or (planned(),)
+        self.runner.replan(self.planned, 0)
+
+    async def resolve(self, host: str, _: Family) -> tuple[Sequence[str], Outcome | None, int]:
+        if host == "gone.test":
+            return [], Outcome.DNS_NXDOMAIN, 7
+        return {"good.test": ["10.1.2.3"], "evil.test": ["169.254.169.254"]}[host], None, 7
+
+    def hurry(self) -> None:
+        self.hurried += 1
+
+    @property
+    def fake(self) -> FakeProber:
+        prober = self.runner._probers[Kind.ICMP]
+        assert isinstance(prober, FakeProber)
+        return prober
+
+    def run(self, seconds: float, step_ns: int = TICK_NS) -> None:
+        end = self.now + round(seconds * SECOND_NS)
+        while self.now < end:
+            self.runner.tick(self.now)
+            self.now += step_ns
+
+    def until_in_flight(self) -> None:
+        while not self.runner.flights:
+            self.runner.tick(self.now)
+            self.now += TICK_NS
+
+    def total(self) -> Window:
+        horizons = {one.path.id: 10**12 for one in self.planned}
+        return merge(self.span.cut(self.now, horizons=horizons, ill=False))
+
+
+def test_ten_seconds_are_ten_probes_and_ten_answers() -> None:
+    bench = Bench()
+    bench.run(10.1)
+    window = bench.total()
+    assert (window.received, window.sent, dict(window.local)) == (10, 10, {})
+    assert bench.runner.counts == {(Kind.ICMP, "received"): 10}
+
+
+def test_silence_is_loss_and_the_prober_is_told_to_forget() -> None:
+    bench = Bench(answers=False)
+    bench.run(4)
+    bench.runner.replan([], 0)
+    bench.runner.replan(bench.planned, 10**15)
+    bench.run(2)
+    assert bench.total().failed == {Outcome.TIMEOUT: 4}
+    assert len(bench.fake.forgotten) == 4
+
+
+def test_survive_08_a_stall_of_three_seconds_is_never_loss() -> None:
+    bench = Bench(answers=False)
+    bench.until_in_flight()
+    assert len(bench.runner.flights) == 1
+    bench.now += 3 * SECOND_NS
+    bench.runner.tick(bench.now)
+    window = bench.total()
+    assert dict(window.failed) == {}
+    assert window.local == {Outcome.PAUSED: 1, Outcome.SKIPPED: 2}
+
+
+def test_survive_08_what_arrived_during_a_stall_is_an_answer() -> None:
+    bench = Bench()
+    bench.until_in_flight()
+    bench.now += 3 * SECOND_NS
+    bench.runner.tick(bench.now)
+    assert bench.total().received == 1
+
+
+def test_a_stall_shorter_than_the_threshold_excuses_nothing() -> None:
+    bench = Bench(planned(timeout_ms=100), answers=False)
+    bench.until_in_flight()
+    bench.now += STALL_NS
+    bench.runner.tick(bench.now)
+    assert bench.total().failed == {Outcome.TIMEOUT: 1}
+
+
+def test_survive_06_a_suspended_machine_loses_nothing() -> None:
+    bench = Bench(answers=False)
+    bench.until_in_flight()
+    bench.slept[0] += 3600 * SECOND_NS
+    bench.runner.tick(bench.now)
+    window = bench.total()
+    assert (dict(window.failed), dict(window.local)) == ({}, {Outcome.PAUSED: 1})
+
+
+@pytest.mark.parametrize("word", [Outcome.NO_FD, Outcome.NO_BUFFER, Outcome.NO_PORT])
+def test_survive_29_30_31_a_shortage_of_our_own_is_local_and_backs_off_and_recovers(word: Outcome) -> None:
+    bench = Bench(at_once=word)
+    bench.run(40)
+    window = bench.total()
+    assert (window.sent, dict(window.local)) == (0, {word: 40})
+    assert len(bench.fake.sent) < 8, "withheld while there is a shortage"
+    type(bench.fake).at_once = None
+    bench.run(40)
+    assert bench.total().received >= 20, "recovers without a restart"
+
+
+def test_a_kind_that_cannot_be_sent_is_unsupported_and_never_loss() -> None:
+    bench = Bench(reason="not permitted")
+    bench.run(5)
+    assert dict(bench.total().local) == {Outcome.UNSUPPORTED: 5}
+    assert bench.runner.unsupported() == ("icmp/ipv4",)
+    assert bench.fake.sent == []
+
+
+def test_a_kind_that_we_do_not_have_is_unsupported() -> None:
+    bench = Bench()
+    del bench.runner._probers[Kind.TCP]
+    bench.planned = (planned(path(ask=Tcp(port=1))),)
+    bench.runner.replan(bench.planned, 0)
+    bench.run(2)
+    assert set(bench.total().local) == {Outcome.UNSUPPORTED}
+
+
+def test_a_fault_in_a_prober_is_internal_and_ends_nothing() -> None:
+    bench = Bench(fault=ZeroDivisionError())
+    bench.run(3)
+    assert dict(bench.total().local) == {Outcome.INTERNAL: 3}
+
+
+def test_survive_56_a_burst_waits_for_the_packet_budget_and_is_not_lost() -> None:
+    bench = Bench(*paths(100), limits=Limits(max_pps=10))
+    bench.run(10)
+    assert 90 <= len(bench.fake.sent) <= 100
+    window_words = set(merge_all(bench))
+    assert window_words <= {Outcome.SKIPPED}
+
+
+def merge_all(bench: Bench) -> dict[Outcome, int]:
+    horizons = {one.path.id: 10**12 for one in bench.planned}
+    words: dict[Outcome, int] = {}
+    for window in bench.span.cut(bench.now, horizons=horizons, ill=False):
+        for word, count in {**window.failed, **window.local}.items():
+            words[word] = words.get(word, 0) + count
+    return words
+
+
+def test_survive_56_peers_beyond_the_budget_of_a_minute_are_skipped() -> None:
+    bench = Bench(*paths(6), limits=Limits(max_peers=4))
+    bench.run(3)
+    assert len({one.path.target.peer for one in bench.fake.sent}) == 4
+    assert set(merge_all(bench)) == {Outcome.SKIPPED}
+
+
+def test_only_the_first_loss_of_a_path_is_urgent() -> None:
+    bench = Bench(*paths(2), answers=False)
+    bench.run(10)
+    assert bench.hurried == 2
+
+
+def test_our_own_faults_are_not_urgent() -> None:
+    bench = Bench(at_once=Outcome.NO_FD)
+    bench.run(10)
+    assert bench.hurried == 0
+
+
+def test_there_is_no_tick_while_nothing_is_due_or_in_flight() -> None:
+    bench = Bench(planned(interval_ms=60_000))
+    due = first_due(bench.planned[0].path.id, 60 * SECOND_NS, 0)
+    wake_at = bench.runner.wake_at(0)
+    assert wake_at is not None
+    assert due <= wake_at < due + TICK_NS
+    bench.runner.replan([], 0)
+    assert bench.runner.wake_at(0) is None
+
+
+def test_duplicates_are_noted_and_are_no_answers() -> None:
+    bench = Bench()
+    bench.fake.arrived.append(Note(path(), measures={Measure.DUPLICATES: 1}))
+    bench.now = SECOND_NS
+    bench.runner.tick(bench.now)
+    window = bench.total()
+    assert window.measures == {Measure.DUPLICATES: 1}
+
+
+def test_what_comes_back_for_a_path_of_an_earlier_plan_is_not_reported() -> None:
+    bench = Bench()
+    bench.until_in_flight()
+    bench.runner.replan([], 0)
+    bench.run(1)
+    assert bench.span.cut(bench.now, horizons={bench.planned[0].path.id: 1}, ill=False) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "outcome"),
+    [("good.test", None), ("evil.test", Outcome.FORBIDDEN), ("gone.test", Outcome.DNS_NXDOMAIN), ("x.test", Outcome.INTERNAL)],
+)
+async def test_names_are_resolved_before_the_probe_and_every_address_is_checked(host: str, outcome: Outcome | None) -> None:
+    bench = Bench(planned(path("external/x", host=host)))
+    async with asyncio.TaskGroup() as tasks:
+        bench.runner._tasks = tasks
+        for _ in range(45):
+            bench.runner.tick(bench.now)
+            await asyncio.sleep(0)
+            bench.now += TICK_NS
+    window = bench.total()
+    if outcome is None:
+        assert window.received == 1
+        assert window.measures == {Measure.RESOLVE_NS: 7}
+        assert [one.address for one in bench.fake.sent] == ["10.1.2.3"]
+    else:
+        assert {**window.failed, **window.local} == {outcome: 1}
+        assert bench.fake.sent == []
+
+
+async def test_stop_waits_for_what_is_in_flight_and_releases_everything() -> None:
+    span, made = OpenSpan(0), type("Made", (FakeProber,), {"latency_ns": 1000})
+    runner = Runner({Kind.ICMP: made}, Context(), Limits(min_interval_ns=1), span, Bench().resolve)
+    prober = runner._probers[Kind.ICMP]
+    assert isinstance(prober, FakeProber)
+    one = planned(interval_ms=50, timeout_ms=50)
+    runner.replan([one], 0)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(runner.run())
+        while len(prober.sent) < 2:  # noqa: ASYNC110 - there is nothing to wait for but time
+            await asyncio.sleep(0.005)
+        runner.stop()
+        await running
+    assert prober.closed
+    assert len(runner.flights) == 0
+    assert sum(w.received for w in span.cut(1, horizons={one.path.id: 1}, ill=False)) == len(prober.sent)
