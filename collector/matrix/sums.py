@@ -100,7 +100,7 @@ class Sums:
         self.nat: Ints = zeros["nat"]
         """Windows in which the peer saw another source address."""
         self.through: Ints = zeros["through"]
-        """Highest THROUGH_SEQUENCE."""
+        """THROUGH_SEQUENCE of the last window that has one."""
         self.outcomes = Ledger(CODES)
         self.latencies = Ledger(BUCKETS)
         self.measures = Ledger(CODES)
@@ -156,7 +156,8 @@ class Sums:
             ledger.add(cell[entry[wanted]], code[wanted], count[wanted])
         wanted = good[batch.measure_entry]
         highest = wanted & np.isin(batch.measure_code, _HIGHEST)
-        np.maximum.at(self.through, cell[batch.measure_entry[highest]], batch.measure_value[highest])
+        # Of the last window, not of all: a restarted agent counts from the start.
+        self.through[cell[batch.measure_entry[highest]]] = batch.measure_value[highest]
         wanted &= ~highest
         self.measures.add(cell[batch.measure_entry[wanted]], batch.measure_code[wanted], batch.measure_value[wanted])
 

@@ -1,0 +1,102 @@
+"""What every answer of the operator port has in common: who may ask, in which words, and what a browser may do with it.
+
+There is nothing here to change and no login, so the two things to keep out are a web page that reaches a forwarded port under
+a name of its own (DNS rebinding), and a browser that takes an answer for something else than data.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import ip_address
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
+
+from collector.api.question import QuestionError
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Refusal = tuple[str, int, str]
+"""A word for the counter, the status, and the sentence."""
+
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Server": "netmatrix",  # and not which library of which version
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+MAX_URL: Final = 4096
+
+_LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_own_name = re.compile(rf"{_LABEL}|({_LABEL}\.)+(svc|svc\.cluster\.local)|({_LABEL}\.)*localhost")
+
+
+def is_own_host(host: str, configured: Collection[str] = ()) -> bool:
+    """Whether a Host header is an address, a name that only resolves inside the cluster, or one that was configured.
+
+    Not the name of a service followed by any domain: whoever owns that domain could be the attacker.
+    """
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", host)
+    if match is None:
+        return False
+    name = match[1].strip("[]").lower().removesuffix(".")
+    if name in configured or _own_name.fullmatch(name):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def json_response(value: object, *, status: int = 200) -> web.Response:
+    """A value as JSON."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
+
+
+def guarded(hosts: Collection[str], refused: Callable[[str], None]) -> Middleware:
+    """A middleware that lets GET and HEAD under an own name through, and turns errors into one JSON sentence.
+
+    `refused` is told the reason of each refusal, a word of a closed list.
+    """
+    own = frozenset(host.lower() for host in hosts)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = _refusal(request, own) or await _answer(request, handler)
+        if not isinstance(answer, web.StreamResponse):
+            word, status, sentence = answer
+            refused(word)
+            answer = json_response({"error": sentence}, status=status)
+            if word == "method":
+                answer.headers[hdrs.ALLOW] = "GET, HEAD"
+        answer.headers.update(HEADERS)
+        return answer
+
+    return guard
+
+
+def _refusal(request: web.Request, own: Collection[str]) -> Refusal | None:
+    """Why a request is not even looked at."""
+    if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+        return "method", 405, "only GET and HEAD are answered here"
+    hosts = request.headers.getall(hdrs.HOST, [])
+    if len(hosts) > 1 or any(not is_own_host(host, own) for host in hosts):
+        return "host", 421, "this name is not one that the collector answers to"
+    if len(request.raw_path) > MAX_URL:
+        return "url", 414, f"a URL has at most {MAX_URL} characters"
+    if request.can_read_body:
+        return "body", 400, "a request has no body here"
+    return None
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse | Refusal:
+    try:
+        return await handler(request)
+    except QuestionError as error:
+        return "question", 400, str(error)
+    except web.HTTPException as error:
+        return "path", error.status, "there is no such page; see /api/v1/matrix, pair, worst, agents, plan"

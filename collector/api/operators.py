@@ -1,0 +1,191 @@
+"""The operator port: what people, scripts and Prometheus read. Nothing can be changed through it, and no secret is behind it.
+
+In: the matrix, the sessions and the plans in force. Out: `/metrics`, `/healthz`, `/readyz` and `/api/v1/*`.
+"""
+
+import zlib
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from msgspec import structs
+
+from collector.api.guard import guarded, json_response
+from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
+from collector.matrix.answers import Answer, seconds
+from collector.matrix.query import cells, group_by, pair, worst
+from collector.matrix.store import Matrix
+from collector.plan.budget import packets_per_second
+from collector.plan.compose import Plans
+from collector.sessions import Sessions
+
+MAX_CELLS: Final = 50_000
+"""Most cells in one answer, some 40 MB; a larger cluster is asked for by groups or by names."""
+METRICS_NS: Final = 1_000_000_000
+"""How long a rendering of the metrics is good for, however many ask."""
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def _nothing(_reason: str) -> None:
+    """Count no refusal."""
+
+
+class _Metrics:
+    """The last rendering, shared by all who ask within a second."""
+
+    def __init__(self, render: Callable[[int], bytes]) -> None:
+        self._render = render
+        self._rendered_ns: int | None = None
+        self._bodies = {"": b""}
+
+    def body(self, now_ns: int, encoding: str) -> bytes:
+        """The metrics, plain or with `gzip`."""
+        if self._rendered_ns is None or now_ns - self._rendered_ns >= METRICS_NS:
+            self._bodies = {"": self._render(now_ns)}
+            self._rendered_ns = now_ns
+        if encoding not in self._bodies:
+            compressor = zlib.compressobj(level=1, wbits=16 + zlib.MAX_WBITS)
+            self._bodies[encoding] = compressor.compress(self._bodies[""]) + compressor.flush()
+        return self._bodies[encoding]
+
+
+class Operators:
+    """The handlers; `operator_app` puts them under their paths."""
+
+    def __init__(
+        self,
+        *,
+        matrix: Matrix,
+        sessions: Sessions,
+        plans: Callable[[], Plans],
+        metrics: Callable[[int], bytes],
+        now_ns: Callable[[], int],
+        ready: Callable[[], bool],
+    ) -> None:
+        self._matrix = matrix
+        self._sessions = sessions
+        self._plans = plans
+        self._metrics = _Metrics(metrics)
+        self._now_ns = now_ns
+        self._ready = ready
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus text."""
+        encoding = "gzip" if "gzip" in request.headers.get("Accept-Encoding", "") else ""
+        headers = {"Content-Type": METRICS_TYPE, "Vary": "Accept-Encoding"}
+        if encoding:
+            headers["Content-Encoding"] = encoding
+        return web.Response(body=self._metrics.body(self._now_ns(), encoding), headers=headers)
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """200 while the process answers at all."""
+        return web.Response(text="ok\n")
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """200 once there is a plan, 503 before."""
+        return web.Response(text="ok\n") if self._ready() else web.Response(text="not ready\n", status=503)
+
+    async def matrix(self, request: web.Request) -> web.Response:
+        """Cells, or groups of them with `by`."""
+        found = parameters(request.query, ("by", *FILTERS))
+        span, which = span_ns(found, retention_ns=self._matrix.retention_ns), wanted(found)
+        if "by" in found:
+            rows, columns = dimensions(found["by"])
+            group = group_by(self._matrix, self._now_ns(), rows, columns, span_ns=span, wanted=which)
+            return json_response({**group, "by": found["by"]})
+        size = int(which.mask(self._matrix.table).sum())
+        if size > MAX_CELLS:
+            raise QuestionError(
+                f"{size} cells are too many for one answer, more than {MAX_CELLS}: use by, from, to, layer or kind"
+            )
+        return json_response(_listed(cells(self._matrix, self._now_ns(), span_ns=span, wanted=which), span))
+
+    async def pair(self, request: web.Request) -> web.Response:
+        """Both directions between two names."""
+        found = parameters(request.query, ("from", "to", "span", "totals"))
+        if "from" not in found or "to" not in found:
+            raise QuestionError("from and to are needed: names of a node, vantage, pod, service or target")
+        span = span_ns(found, retention_ns=self._matrix.retention_ns)
+        both = pair(self._matrix, self._now_ns(), found["from"], found["to"], span_ns=span)
+        return json_response(_listed(both, span))
+
+    async def worst(self, request: web.Request) -> web.Response:
+        """The measured cells with the highest loss or p99."""
+        found = parameters(request.query, ("k", "measure", *FILTERS))
+        span = span_ns(found, retention_ns=self._matrix.retention_ns)
+        chosen = worst(
+            self._matrix,
+            self._now_ns(),
+            count(found, "k", default=20, most=MAX_WORST),
+            measure=found.get("measure", "loss"),
+            span_ns=span,
+            wanted=wanted(found),
+        )
+        return json_response(_listed(chosen, span))
+
+    async def agents(self, request: web.Request) -> web.Response:
+        """Every agent of the inventory, and how long ago it was heard."""
+        parameters(request.query, ())
+        agents = [
+            {**structs.asdict(agent), "health": agent.health and structs.asdict(agent.health)}
+            for agent in self._sessions.agents(self._now_ns())
+        ]
+        return json_response({"version": 1, "agents": agents})
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """What is asked of the agents; of one of them, every path. Never the keys."""
+        found = parameters(request.query, ("vantage",))
+        plans = self._plans()
+        answer: Answer = {
+            "version": 1,
+            "instance": plans.instance,
+            "generation": plans.generation,
+            "stretched": plans.stretched,
+            "notes": plans.notes,
+        }
+        if "vantage" not in found:
+            answer["vantages"] = {
+                name: {"paths": len(plan.paths), "packets_per_second": round(packets_per_second(plan.paths), 3)}
+                for name, plan in plans.by_vantage.items()
+            }
+            return json_response(answer)
+        plan = plans.by_vantage.get(found["vantage"])
+        if plan is None:
+            return json_response({"error": "there is no such vantage"}, status=404)
+        answer["vantage"] = found["vantage"]
+        answer["paths"] = [
+            {"path": f"{planned.path.id:016x}", "kind": planned.path.kind.value, **msgspec.to_builtins(planned)["path"]}
+            | {"interval_ms": planned.interval_ms, "timeout_ms": planned.timeout_ms}
+            for planned in plan.paths
+        ]
+        return json_response(answer)
+
+
+def _listed(found: list[Answer], span: int | None) -> Answer:
+    return {"version": 1, "span_seconds": seconds(span), "cells": found}
+
+
+def operator_app(
+    *,
+    matrix: Matrix,
+    sessions: Sessions,
+    plans: Callable[[], Plans],
+    metrics: Callable[[int], bytes],
+    now_ns: Callable[[], int],
+    ready: Callable[[], bool],
+    hosts: Collection[str] = (),
+    refused: Callable[[str], None] = _nothing,
+) -> web.Application:
+    """The application of the operator port.
+
+    `metrics(now_ns)` renders a scrape; `hosts` are further names to answer to; `refused` is told the word for each refusal.
+    """
+    operators = Operators(matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready)
+    app = web.Application(middlewares=[guarded(hosts, refused)], client_max_size=1024)
+    app.router.add_get("/metrics", operators.metrics)
+    app.router.add_get("/healthz", operators.healthz)
+    app.router.add_get("/readyz", operators.readyz)
+    for name in ("matrix", "pair", "worst", "agents", "plan"):
+        app.router.add_get(f"/api/v1/{name}", getattr(operators, name))
+    return app
