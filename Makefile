@@ -1,5 +1,5 @@
 # The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
-.PHONY: venv packages demo test check lock clean
+.PHONY: venv packages demo test check static suites lock clean
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
@@ -19,11 +19,15 @@ demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS=
 test: ## everything, on real packets; as root, since it builds network namespaces
 	@scripts/test
 
-check: venv ## the whole gate without the lab: format, lint, types, import contracts, tests on each CPython
+check: static suites ## the whole gate without the lab, in seconds
+
+static: venv ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports >.import_linter_cache.log || { cat .import_linter_cache.log; exit 1; }
+
+suites: venv ## the tests without the lab, on each CPython from 3.11 up
 	@scripts/suites
 
 lock: ## requirements.lock, from pyproject.toml, for each Python and machine
