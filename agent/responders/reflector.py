@@ -7,6 +7,7 @@ sender can subtract all of our own scheduling. A wake-up reads a bounded number 
 
 import asyncio
 import contextlib
+import errno
 import socket
 import time
 from collections import Counter
@@ -38,13 +39,19 @@ class Reflector:
         self._this_second = 0
 
     def open(self) -> None:
-        """Bind and answer on the running loop from now on; raises OSError where neither family can be bound."""
+        """Bind and answer on the running loop from now on.
+
+        Raises OSError where the port is taken, or where the machine has neither family.
+        """
         loop = asyncio.get_running_loop()
         failures = []
         for family in (socket.AF_INET6, socket.AF_INET):
             try:
                 sock = self._bound(family)
             except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    self.close()
+                    raise
                 failures.append(error)
                 continue
             self._sockets.append(sock)

@@ -1,0 +1,49 @@
+"""Paths, probes and patience for tests of the datagram kinds on real sockets."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+
+from agent.probes.datagram import DatagramProber
+from agent.probes.prober import Note, Observation, Probe
+from wire.path import Ask, Family, Layer, Path, Target
+
+_numbers = itertools.count(1)
+
+
+def a_path(address: str, ask: Ask, *, uid: str = "", name: str = "pod/shop/cart-0") -> Path:
+    target = Target(name, "n2", address=address, uid=uid)
+    return Path("n1", target, Layer.POD, Family.of(address), ask)
+
+
+def a_probe(path: Path) -> Probe:
+    return Probe(next(_numbers), path, path.target.address)
+
+
+def collected(prober: DatagramProber, count: int, *, patience: float = 5.0) -> list[Observation | Note]:
+    """What the prober collects until it has so many observations, or until patience ends."""
+    found: list[Observation | Note] = []
+    end = time.monotonic() + patience
+    while len(observations(found)) < count and time.monotonic() < end:
+        found += prober.collect()
+        time.sleep(0.002)
+    return found
+
+
+def observations(found: Sequence[Observation | Note]) -> list[Observation]:
+    return [item for item in found if isinstance(item, Observation)]
+
+
+def notes(found: Sequence[Observation | Note]) -> list[Note]:
+    return [item for item in found if isinstance(item, Note)]
+
+
+async def awaited(prober: DatagramProber, count: int, *, patience: float = 5.0) -> list[Observation | Note]:
+    """The same while the loop runs, for a reflector that lives on it."""
+    found: list[Observation | Note] = []
+    end = time.monotonic() + patience
+    while len(observations(found)) < count and time.monotonic() < end:
+        await asyncio.sleep(0.002)
+        found += prober.collect()
+    return found

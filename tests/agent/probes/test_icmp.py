@@ -1,0 +1,224 @@
+"""ICMP echo against the real kernel of this machine: raw or ping sockets, whichever it allows."""
+
+import errno
+import os
+import resource
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from agent import kernel
+from agent.probes import datagram
+from agent.probes.icmp import IcmpProber
+from agent.probes.prober import Context
+from tests.agent.probes.collecting import a_path, a_probe, collected, notes, observations
+from wire.outcome import Outcome
+from wire.path import Family, Icmp
+from wire.window import FactName, Measure, Timed
+
+ADDRESSES = ["127.0.0.1", "::1"]
+
+
+@pytest.fixture
+def prober() -> Iterator[IcmpProber]:
+    prober = IcmpProber(Context())
+    reason = prober.unsupported(Family.IPV4)
+    if reason:
+        pytest.skip(f"ICMP sockets are not allowed here: {reason}")
+    yield prober
+    prober.close()
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize("size", [0, 7, 56, 1400, 9000])
+def test_an_echo_is_timed_by_the_kernel_whatever_its_size(prober: IcmpProber, address: str, size: int) -> None:
+    path = a_path(address, Icmp(size))
+    prober.send([a_probe(path)])
+    collected(prober, 1)  # the first packet after the first stamping socket of the machine may be unstamped
+    probe = a_probe(path)
+    assert prober.send([probe]) == []
+    (observation,) = observations(collected(prober, 1))
+    assert observation.probe == probe
+    assert observation.timed is Timed.KERNEL
+    assert observation.latency_ns is not None
+    assert 0 < observation.latency_ns < 100_000_000
+    assert observation.facts[FactName.HOP_LIMIT] == "64"
+    assert not observation.confirmed
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_survive_08_after_a_stalled_loop_an_echo_still_has_the_kernels_latency(prober: IcmpProber, address: str) -> None:
+    prober.send([a_probe(a_path(address, Icmp()))])
+    collected(prober, 1)
+    prober.send([a_probe(a_path(address, Icmp()))])
+    time.sleep(0.7)
+    (observation,) = observations(prober.collect())
+    assert observation.timed is Timed.KERNEL
+    assert observation.latency_ns is not None
+    assert observation.latency_ns < 100_000_000
+
+
+def test_a_batch_far_larger_than_the_receive_buffer_loses_nothing(prober: IcmpProber) -> None:
+    probes = [a_probe(a_path(address, Icmp())) for address in ADDRESSES for _ in range(600)]
+    assert prober.send(probes) == []
+    found = observations(collected(prober, len(probes)))
+    assert sorted(observation.probe.number for observation in found) == [probe.number for probe in probes]
+    assert sum(observation.timed is Timed.KERNEL for observation in found) >= len(found) - 1
+
+
+@pytest.mark.parametrize("match", [kernel.TransmitMatch.PACKET, kernel.TransmitMatch.NONE])
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_older_kernels_are_timed_by_the_returned_packet_or_else_by_our_clock(
+    monkeypatch: pytest.MonkeyPatch, match: kernel.TransmitMatch, address: str
+) -> None:
+    monkeypatch.setattr(kernel, "transmit_match", lambda: match)
+    prober = IcmpProber(Context())
+    for size in (56, 4000):
+        prober.send([a_probe(a_path(address, Icmp(size)))])
+        collected(prober, 1)
+        prober.send([a_probe(a_path(address, Icmp(size)))])
+        (observation,) = observations(collected(prober, 1))
+        assert observation.timed is (Timed.USER if match is kernel.TransmitMatch.NONE else Timed.KERNEL)
+        assert observation.latency_ns is not None
+    prober.close()
+
+
+def test_survive_06_a_step_of_the_wall_clock_leaves_the_latency_to_our_own_clock(
+    prober: IcmpProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prober.send([a_probe(a_path("127.0.0.1", Icmp()))])
+    true_offset = kernel.realtime_offset_ns()
+    monkeypatch.setattr(kernel, "realtime_offset_ns", lambda: true_offset + 3600 * 10**9)
+    before = time.monotonic_ns()
+    (observation,) = observations(collected(prober, 1))
+    assert observation.timed is Timed.USER
+    assert observation.latency_ns is not None
+    assert 0 < observation.latency_ns < time.monotonic_ns() - before + 10**9
+
+
+def test_an_answer_to_a_forgotten_probe_is_ignored_and_counted(prober: IcmpProber) -> None:
+    probe = a_probe(a_path("127.0.0.1", Icmp()))
+    prober.send([probe])
+    prober.forget(probe)
+    prober.forget(probe)
+    assert collected(prober, 1, patience=0.1) == []
+    assert prober.ignored == 1
+
+
+def test_survive_40_a_wrong_payload_source_or_number_is_ignored_and_a_second_copy_is_a_duplicate(prober: IcmpProber) -> None:
+    probe = a_probe(a_path("127.0.0.1", Icmp()))
+    prober.send([probe])
+    line = prober._lines[Family.IPV4]
+    (flight,) = prober._flights.values()
+    time.sleep(0.05)
+    raw = line.sock.type == socket.SOCK_RAW
+    echo = line.sock.recvmsg(2048)[0]
+    header = 20 if raw else 0
+    forged = [
+        (echo[: header + 20] + b"X" + echo[header + 21 :], "127.0.0.1"),  # corrupted
+        (echo, "127.0.0.2"),  # from another address
+        (echo[: header + 6] + bytes([echo[header + 6] ^ 1]) + echo[header + 7 :], "127.0.0.1"),  # another number
+        (echo[: header + 7], "127.0.0.1"),
+        (echo[:1], "127.0.0.1"),
+        (b"", "127.0.0.1"),
+    ]
+    for packet, address in forged:
+        prober._take(datagram.Arrival(packet, address, 0, line), kernel.Heard(), time.monotonic_ns(), 0)
+    assert prober._ready == []
+    assert prober.ignored == len(forged)
+    assert flight.identifier in prober._flights
+    for _ in range(3):
+        prober._take(datagram.Arrival(echo, "127.0.0.1", 0, line), kernel.Heard(), time.monotonic_ns(), 0)
+    found = prober.collect()
+    assert [observation.probe for observation in observations(found)] == [probe]
+    assert [dict(note.measures) for note in notes(found)] == [{Measure.DUPLICATES: 1}] * 2
+
+
+def test_survive_40_an_answer_that_was_overtaken_is_noted_as_reordered(prober: IcmpProber) -> None:
+    path = a_path("127.0.0.1", Icmp())
+    first, second = a_probe(path), a_probe(path)
+    prober.send([first, second])
+    line = prober._lines[Family.IPV4]
+    time.sleep(0.05)
+    echoes = [line.sock.recvmsg(2048)[0] for _ in range(2)]
+    for echo in reversed(echoes):
+        prober._take(datagram.Arrival(echo, "127.0.0.1", 0, line), kernel.Heard(), time.monotonic_ns(), 0)
+    found = prober.collect()
+    assert [observation.probe for observation in observations(found)] == [second, first]
+    assert [dict(note.measures) for note in notes(found)] == [{Measure.REORDERED: 1}]
+
+
+def test_survive_42_a_silent_socket_is_replaced_with_another_id_and_the_old_one_is_read_on(
+    prober: IcmpProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datagram, "SHORTEST_LINE_LIFE_NS", 0)
+    path = a_path("127.0.0.1", Icmp())
+    waiting = a_probe(path)
+    prober.send([waiting])
+    before = prober._lines[Family.IPV4]
+    for _ in range(datagram.SILENT_LIMIT):
+        probe = a_probe(path)
+        prober.send([probe])
+        prober.forget(probe)
+    prober.send([a_probe(path)])
+    after = prober._lines[Family.IPV4]
+    assert after is not before
+    assert after.sock.fileno() != before.sock.fileno()
+    assert {observation.probe for observation in observations(collected(prober, 2))} >= {waiting}
+    prober.collect()
+    assert before.sock.fileno() == -1, "closed once nothing is under way on it"
+
+
+def test_survive_42_a_socket_is_replaced_after_five_minutes_though_all_is_well(prober: IcmpProber) -> None:
+    path = a_path("127.0.0.1", Icmp())
+    prober.send([a_probe(path)])
+    before = prober._lines[Family.IPV4]
+    prober.send([a_probe(path)])
+    assert prober._lines[Family.IPV4] is before
+    before.opened_ns -= datagram.LINE_LIFE_NS
+    prober.send([a_probe(path)])
+    assert prober._lines[Family.IPV4] is not before
+    assert len(observations(collected(prober, 3))) == 3
+
+
+def test_survive_29_no_descriptor_left_is_our_own_fault_and_passes() -> None:
+    prober = IcmpProber(Context())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = a_probe(a_path("127.0.0.1", Icmp()))
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        (observation,) = prober.send([probe])
+        reason = prober.unsupported(Family.IPV4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert observation.outcome is Outcome.NO_FD
+    assert reason is None, "it may well be supported"
+    prober.close()
+
+
+class FullSocket:
+    """A socket whose queue is full; all else is the real one's."""
+
+    def __init__(self, sock: socket.socket, code: int) -> None:
+        self._sock, self._code = sock, code
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._sock, name)
+
+    def sendmsg(self, *_: object) -> int:
+        raise OSError(self._code, os.strerror(self._code))
+
+
+@pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN])
+def test_survive_30_a_full_queue_is_our_own_fault_and_leaves_nothing_under_way(prober: IcmpProber, code: int) -> None:
+    line = prober._lines[Family.IPV4]
+    whole = line.sock
+    line.sock = FullSocket(whole, code)  # type: ignore[assignment]  # loopback has no queue to fill
+    (observation,) = prober.send([a_probe(a_path("127.0.0.1", Icmp()))])
+    line.sock = whole
+    assert observation.outcome is Outcome.NO_BUFFER
+    assert (prober._flights, prober._identifiers, line.under_way) == ({}, {}, 0)
