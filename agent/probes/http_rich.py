@@ -98,10 +98,13 @@ class RichExchanges:
         self._tasks.clear()
 
     async def _run(self, question: Question) -> None:
-        observation = await self._observed(question)
-        # A probe that was forgotten meanwhile is judged already.
-        if self._tasks.pop(question.probe.number, None) is not None:
-            self._ended.append(observation)
+        observation = Observation(question.probe, outcome=Outcome.INTERNAL)  # unless it turns out otherwise
+        try:
+            observation = await self._observed(question)
+        finally:
+            # A probe that was forgotten meanwhile is judged already.
+            if self._tasks.pop(question.probe.number, None) is not None:
+                self._ended.append(observation)
 
     async def _observed(self, question: Question) -> Observation:
         course = _Course()
