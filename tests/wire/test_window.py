@@ -66,6 +66,12 @@ def test_a_late_answer_is_lost_and_a_failure_of_our_own_is_neither_sent_nor_lost
     assert (window.sent, window.lost) == (5, 5)
 
 
+def test_a_fact_is_that_of_the_last_window_that_has_it() -> None:
+    first = Window(7, facts={FactName.SOURCE: "10.30.1.2", FactName.HOP_LIMIT: "61"})
+    last = Window(7, facts={FactName.SOURCE: "172.30.0.1"})
+    assert merge([first, last]).facts == {FactName.SOURCE: "172.30.0.1", FactName.HOP_LIMIT: "61"}
+
+
 def test_windows_of_two_paths_do_not_merge() -> None:
     with pytest.raises(ValueError, match="two paths"):
         merge([Window(7), Window(8)])
