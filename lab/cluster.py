@@ -41,7 +41,7 @@ class Cluster:
         self._state = state.State(name, shape, dict(plan or {}), port)
         self._programs = Programs(self.topology, self.directory)
         collector = next(iter(self.topology.collector.addresses.values()))
-        self._doorway = Doorway(self.topology.collector.netns, (collector, OPERATOR_PORT), port=port)
+        self.doorway = Doorway(self.topology.collector.netns, (collector, OPERATOR_PORT), port=port)
         self._one_at_a_time = threading.Lock()
 
     @classmethod
@@ -76,14 +76,14 @@ class Cluster:
         if namespaces.existing(self.topology.lab):
             raise FileExistsError(f"there is a lab {self.topology.lab!r} already")
         await asyncio.to_thread(self._build)
-        await self._doorway.open()
-        self._state = state.State(self._state.name, self._state.shape, self._state.plan, self._doorway.port)
+        await self.doorway.open()
+        self._state = state.State(self._state.name, self._state.shape, self._state.plan, self.doorway.port)
         state.save(self._state)
         await asyncio.to_thread(self._programs.start_all)
 
     async def down(self) -> None:
         """Close the doorway, end every program in the lab and remove it. Safe to call twice and after a failed `up`."""
-        await self._doorway.close()
+        await self.doorway.close()
         await asyncio.to_thread(self._demolish)
 
     async def apply(self, fault: Fault) -> None:
@@ -118,7 +118,7 @@ class Cluster:
             state.save(self._state)
             self._change(before, self._state.faults)
 
-    def _clear(self, fault: Fault | None) -> None:
+    def _clear(self, fault: Fault | None = None) -> None:
         with self._one_at_a_time:
             before = self._state.faults
             left = list(before) if fault else []

@@ -29,9 +29,12 @@ class Doorway:
             raise RuntimeError("the doorway is not open")
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def open(self) -> None:
-        """Listen; raises OSError where the port is taken."""
-        self._server = await asyncio.start_server(self._visit, "127.0.0.1", self._port, reuse_address=True)
+    async def open(self, listener: socket.socket | None = None) -> None:
+        """Listen, on a socket that is open already where there is one; raises OSError where the port is taken."""
+        if listener:
+            self._server = await asyncio.start_server(self._visit, sock=listener)
+        else:
+            self._server = await asyncio.start_server(self._visit, "127.0.0.1", self._port, reuse_address=True)
 
     async def close(self) -> None:
         """Stop listening and cut off who is still there."""

@@ -11,6 +11,7 @@ import socket
 import struct
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -83,8 +84,9 @@ class DropLog:
     def close(self) -> None:
         """Take in what has arrived and stop. The records stay."""
         if self._thread:
-            self.complete()
-            self._counted_at_close = self._counters()
+            with suppress(RuntimeError):  # Somebody else removed the lab, and the counters with it.
+                self.complete()
+                self._counted_at_close = self._counters()
             os.close(self._wake)
             self._thread.join()
             self._thread = None

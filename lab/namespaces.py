@@ -19,6 +19,8 @@ from typing import TypeVar
 from lab.topology import netns_prefix
 
 T = TypeVar("T")
+Identity = tuple[int, int]
+"""Device and inode of a namespace's file."""
 
 DIRECTORY = Path("/run/netns")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
@@ -78,17 +80,25 @@ def _enter(netns: str) -> None:
             raise OSError(code, os.strerror(code))
 
 
+def identify(netns_names: Iterable[str]) -> dict[Identity, str]:
+    """What the kernel knows namespaces by, which outlives their names. One that is gone is left out."""
+    found = {}
+    for name in netns_names:
+        with suppress(FileNotFoundError):
+            status = (DIRECTORY / name).stat()
+            found[status.st_dev, status.st_ino] = name
+    return found
+
+
 def processes(netns_names: Iterable[str]) -> dict[str, list[int]]:
     """Process ids by namespace, from one pass over /proc. A namespace that is gone has none."""
-    names: dict[tuple[int, int], str] = {}
-    found: dict[str, list[int]] = {}
-    for name in netns_names:
-        found[name] = []
-        try:
-            status = (DIRECTORY / name).stat()
-        except FileNotFoundError:
-            continue
-        names[status.st_dev, status.st_ino] = name
+    names = list(netns_names)
+    return {name: [] for name in names} | processes_of(identify(names))
+
+
+def processes_of(identities: Mapping[Identity, str]) -> dict[str, list[int]]:
+    """The same for namespaces that may have lost their names."""
+    found: dict[str, list[int]] = {name: [] for name in identities.values()}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -96,7 +106,7 @@ def processes(netns_names: Iterable[str]) -> dict[str, list[int]]:
             status = (entry / "ns" / "net").stat()
         except OSError:
             continue  # It ended just now, or it is a zombie.
-        if owner := names.get((status.st_dev, status.st_ino)):
+        if owner := identities.get((status.st_dev, status.st_ino)):
             found[owner].append(int(entry.name))
     return found
 
@@ -122,10 +132,14 @@ def end_processes(netns_names: Iterable[str], *, where: Callable[[int], bool] = 
 
     Raises TimeoutError when some are still there after five seconds.
     """
-    names = list(netns_names)
+    end_processes_of(identify(netns_names), where=where)
+
+
+def end_processes_of(identities: Mapping[Identity, str], *, where: Callable[[int], bool] = lambda _: True) -> None:
+    """The same for namespaces that may have lost their names."""
     deadline = time.monotonic() + _GIVE_UP_AFTER
     while True:
-        left = [pid for pids in processes(names).values() for pid in pids if where(pid)]
+        left = [pid for pids in processes_of(identities).values() for pid in pids if where(pid)]
         if not left:
             return
         if time.monotonic() > deadline:

@@ -76,8 +76,11 @@ def build(topology: Topology) -> None:
 def destroy(lab: str) -> None:
     """End every process in a lab's namespaces and delete them. Needs no more than the name; a lab that is gone is no error."""
     names = namespaces.existing(lab)
-    namespaces.end_processes(names)
+    identities = namespaces.identify(names)
+    namespaces.end_processes_of(identities)
     namespaces.remove(names)
+    # Whoever came in meanwhile; now that the names are gone, nobody else can.
+    namespaces.end_processes_of(identities)
 
 
 def _sysctls(topology: Topology) -> dict[str, dict[str, str]]:
