@@ -1,6 +1,7 @@
 """What the documents say exists does: commands, targets of make, variables, keys, links."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from msgspec import Struct, inspect
 
 from agent.settings import PREFIX, VARIABLES
+from collector.cli import UNREACHABLE, main
 from collector.discovery.snapshot import Snapshot
 from collector.settings import Settings
 from tests.rules.tree import ROOT, files, modules, named
@@ -36,6 +38,16 @@ def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
 def test_every_program_that_a_document_names_exists(document: Path) -> None:
     missing = [name for name in re.findall(r"python -m ([a-z.]+)", code_in(document)) if not find_spec(f"{name}.__main__")]
     assert missing == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
+def test_every_command_line_that_a_document_shows_is_taken(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is parsed and not run: the command asks a collector that is not there, at the shortest time to wait."""
+    monkeypatch.delenv("NETMATRIX_SERVER", raising=False)
+    shown = re.findall(r"^(?:\.venv/bin/)?netmatrix (\w.*)$", code_in(document), re.MULTILINE)
+    for line in shown:
+        words = [word for word in shlex.split(line, comments=True) if word != "--watch"]
+        assert main([*words, "--server", "http://127.0.0.1:1", "--timeout", "0.1"]) == UNREACHABLE, line
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)
