@@ -1,8 +1,6 @@
-"""What the two datagram kinds, icmp and udp, have in common: lines, flights, and the kernel's stamps.
+"""What the two datagram kinds, icmp and udp, have in common: flights, and the kernel's stamps for them.
 
-In: requests and answers as the kind reads them. Out: observations and notes. A flight is a probe that is under way; a line is
-one non-blocking socket of one family, replaced every few minutes and after a run of silence, since a firewall or a NAT may
-hold a stuck session for its id or port. A replaced line is read on until nothing is under way on it.
+In: requests and answers as the kind reads them. Out: observations and notes. A flight is a probe that is under way on a line.
 
 A transmit stamp is queued before its packet can reach anybody, so that after the replies have been read, the stamps of all of
 them are there: the receive queue is always drained first. Both queues share one buffer, hence the drain after every few sends.
@@ -20,6 +18,7 @@ from agent import kernel, stamp
 from agent.errno_words import word_for
 from agent.icmp_words import word_for_icmp
 from agent.latency import round_trip
+from agent.probes.lines import RECEIVE_BYTES, Line, Lines
 from agent.probes.prober import NO_FACTS, Context, Note, Observation, Probe
 from wire.outcome import Outcome
 from wire.path import Family, Path
@@ -28,31 +27,10 @@ from wire.window import FactName, Measure
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 SENDS_BEFORE_DRAIN = 64
 """The default receive buffer holds 128 undrained probes with both stamps."""
-LINE_LIFE_NS = 300 * 10**9
-"""A socket is replaced after this long."""
-SILENT_LIMIT = 8
-"""A socket is replaced after so many probes in a row that were given up."""
-SHORTEST_LINE_LIFE_NS = 5 * 10**9
-"""However silent it is, a socket lives this long, and is read this long after its last flight."""
 MOST_PER_DRAIN = 4096
 REMEMBERED_ANSWERS = 4096
 REMEMBERED_PATHS = 65_536
 _SEND_ATTEMPTS = 3
-_RECEIVE_BYTES = 2048
-
-
-@dataclass(slots=True, eq=False)
-class Line:
-    """One socket and what it has seen."""
-
-    sock: socket.socket
-    family: Family
-    opened_ns: int
-    under_way: int = 0
-    silent: int = 0
-    """Probes given up since the last answer."""
-    quiet_since_ns: int = 0
-    longest: int = _RECEIVE_BYTES
 
 
 @dataclass(slots=True, eq=False)
@@ -101,8 +79,7 @@ class DatagramProber(ABC):
         self.context = context
         self.ignored = 0
         """Packets that were not the answer to anything: from elsewhere, with a wrong nonce, or after they were given up."""
-        self._lines: dict[Family, Line] = {}
-        self._retired: list[Line] = []
+        self._lines = Lines(self._fresh)
         self._flights: dict[int, Flight] = {}
         self._identifiers: dict[int, int] = {}
         self._answered: OrderedDict[int, Flight] = OrderedDict()
@@ -133,7 +110,7 @@ class DatagramProber(ABC):
     def unsupported(self, family: Family) -> str | None:
         """Why this kind cannot be sent over this family from here; None where it can."""
         try:
-            self._line(family)
+            self._lines.current(family)
         except OSError as error:
             if _refused(error) is Outcome.UNSUPPORTED:
                 return f"no socket: {error.strerror}"
@@ -156,7 +133,7 @@ class DatagramProber(ABC):
     def collect(self) -> list[Observation | Note]:
         """Take in replies, stamps and errors that have arrived since the last call."""
         self._drain_all()
-        self._close_quiet_lines()
+        self._lines.close_quiet()
         ready, self._ready = self._ready, []
         return ready
 
@@ -169,10 +146,7 @@ class DatagramProber(ABC):
 
     def close(self) -> None:
         """Close every socket."""
-        for line in (*self._lines.values(), *self._retired):
-            line.sock.close()
-        self._lines.clear()
-        self._retired.clear()
+        self._lines.close()
         self._flights.clear()
         self._identifiers.clear()
 
@@ -180,29 +154,13 @@ class DatagramProber(ABC):
         """The flight with this identifier, under way or answered not long ago."""
         return self._flights.get(identifier) or self._answered.get(identifier)
 
-    def _line(self, family: Family) -> Line:
-        now_ns = time.monotonic_ns()
-        line = self._lines.get(family)
-        if line is not None:
-            age_ns = now_ns - line.opened_ns
-            if age_ns < (SHORTEST_LINE_LIFE_NS if line.silent >= SILENT_LIMIT else LINE_LIFE_NS):
-                return line
+    def _fresh(self, family: Family) -> socket.socket:
         self._match = kernel.transmit_match()
-        try:
-            opened = Line(self._open(family), family, now_ns)
-        except OSError:
-            if line is None:
-                raise
-            return line
-        if line is not None:
-            line.quiet_since_ns = now_ns
-            self._retired.append(line)
-        self._lines[family] = opened
-        return opened
+        return self._open(family)
 
     def _launch(self, probe: Probe, nonce: bytes, offset_ns: int) -> Outcome | None:
         try:
-            line = self._line(probe.path.family)
+            line = self._lines.current(probe.path.family)
         except OSError as error:
             return _refused(error)
         self._identifier = identifier = (self._identifier + 1) & 0xFFFFFFFF
@@ -237,11 +195,10 @@ class DatagramProber(ABC):
         self._flights.pop(flight.identifier, None)
         self._identifiers.pop(flight.probe.number, None)
         flight.line.under_way -= 1
-        flight.line.quiet_since_ns = time.monotonic_ns()
+        flight.line.landed_ns = time.monotonic_ns()
 
     def _drain_all(self) -> None:
-        # The older socket first, so that answers are read about in the order in which they came.
-        for line in (*self._retired, *self._lines.values()):
+        for line in self._lines:
             self._drain(line)
 
     def _drain(self, line: Line) -> None:
@@ -263,7 +220,7 @@ class DatagramProber(ABC):
     def _drain_errors(self, line: Line) -> None:
         for _ in range(MOST_PER_DRAIN):
             try:
-                packet, ancillary, _, target = line.sock.recvmsg(_RECEIVE_BYTES, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+                packet, ancillary, _, target = line.sock.recvmsg(RECEIVE_BYTES, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
             except OSError:
                 return
             heard = kernel.heard(ancillary)
@@ -338,13 +295,6 @@ class DatagramProber(ABC):
         self._newest.move_to_end(path.id)
         if len(self._newest) > REMEMBERED_PATHS:
             self._newest.popitem(last=False)
-
-    def _close_quiet_lines(self) -> None:
-        now_ns = time.monotonic_ns()
-        for line in [line for line in self._retired if not line.under_way]:
-            if now_ns - line.quiet_since_ns >= SHORTEST_LINE_LIFE_NS:
-                line.sock.close()
-                self._retired.remove(line)
 
 
 def _refused(error: OSError) -> Outcome:

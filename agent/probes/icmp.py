@@ -14,7 +14,8 @@ import struct
 from typing import cast
 
 from agent import kernel
-from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight, Line
+from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight
+from agent.probes.lines import Line
 from agent.probes.prober import Context
 from agent.stamp import MAGIC
 from wire.path import Family, Icmp

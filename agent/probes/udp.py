@@ -16,7 +16,8 @@ from typing import cast
 
 from agent import kernel, stamp
 from agent.directions import Directions, Settled
-from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight, Line
+from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight
+from agent.probes.lines import Line
 from agent.probes.prober import Context, Note
 from wire.outcome import Outcome
 from wire.path import Family, Path, Udp

@@ -74,6 +74,7 @@ packet = st.tuples(
 @example(
     [(1000, 0, 0, False, False, False, False)] + [(20, 300 - n, 0, n % 3 == 0, n % 5 == 0, False, True) for n in range(59)]
 )
+@example([(1000, 300, 0, False, False, False, False)] + [(100, 0, 0, False, False, False, False)] * 15)
 @settings(max_examples=80, deadline=None)
 def test_increments_are_exactly_the_packets_lost_per_direction_whatever_the_channel_does(packets: list[Packet]) -> None:
     channel = Channel()

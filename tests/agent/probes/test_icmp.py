@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent import kernel
-from agent.probes import datagram
+from agent.probes import datagram, lines
 from agent.probes.icmp import IcmpProber
 from agent.probes.prober import Context
 from tests.agent.probes.collecting import a_path, a_probe, collected, notes, observations
@@ -110,7 +110,7 @@ def test_an_answer_to_a_forgotten_probe_is_ignored_and_counted(prober: IcmpProbe
 def test_survive_40_a_wrong_payload_source_or_number_is_ignored_and_a_second_copy_is_a_duplicate(prober: IcmpProber) -> None:
     probe = a_probe(a_path("127.0.0.1", Icmp()))
     prober.send([probe])
-    line = prober._lines[Family.IPV4]
+    line = prober._lines.current(Family.IPV4)
     (flight,) = prober._flights.values()
     time.sleep(0.05)
     raw = line.sock.type == socket.SOCK_RAW
@@ -140,7 +140,7 @@ def test_survive_40_an_answer_that_was_overtaken_is_noted_as_reordered(prober: I
     path = a_path("127.0.0.1", Icmp())
     first, second = a_probe(path), a_probe(path)
     prober.send([first, second])
-    line = prober._lines[Family.IPV4]
+    line = prober._lines.current(Family.IPV4)
     time.sleep(0.05)
     echoes = [line.sock.recvmsg(2048)[0] for _ in range(2)]
     for echo in reversed(echoes):
@@ -153,17 +153,17 @@ def test_survive_40_an_answer_that_was_overtaken_is_noted_as_reordered(prober: I
 def test_survive_42_a_silent_socket_is_replaced_with_another_id_and_the_old_one_is_read_on(
     prober: IcmpProber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datagram, "SHORTEST_LINE_LIFE_NS", 0)
+    monkeypatch.setattr(lines, "SHORTEST_LINE_LIFE_NS", 0)
     path = a_path("127.0.0.1", Icmp())
     waiting = a_probe(path)
     prober.send([waiting])
-    before = prober._lines[Family.IPV4]
-    for _ in range(datagram.SILENT_LIMIT):
+    before = prober._lines.current(Family.IPV4)
+    for _ in range(lines.SILENT_LIMIT):
         probe = a_probe(path)
         prober.send([probe])
         prober.forget(probe)
     prober.send([a_probe(path)])
-    after = prober._lines[Family.IPV4]
+    after = prober._lines.current(Family.IPV4)
     assert after is not before
     assert after.sock.fileno() != before.sock.fileno()
     assert {observation.probe for observation in observations(collected(prober, 2))} >= {waiting}
@@ -174,12 +174,12 @@ def test_survive_42_a_silent_socket_is_replaced_with_another_id_and_the_old_one_
 def test_survive_42_a_socket_is_replaced_after_five_minutes_though_all_is_well(prober: IcmpProber) -> None:
     path = a_path("127.0.0.1", Icmp())
     prober.send([a_probe(path)])
-    before = prober._lines[Family.IPV4]
+    before = prober._lines.current(Family.IPV4)
     prober.send([a_probe(path)])
-    assert prober._lines[Family.IPV4] is before
-    before.opened_ns -= datagram.LINE_LIFE_NS
+    assert prober._lines.current(Family.IPV4) is before
+    before.opened_ns -= lines.LINE_LIFE_NS
     prober.send([a_probe(path)])
-    assert prober._lines[Family.IPV4] is not before
+    assert prober._lines.current(Family.IPV4) is not before
     assert len(observations(collected(prober, 3))) == 3
 
 
@@ -215,7 +215,7 @@ class FullSocket:
 
 @pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN])
 def test_survive_30_a_full_queue_is_our_own_fault_and_leaves_nothing_under_way(prober: IcmpProber, code: int) -> None:
-    line = prober._lines[Family.IPV4]
+    line = prober._lines.current(Family.IPV4)
     whole = line.sock
     line.sock = FullSocket(whole, code)  # type: ignore[assignment]  # loopback has no queue to fill
     (observation,) = prober.send([a_probe(a_path("127.0.0.1", Icmp()))])

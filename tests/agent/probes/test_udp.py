@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from agent import kernel, stamp
-from agent.probes import datagram
+from agent.probes import datagram, lines
 from agent.probes.prober import Context, Note, Observation
 from agent.probes.udp import UdpProber
 from agent.responders.reflector import Reflector
@@ -127,7 +127,7 @@ def test_survive_41_an_icmp_error_with_nothing_quoted_is_the_only_candidates(pro
         port = silent.getsockname()[1]
         probe = a_probe(a_path("127.0.0.1", Udp(port)))
         prober.send([probe])
-        line = prober._lines[Family.IPV4]
+        line = prober._lines.current(Family.IPV4)
         error = kernel.IcmpError(socket.AF_INET, 3, 13, "10.0.0.1")
         prober._blame(b"", error, ("127.0.0.1", port + 1), line)
         prober._blame(b"", error, ("127.0.0.2", port), line)
@@ -163,7 +163,7 @@ class Courier:
         return bytes(reply)
 
     def taken(self, packet: bytes, address: str = "127.0.0.1", port: int | None = None) -> list[Observation | Note]:
-        line = self.prober._lines[Family.IPV4]
+        line = self.prober._lines.current(Family.IPV4)
         port = self.sock.getsockname()[1] if port is None else port
         self.prober._take(datagram.Arrival(packet, address, port, line), kernel.Heard(), time.monotonic_ns(), 0)
         return self.prober.collect()
@@ -250,11 +250,11 @@ async def test_survive_42_a_new_socket_changes_the_port_and_nothing_of_the_count
     monkeypatch.setattr("agent.directions.HORIZON_NS", 0)
     path = path_to(reflector)
     await probed(prober, path)
-    before = prober._lines[Family.IPV4]
+    before = prober._lines.current(Family.IPV4)
     port = before.sock.getsockname()[1]
-    before.opened_ns -= datagram.LINE_LIFE_NS
+    before.opened_ns -= lines.LINE_LIFE_NS
     prober.send([a_probe(path)])
-    assert prober._lines[Family.IPV4].sock.getsockname()[1] != port
+    assert prober._lines.current(Family.IPV4).sock.getsockname()[1] != port
     found = await awaited(prober, 1)
     assert [dict(note.measures) for note in notes(found)] == [{Measure.THROUGH_SEQUENCE: 1}]
 

@@ -1,0 +1,86 @@
+"""The sockets of a datagram kind: one line per family, replaced before anything on the way gets stuck on it.
+
+In: families. Out: lines. A firewall or a NAT may hold a dead session for an id or a port; a line therefore ends after some
+minutes, or after a run of silence, and another id or port takes its place. A replaced line is read on until nothing is under
+way on it and its last straggler has had time to come.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from wire.path import Family
+
+LINE_LIFE_NS = 300 * 10**9
+"""A line is replaced after this long."""
+SILENT_LIMIT = 8
+"""A line is replaced after so many probes in a row that were given up."""
+SHORTEST_LINE_LIFE_NS = 5 * 10**9
+"""However silent it is, a line lives this long, and is read this long after its last probe landed."""
+RECEIVE_BYTES = 2048
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One non-blocking socket and what it has seen. Times are monotonic nanoseconds."""
+
+    sock: socket.socket
+    family: Family
+    opened_ns: int
+    under_way: int = 0
+    """Probes sent and neither answered nor given up."""
+    silent: int = 0
+    """Probes given up since the last answer."""
+    landed_ns: int = 0
+    """When the last probe was answered or given up, or the line replaced."""
+    longest: int = RECEIVE_BYTES
+    """Room for the longest answer to be expected."""
+
+
+class Lines:
+    """All lines of one kind; `opened` makes a socket for a family, or raises OSError."""
+
+    def __init__(self, opened: Callable[[Family], socket.socket]) -> None:
+        self._opened = opened
+        self._current: dict[Family, Line] = {}
+        self._replaced: list[Line] = []
+
+    def __iter__(self) -> Iterator[Line]:
+        """Every line that is to be read, older ones first, so that answers are read in the order in which they came."""
+        return iter((*self._replaced, *self._current.values()))
+
+    def current(self, family: Family) -> Line:
+        """The line to send on. Raises OSError where there is none and none can be opened."""
+        now_ns = time.monotonic_ns()
+        line = self._current.get(family)
+        if line is not None:
+            age_ns = now_ns - line.opened_ns
+            if age_ns < (SHORTEST_LINE_LIFE_NS if line.silent >= SILENT_LIMIT else LINE_LIFE_NS):
+                return line
+        try:
+            sock = self._opened(family)
+        except OSError:
+            if line is None:
+                raise
+            return line  # an old line is better than none
+        if line is not None:
+            line.landed_ns = now_ns
+            self._replaced.append(line)
+        self._current[family] = Line(sock, family, now_ns)
+        return self._current[family]
+
+    def close_quiet(self) -> None:
+        """Close replaced lines on which nothing is to be expected any more."""
+        now_ns = time.monotonic_ns()
+        for line in [line for line in self._replaced if not line.under_way]:
+            if now_ns - line.landed_ns >= SHORTEST_LINE_LIFE_NS:
+                line.sock.close()
+                self._replaced.remove(line)
+
+    def close(self) -> None:
+        """Close every line."""
+        for line in self:
+            line.sock.close()
+        self._current.clear()
+        self._replaced.clear()
