@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from collector.document import parse, read_text
 from collector.duration import Duration
 from wire.path import Family
+from wire.text import Name
 
 SECOND = 1_000_000_000
 
@@ -74,6 +75,8 @@ class OperatorPort(Listen, frozen=True):
 
     listen: Annotated[str, Meta(max_length=64)] = "[::]:8080"
     """Address and port. Default `[::]:8080`."""
+    hosts: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
+    """Names that it may be asked under besides addresses, `localhost` and cluster-internal names. Default: none."""
 
 
 class Kinds(Section, frozen=True):

@@ -36,6 +36,17 @@ class OwnMetrics:
             ["reason"],
             registry=self.registry,
         )
+        self.connections_dropped = Counter(
+            "netmatrix_connections_dropped_total",
+            "Connections that were closed since there were too many, or since nothing was said over them in time.",
+            ["port", "reason"],
+            registry=self.registry,
+        )
+        self.inventories_refused = Counter(
+            "netmatrix_inventories_refused_total",
+            "Changed inventories that were not taken, so that the last good one stays in force.",
+            registry=self.registry,
+        )
         self.exposition_seconds = Gauge(
             "netmatrix_exposition_seconds", "Time that the last rendering of the metrics took.", registry=self.registry
         )

@@ -1,0 +1,251 @@
+"""The collector as a whole, and the only file that sees all of it: discovery -> plan -> intake -> matrix -> export.
+
+In: Settings and an inventory. Out: two ports that answer until it is told to stop. Everything is made here, once, and handed
+to whoever needs it; every task has its owner here.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from collector.admission import Admission, Refusal
+from collector.api.agents import KEEPALIVE_SECONDS, AgentPort
+from collector.api.board import Board
+from collector.api.faults import server_log
+from collector.api.listener import Listener, bound
+from collector.api.operators import operator_app
+from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import InventoryFile
+from collector.document import bad
+from collector.export.exposition import exposition
+from collector.export.own import OwnMetrics
+from collector.matrix.store import Matrix
+from collector.plan.compose import PlanError, Plans, compose, rekeyed
+from collector.plan.keys import group_keys, group_secret, phase_of
+from collector.sessions import Sessions
+from collector.settings import Listen, Settings, Tls
+from wire.plan import GroupKey
+
+LOOK_SECONDS = 2.0
+"""How often the inventory is looked at."""
+SILENT_AFTER = 3
+"""Report intervals without a report after which nothing is known of a row."""
+OPERATOR_CONNECTIONS = 512
+OPERATOR_CONNECTIONS_PER_ADDRESS = 64
+
+_log = structlog.get_logger()
+
+
+def _tell_nobody(_agents: int, _operators: int) -> None:
+    """Nobody waits for the ports."""
+
+
+class Collector:
+    """One collector process. Raises BadFileError where the inventory or the configuration cannot be followed."""
+
+    def __init__(self, settings: Settings, inventory: Path, *, configuration: str = "configuration") -> None:
+        self._settings = settings
+        self._configuration = configuration
+        self._began_ns = time.monotonic_ns()
+        self._instance = time.time_ns()
+        self._own = OwnMetrics()
+        self._left_out: Counter[str] = Counter()
+
+        # discovery
+        self._inventory = InventoryFile(inventory, refused=self._own.inventories_refused.inc)
+        snapshot = self._inventory.snapshot
+        # plan
+        self._secret = b""
+        self._phase = self._phase_now()
+        try:
+            plans = self._compose(snapshot, generation=1)
+        except PlanError as error:
+            raise bad(inventory.name, "", str(error)) from None
+        self._board = Board(plans)
+        # intake
+        silent_after_ns = SILENT_AFTER * settings.plan.report
+        self._sessions = Sessions(instance=self._instance, silent_after_ns=silent_after_ns)
+        # matrix
+        self._matrix = Matrix(
+            retention_ns=settings.matrix.retention, max_bytes=settings.matrix.max_bytes, stale_after_ns=silent_after_ns
+        )
+        self._agents = AgentPort(
+            admission=Admission(snapshot.vantages),
+            board=self._board,
+            sessions=self._sessions,
+            matrix=self._matrix,
+            refuse=self._refused,
+            took=self._took,
+            now_ns=time.monotonic_ns,
+        )
+        # export
+        self._operators = operator_app(
+            matrix=self._matrix,
+            sessions=self._sessions,
+            plans=lambda: self._board.plans,
+            metrics=self._metrics,
+            now_ns=time.monotonic_ns,
+            ready=lambda: True,
+            hosts=settings.operators.hosts,
+            refused=lambda reason: self._own.requests_refused.labels(reason).inc(),
+        )
+        self._install(snapshot, plans)
+
+    async def run(self, stop: asyncio.Event, *, listening: Callable[[int, int], None] = _tell_nobody) -> None:
+        """Serve until told to stop; `listening` is told the port for agents and the one for operators."""
+        runners = self._agents.runner(), self._operator_runner()
+        agents, operators = self._listeners(*runners)
+        self._agents.prove = agents.prove
+
+        async def answered(request: web.Request, _response: web.StreamResponse) -> None:
+            operators.prove(request)  # there is no login here: who sends a whole request is as known as anybody will be
+
+        self._operators.on_response_prepare.append(answered)
+        async with AsyncExitStack() as serving:
+            for runner in runners:
+                await runner.setup()
+                serving.push_async_callback(runner.cleanup)
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(one) for one in (agents.serve(), operators.serve(), self._follow())]
+                _log.info("listening", agents=agents.port, operators=operators.port, tls=self._settings.agents.tls is not None)
+                listening(agents.port, operators.port)
+                await stop.wait()
+                for task in running:
+                    task.cancel()
+            self._board.release()
+        _log.info("stopped")
+
+    async def _follow(self) -> None:
+        """Follow the inventory and the clock with plans."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            generation = self._board.plans.generation + 1
+            if await asyncio.to_thread(self._inventory.changed):
+                await self._replan(self._inventory.snapshot, generation)
+            elif self._phase_now() != self._phase:
+                self._phase = self._phase_now()
+                self._board.publish(rekeyed(self._board.plans, generation=generation, keys=self._keys()))
+
+    async def _replan(self, snapshot: Snapshot, generation: int) -> None:
+        try:
+            plans = await asyncio.to_thread(self._compose, snapshot, generation=generation)
+        except PlanError as error:
+            self._own.inventories_refused.inc()
+            _log.warning("no plan for this inventory, the last ones stay in force", because=str(error))
+            return
+        self._install(snapshot, plans)
+        self._board.publish(plans)
+
+    def _compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
+        if not self._secret and snapshot.vantages:
+            # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
+            self._secret = group_secret(vantage.key for vantage in snapshot.vantages)
+        self._phase = self._phase_now()
+        return compose(snapshot, self._settings.plan, instance=self._instance, generation=generation, keys=self._keys())
+
+    def _keys(self) -> tuple[GroupKey, ...]:
+        return group_keys(self._secret, self._phase) if self._secret else ()
+
+    def _phase_now(self) -> int:
+        """By the time of our start and the monotonic clock since: a wall clock that jumps changes no keys."""
+        return phase_of((self._instance + time.monotonic_ns() - self._began_ns) / 1e9)
+
+    def _install(self, snapshot: Snapshot, plans: Plans) -> None:
+        """Let everything but the agents know of other plans. They are told last, so whatever they send is expected."""
+        self._sessions.replan(snapshot)
+        self._matrix.replan(snapshot, plans.by_vantage)
+        self._agents.admission = Admission(snapshot.vantages)
+        paths = sum(len(plan.paths) for plan in plans.by_vantage.values())
+        _log.info(
+            "planned", generation=plans.generation, vantages=len(plans.by_vantage), paths=paths, stretched=plans.stretched
+        )
+        for note in plans.notes:
+            _log.warning("the plan is not as configured", because=note)
+
+    def _refused(self, reason: str) -> None:
+        if reason == Refusal.REPEATED:
+            self._own.reports_repeated.inc()
+        else:
+            self._own.reports_refused.labels(reason).inc()
+
+    def _took(self, seconds: float, gap: int) -> None:
+        self._own.reports_taken.inc()
+        self._own.report_gaps.inc(gap)
+        self._own.ingest_seconds.observe(seconds)
+
+    def _metrics(self, now_ns: int) -> bytes:
+        export = self._settings.export
+        began_ns = time.monotonic_ns()
+        cluster = exposition(
+            self._matrix,
+            self._sessions,
+            self._board.plans,
+            now_ns=now_ns,
+            max_series=export.max_series,
+            pairs=export.pairs,
+            dropped=self._left_out,
+        )
+        self._own.exposition_seconds.set((time.monotonic_ns() - began_ns) / 1e9)
+        return cluster + self._own.render()
+
+    def _operator_runner(self) -> web.AppRunner:
+        return web.AppRunner(
+            self._operators,
+            access_log=None,
+            logger=server_log("operators", lambda reason: self._own.requests_refused.labels(reason).inc()),
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            max_headers=64,
+            shutdown_timeout=2.0,
+        )
+
+    def _listeners(self, agents: web.AppRunner, operators: web.AppRunner) -> tuple[Listener, Listener]:
+        settings, name = self._settings, self._configuration
+        tls = _context(settings.agents.tls, name) if settings.agents.tls else None
+        return (
+            Listener(
+                agents,
+                _bound(settings.agents, name, "agents.listen"),
+                most=settings.agents.max_connections,
+                most_per_address=settings.agents.max_connections_per_address,
+                dropped=lambda reason: self._own.connections_dropped.labels("agents", reason).inc(),
+                tls=tls,
+            ),
+            Listener(
+                operators,
+                _bound(settings.operators, name, "operators.listen"),
+                most=OPERATOR_CONNECTIONS,
+                most_per_address=OPERATOR_CONNECTIONS_PER_ADDRESS,
+                dropped=lambda reason: self._own.connections_dropped.labels("operators", reason).inc(),
+            ),
+        )
+
+
+def _bound(listen: Listen, name: str, path: str) -> socket.socket:
+    try:
+        return bound(listen.host, listen.port)
+    except OSError as error:
+        raise bad(name, path, f"{listen.listen} cannot be listened on: {os.strerror(error.errno or 0)}") from None
+
+
+def _context(tls: Tls, name: str) -> ssl.SSLContext:
+    for key, file in (("certificate", tls.certificate), ("key", tls.key)):
+        try:
+            Path(file).open("rb").close()
+        except OSError as error:
+            raise bad(name, f"agents.tls.{key}", f"{file} cannot be read: {error.strerror}") from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(tls.certificate, tls.key)
+    except ssl.SSLError as error:
+        raise bad(name, "agents.tls", f"certificate and key are not a pair in PEM: {error.reason or 'not PEM'}") from None
+    return context
