@@ -1,4 +1,118 @@
 """The `netmatrix` command: what the collector knows, for people and for scripts.
 
 It speaks to the collector's operator port and imports nothing that is slow to import, numpy least of all.
+Exit status: 0 all is well, 1 something was found, 2 a wrong command line, 3 the collector cannot be reached.
 """
+
+import io
+import os
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Sequence
+from typing import Final
+
+from collector.cli import commands
+from collector.cli.client import Client, RefusedError, UnreachableError
+
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+DEFAULT_SERVER: Final = "http://127.0.0.1:8080"
+OUTPUTS: Final = ("table", "json", "csv")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. argparse exits by itself for help and for a wrong command line."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        client = Client(options.server, timeout=options.timeout)
+    except ValueError as error:
+        parser.error(f"--server: {error}")
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without `µ` gets `?` and no traceback
+    try:
+        status: int = options.run(client, options, sys.stdout, colour=colour)
+        sys.stdout.flush()
+    except RefusedError as error:
+        print(f"netmatrix: {error}", file=sys.stderr)
+        return USAGE
+    except UnreachableError as error:
+        print(f"netmatrix: {error}", file=sys.stderr)
+        return UNREACHABLE
+    except (LookupError, TypeError, AttributeError) as error:
+        print(f"netmatrix: {client.server} answers what this version does not understand: {error!r}", file=sys.stderr)
+        return UNREACHABLE
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read us has seen enough; without this Python would complain at exit that it cannot flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return commands.OK
+    return status
+
+
+def _parser() -> ArgumentParser:
+    shared = ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--server",
+        metavar="URL",
+        default=os.environ.get("NETMATRIX_SERVER") or DEFAULT_SERVER,
+        help=f"the collector's operator port (default: $NETMATRIX_SERVER, else {DEFAULT_SERVER})",
+    )
+    shared.add_argument(
+        "--timeout", metavar="SECONDS", type=_seconds, default=5.0, help="longest wait for an answer (default: 5)"
+    )
+    parser = ArgumentParser(
+        prog="netmatrix",
+        description="Who can reach whom in the cluster, and how well.",
+        epilog="Exit status: 0 all is well, 1 something was found, 2 a wrong command line, 3 the collector cannot be reached.",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    words = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    one = words.add_parser("status", parents=[shared], help="who reports, what is lost; exit status 1 if anything is")
+    _add_span(one)
+    one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+    one.set_defaults(run=commands.status)
+
+    one = words.add_parser("matrix", parents=[shared], help="the matrix, grouped")
+    one.add_argument("--by", metavar="WHAT", default="node", help="node, zone, namespace, service, or two as in zone:service")
+    one.add_argument("--layer", choices=("pod", "host", "service", "external"), help="only this layer")
+    one.add_argument("--kind", choices=("icmp", "udp", "tcp", "http"), help="only this kind of probe")
+    one.add_argument("--family", choices=("ipv4", "ipv6"), help="only this address family")
+    one.add_argument("--from", dest="from_", metavar="NAME", help="only from this node, vantage or pod")
+    one.add_argument("--to", metavar="NAME", help="only to this node, pod, service or target")
+    _add_span(one)
+    one.add_argument("--totals", action="store_true", help="sums since the collector started, instead of a span")
+    one.add_argument("--worst", metavar="N", type=int, help="the N worst paths instead of a matrix")
+    one.add_argument("--measure", choices=("loss", "p99"), default="loss", help="by what they are the worst (default: loss)")
+    one.add_argument("--watch", action="store_true", help="draw it again every 2 seconds")
+    one.add_argument("-o", "--output", choices=("table", "wide", "json", "csv"), default="table", help="default: table")
+    one.set_defaults(run=commands.matrix)
+
+    one = words.add_parser("pair", parents=[shared], help="all that is known between two names, in both directions")
+    one.add_argument("source", metavar="SRC", help="a node, vantage, pod or target")
+    one.add_argument("target", metavar="DST", help="another one")
+    _add_span(one)
+    one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
+    one.set_defaults(run=commands.pair)
+
+    one = words.add_parser("agents", parents=[shared], help="the agents; exit status 1 if one is silent")
+    one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
+    one.set_defaults(run=commands.agents)
+    return parser
+
+
+def _add_span(parser: ArgumentParser) -> None:
+    parser.add_argument("--span", metavar="60s", help="how far back, such as 30s or 5m (default: 60s)")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 600:  # noqa: PLR2004 - ten minutes are longer than anybody waits
+        raise ArgumentTypeError("expected seconds, more than 0 and at most 600")
+    return seconds

@@ -62,7 +62,8 @@ def collector() -> Collector:
 
 @pytest.fixture
 async def server(collector: Collector) -> AsyncIterator[TestServer]:
-    async with TestServer(collector.app()) as server:
+    server = TestServer(collector.app())
+    async with server:
         yield server
 
 
@@ -230,6 +231,7 @@ async def test_head_has_the_headers_and_no_body(client: ClientSession) -> None:
         "headers",
         "body",
         "hosts",
+        "method",
         "noise",
         "absolute",
     ],
