@@ -18,6 +18,9 @@ from lab.programs import Programs, end_hogs, start_hogs
 from lab.rules import node_rules
 from lab.topology import OPERATOR_PORT, Pod, Role, Shape, Topology
 
+_GRACE_SECONDS = 30.0
+"""What Kubernetes grants a pod between SIGTERM and SIGKILL unless told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -159,11 +162,14 @@ class Cluster:
             self._programs.send_signal(pod, signal.SIGSTOP if now.stopped else signal.SIGCONT)
 
     def _restart(self, pod: Pod, number: signal.Signals) -> None:
+        now = wanted(pod, self._state.faults)
+        if not now.running:
+            return
         if number is not signal.SIGKILL:
             self._programs.send_signal(pod, number)
-            namespaces.await_end(pod.netns)
+            namespaces.await_end(pod.netns, patience=_GRACE_SECONDS)
         self._programs.end([pod])
-        self._programs.start(pod, uid=wanted(pod, self._state.faults).uid or None)
+        self._programs.start(pod, uid=now.uid or None)
 
 
 def wanted(pod: Pod, faults: tuple[Fault, ...]) -> Wanted:

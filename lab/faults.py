@@ -67,7 +67,10 @@ class Blackhole(_Links, frozen=True, tag="blackhole", tag_field="kind"):
 
 
 class Delay(_Links, frozen=True, tag="delay", tag_field="kind"):
-    """Every packet arrives `ms` milliseconds later."""
+    """Every packet arrives `ms` milliseconds later.
+
+    Where only one pair is meant, the rest of that port's traffic passes the relay too, and is late by some 0.2 ms.
+    """
 
     ms: Milliseconds = 50.0
 

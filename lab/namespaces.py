@@ -149,9 +149,9 @@ def end_processes_of(identities: Mapping[Identity, str], *, where: Callable[[int
         time.sleep(_POLL)
 
 
-def await_end(netns: str) -> None:
-    """Wait until nothing runs in a namespace any more, up to five seconds."""
-    deadline = time.monotonic() + _GIVE_UP_AFTER
+def await_end(netns: str, *, patience: float) -> None:
+    """Wait until nothing runs in a namespace any more, up to so many seconds."""
+    deadline = time.monotonic() + patience
     while processes([netns])[netns] and time.monotonic() < deadline:
         time.sleep(_POLL)
 

@@ -1,4 +1,4 @@
-"""Delays what passes a node's port, where the kernel has no netem.
+"""Delays what passes a node's port: what netem would do, on kernels with and without it.
 
     python -m lab.relay PORT TAP MAC DIRECTION:PEER:NANOSECONDS...
 

@@ -5,7 +5,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from statistics import median
 
 import pytest
 
@@ -108,7 +107,7 @@ def test_broken_dnat_breaks_one_service_on_one_node(grounds: Cluster, get: Get, 
     for cluster_ip in service.addresses.values():
         with broken(grounds, BrokenDnat(node="n1", service="shop/web", how=how)):  # type: ignore[arg-type]
             with pytest.raises(OSError, match=r"timed out|unreachable|Unreachable|refused|No route"):
-                get(pod(grounds, "n1"), cluster_ip, SERVICE_PORT)
+                get(pod(grounds, "n1"), cluster_ip, SERVICE_PORT, timeout=0.5)
             assert get(pod(grounds, "n2"), cluster_ip, SERVICE_PORT)
             for backend in service.backends:
                 assert get(pod(grounds, "n1"), backend.addresses[Family.IPV4], BACKEND_PORT)
@@ -167,8 +166,7 @@ def test_delay_is_added_in_its_direction_and_loses_nothing(grounds: Cluster, pin
         for family in BOTH:
             trips = ping(pod(grounds, "n1"), address(grounds, "n3", family), count=20)
             assert len(trips) == 20
-            assert min(trips) >= added_ms / 1000
-            assert median(trips) < added_ms / 1000 + 0.010
+            assert added_ms / 1000 <= min(trips) < added_ms / 1000 + 0.010
         assert min(ping(pod(grounds, "n1"), address(grounds, "n2"), count=20)) < 0.005
     assert min(ping(pod(grounds, "n1"), address(grounds, "n3"), count=20)) < 0.005
 

@@ -71,8 +71,7 @@ def test_after_a_crash_another_process_undoes_every_fault(orphan: str, ping: Pin
     cluster._clear(None)
     assert Cluster.attach(orphan).faults == ()
     for other in ("n2", "n3"):
-        (trip,) = ping(topology.agent_on("n1").netns, topology.agent_on(other).addresses[Family.IPV4])
-        assert trip < 0.005
+        assert min(ping(topology.agent_on("n1").netns, topology.agent_on(other).addresses[Family.IPV4], count=20)) < 0.005
     assert processes([topology.fabric_netns]) == {topology.fabric_netns: []}
     cluster._programs.wait_until_listening([pod for pod in topology.pods if pod.role is Role.BACKEND])
 
