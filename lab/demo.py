@@ -20,7 +20,7 @@ from lab.evidence import Cell
 from lab.faults import Loss
 from lab.scenario import PLAN
 from lab.topology import Shape
-from lab.watch import Watch, missing
+from lab.watch import Watch
 
 SHAPE = Shape(nodes=6, zones=3, namespaces=("shop", "pay"))
 FAULT = Loss(node="n3", direction="in", percent=30.0)
@@ -30,9 +30,8 @@ TURN_SECONDS = 50.0
 REFRESH_SECONDS = 1.0
 BLOCK_SECONDS = 5.0
 """Between two matrices where the output is no terminal."""
-FIRST_SECONDS = 10.0
-"""A matrix is shown after so long even where a path has no answer yet."""
-SHORTEST_SECONDS = 10.0
+FIRST_SECONDS = 15.0
+"""A matrix is shown so long after the start even where a path has no answer yet."""
 
 
 class Wish(Struct, frozen=True):
@@ -102,11 +101,10 @@ async def _show(wish: Wish, cluster: Cluster, watch: Watch, screen: "_Screen", b
 
 
 async def _first(watch: Watch, began: float) -> None:
-    """Wait until every path has an answer, or for so long that those without one are worth showing."""
-    while True:
-        look = await watch.look(began)
-        waited = look is not None and look.cells and look.at > FIRST_SECONDS
-        if look is not None and (waited or not missing(look)):
+    """Wait until every pair of pods has an answer, or for so long that those without one are worth showing."""
+    while monotonic() - began < FIRST_SECONDS:
+        matrix = await watch.ask("matrix", layer="pod", kind="udp", totals="true")
+        if matrix and matrix["cells"] and all(cell["received"] for cell in matrix["cells"]):
             return
         await asyncio.sleep(0.2)
 

@@ -177,8 +177,8 @@ def _shown(fault: object) -> str:
 
 
 def _words(expected: CellsExpectation | AgentsExpectation) -> dict[str, Any]:
-    words: dict[str, Any] = msgspec.to_builtins(expected)
-    return {**words, "between": [str(moment) for moment in expected.between]}
+    words = msgspec.to_builtins(expected, enc_hook=str)  # only durations need the hook, and are written as text
+    return {key: value for key, value in words.items() if value != {}}
 
 
 def _summary(result: Result) -> Iterable[str]:

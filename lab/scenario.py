@@ -19,8 +19,8 @@ from lab.topology import Shape, Topology
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 LONGEST = Duration(3600 * SECOND)
-PLAN = {"interval": "1s", "timeout": "500ms", "report": "1s", "agent_packets_per_second": 90}
-"""What the lab's plan says unless a scenario says otherwise. Six nodes need 86 packets a second for it, and agents allow 100."""
+PLAN = {"interval": "1s", "timeout": "500ms", "report": "1s", "kinds": {"tcp": 3, "http": 8}}
+"""What the lab's plan says unless a scenario says otherwise: 75 packets a second from each of six nodes, of the 80 allowed."""
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

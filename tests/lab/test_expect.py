@@ -1,6 +1,8 @@
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from collector.duration import Duration
@@ -9,7 +11,8 @@ from lab.evidence import Evidence, Look, stretch
 from lab.expect import Finding, judge_agents, judge_cells
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation
 from lab.reading import convert
-from lab.run import dropped_stamp
+from lab.run import dropped_stamp, judge
+from lab.scenario import parse
 
 ADDRESS = {"n1": "10.0.0.1", "n2": "10.0.0.2"}
 
@@ -228,3 +231,21 @@ def test_agents_must_be_in_their_state_at_every_look() -> None:
     assert judge_agents(agents(gaps={"max": 1}), looks).because == "2 reports missing, expected at most 1"
     assert not judge_agents(agents(agent={"node": "n9"}, state="silent"), looks).passed
     assert not judge_agents(agents(state="silent"), [look(9, agents=(one,))]).passed
+
+
+def test_the_result_of_a_scenario_names_each_expectation_in_its_own_words() -> None:
+    cells = b"[{between: [10s, 20s], from: {node: n1}, loss: {max: 0}}]"
+    scenario = parse(b"name: x\nexpect: {cells: " + cells + b", agents: [{between: [1s, 2s], gaps: {max: 0}}]}", "x")
+    result = judge(scenario, Evidence(looks=[look(10, cell()), look(20, cell(sent=9, failed={"timeout": 9}))]))
+    assert [entry["expected"] for entry in json.loads(msgspec.json.encode(result))["expectations"]] == [
+        {"between": ["10s", "20s"], "from": {"node": "n1"}, "loss": {"max": 0.0}},
+        {"between": ["1s", "2s"], "gaps": {"max": 0.0}},
+    ]
+    assert not result.passed
+
+
+def test_a_run_that_lost_count_of_its_drops_proves_nothing() -> None:
+    scenario = parse(b"name: x\nexpect: {cells: [{between: [10s, 20s], loss: {max: 0}}]}", "x")
+    evidence = Evidence(looks=[look(10, cell()), look(20, cell(sent=9))])
+    assert judge(scenario, evidence).passed
+    assert not judge(scenario, evidence, incomplete="9 packets were dropped, but 8 were seen").passed
