@@ -83,7 +83,7 @@ class Downlink:
     ) -> None:
         self.plan: Plan | None = None
         self.pace = Pace.FULL
-        self.planned_ns = 0
+        self.planned_ns: int | None = None
         """When the plan was last fetched or confirmed."""
         self.unreachable_since_ns: int | None = None
         self._collector = collector

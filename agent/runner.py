@@ -272,7 +272,7 @@ class Runner:
         path = planned.path
         try:
             addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
             self._complain(path.kind, error)
             addresses, outcome, resolve_ns = (), Outcome.INTERNAL, 0
         now = self._clock()
@@ -289,14 +289,13 @@ class Runner:
         """A prober's own task, whose fault must not end the runner."""
         try:
             await work
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
             self._complain(None, error)
 
     def _guarded(self, kind: Kind, call: Callable[..., T], *arguments: object) -> T | None:
         try:
             return call(*arguments)
-        except Exception as error:
-            # The probe runner is one of two places for this: a fault in one kind must not end the others.
+        except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
             self._complain(kind, error)
             return None
 

@@ -1,0 +1,60 @@
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.export import Figure, application, registry_of, serve
+
+
+@pytest.fixture
+async def pages(unused_tcp_port: int) -> AsyncIterator[tuple[str, dict[str, bool]]]:
+    state = {"alive": True, "ready": False}
+    figures = (
+        Figure(
+            "probes", "Probes.", lambda: {("icmp", "received"): 3.0, ("udp", "timeout"): 1.0}, ("kind", "outcome"), counter=True
+        ),
+        Figure("buffer_spans", "Spans.", lambda: {(): 2.0}),
+    )
+    app = application(
+        registry_of(figures), alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet"
+    )
+    runner = await serve(app, unused_tcp_port)
+    try:
+        yield f"http://127.0.0.1:{unused_tcp_port}", state
+    finally:
+        await runner.cleanup()
+
+
+async def get(url: str, method: str = "GET") -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.request(method, url) as response:
+        return response.status, await response.text()
+
+
+async def test_metrics_are_prometheus_text_with_the_prefix_of_the_agent(pages: tuple[str, dict[str, bool]]) -> None:
+    status, text = await get(f"{pages[0]}/metrics")
+    assert status == 200
+    samples = {
+        (s.name, tuple(sorted(s.labels.items()))): s.value for f in text_string_to_metric_families(text) for s in f.samples
+    }
+    assert samples == {
+        ("netmatrix_agent_probes_total", (("kind", "icmp"), ("outcome", "received"))): 3.0,
+        ("netmatrix_agent_probes_total", (("kind", "udp"), ("outcome", "timeout"))): 1.0,
+        ("netmatrix_agent_buffer_spans", ()): 2.0,
+    }
+
+
+async def test_health_is_the_event_loop_and_readiness_the_first_plan(pages: tuple[str, dict[str, bool]]) -> None:
+    url, state = pages
+    assert await get(f"{url}/healthz") == (200, "ok\n")
+    assert await get(f"{url}/readyz") == (503, "no plan yet\n")
+    state["ready"], state["alive"] = True, False
+    assert (await get(f"{url}/readyz"))[0] == 200
+    assert (await get(f"{url}/healthz"))[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "page"), [("POST", "/metrics"), ("DELETE", "/healthz"), ("GET", "/"), ("GET", "/../etc/passwd")]
+)
+async def test_anything_else_is_refused(pages: tuple[str, dict[str, bool]], method: str, page: str) -> None:
+    assert (await get(pages[0] + page, method))[0] in {404, 405}
