@@ -61,6 +61,9 @@ def test_survive_08_after_a_stalled_loop_an_echo_still_has_the_kernels_latency(p
 
 
 def test_a_batch_far_larger_than_the_receive_buffer_loses_nothing(prober: IcmpProber) -> None:
+    assert prober.unsupported(Family.IPV6) is None
+    for line in prober._lines:
+        line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 106_496)  # the kernel doubles it to its usual default
     probes = [a_probe(a_path(address, Icmp())) for address in ADDRESSES for _ in range(600)]
     assert prober.send(probes) == []
     found = observations(collected(prober, len(probes)))
@@ -211,6 +214,22 @@ class FullSocket:
 
     def sendmsg(self, *_: object) -> int:
         raise OSError(self._code, os.strerror(self._code))
+
+
+def test_survive_41_an_icmp_error_counts_only_for_the_probe_and_the_address_that_it_quotes(prober: IcmpProber) -> None:
+    probe = a_probe(a_path("127.0.0.1", Icmp()))
+    prober.send([probe])
+    line = prober._lines.current(Family.IPV4)
+    (flight,) = prober._flights.values()
+    packet, _ = prober._request(flight)
+    prohibited = kernel.IcmpError(socket.AF_INET, 3, 13, "10.0.0.1")
+    redirect = kernel.IcmpError(socket.AF_INET, 5, 1, "10.0.0.1")
+    prober._blame(packet, prohibited, ("127.0.0.9", 0), line)
+    prober._blame(packet[:7], prohibited, ("127.0.0.1", 0), line)
+    prober._blame(packet, redirect, ("127.0.0.1", 0), line)
+    assert (prober._ready, prober.ignored) == ([], 3)
+    prober._blame(packet[:8], prohibited, ("127.0.0.1", 0), line)
+    assert [item.outcome for item in observations(prober._ready)] == [Outcome.PROHIBITED]
 
 
 @pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN])
