@@ -1,0 +1,307 @@
+"""The collector as one process: started as people start it, spoken to over its two ports."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+import yaml
+
+from collector import app
+from collector.__main__ import main
+from collector.app import Collector
+from collector.settings import load_settings
+from wire.codec import compress, decode_acknowledgement, decode_plan, encode
+from wire.outcome import Outcome
+from wire.plan import Plan
+from wire.report import Report, pack
+from wire.window import Window
+
+KEY = "0123456789abcdef0123456789abcde"
+BOOT = b"b" * 16
+
+
+def inventory(*names: str) -> str:
+    return yaml.safe_dump(
+        {
+            "nodes": [
+                {"name": f"node-{name}", "zone": "z1", "addresses": [f"172.30.0.{n}"]} for n, name in enumerate(names, 1)
+            ],
+            "vantages": [
+                {
+                    "name": name,
+                    "node": f"node-{name}",
+                    "namespace": "netmatrix",
+                    "pod": f"agent-{name}",
+                    "addresses": [f"10.30.{n}.2"],
+                    "key": KEY + name,
+                }
+                for n, name in enumerate(names, 1)
+            ],
+        }
+    )
+
+
+@dataclass
+class Running:
+    """A collector, from outside."""
+
+    agents: str
+    operators: str
+    trust: ssl.SSLContext
+
+    async def plan(self, name: str = "a", etag: str = "") -> Plan:
+        headers = {"Authorization": f"Bearer {KEY}{name}"} | ({"If-None-Match": etag, "Prefer": "wait=10"} if etag else {})
+        url = f"{self.agents}/agent/v1/plan"
+        async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=self.trust) as answer:
+            return decode_plan(await answer.read())
+
+    async def deliver(self, report: Report, *, name: str = "a") -> tuple[int, bytes]:
+        headers = {
+            "Authorization": f"Bearer {KEY}{name}",
+            "Content-Type": "application/msgpack",
+            "Content-Encoding": "gzip",
+        }
+        async with aiohttp.ClientSession() as session:
+            url, body = f"{self.agents}/agent/v1/report", compress(encode(report))
+            async with session.post(url, data=body, headers=headers, ssl=self.trust) as answer:
+                return answer.status, await answer.read()
+
+    async def get(self, path: str) -> Any:
+        async with aiohttp.ClientSession(self.operators) as session, session.get(path) as answer:
+            return await answer.json() if answer.content_type == "application/json" else await answer.text()
+
+
+def configured(folder: Path, authority: trustme.CA) -> ssl.SSLContext:
+    """Write a configuration with certificates; what its clients trust."""
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "tls.pem")
+    configuration = {
+        "agents": {"listen": "127.0.0.1:0", "tls": {"certificate": str(folder / "tls.pem"), "key": str(folder / "tls.pem")}},
+        "operators": {"listen": "127.0.0.1:0"},
+        "plan": {"interval": "1s", "report": "1s"},
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(trust)
+    return trust
+
+
+@asynccontextmanager
+async def running(folder: Path, authority: trustme.CA) -> AsyncIterator[Running]:
+    """A collector in this process, which forgets everything when it is left."""
+    trust = configured(folder, authority)
+    stop, ports = asyncio.Event(), asyncio.Queue[tuple[int, int]]()
+    collector = Collector(load_settings(folder / "config.yaml"), folder / "inventory.yaml")
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(collector.run(stop, listening=lambda agents, operators: ports.put_nowait((agents, operators))))
+        agents, operators = await ports.get()
+        try:
+            yield Running(f"https://127.0.0.1:{agents}", f"http://127.0.0.1:{operators}", trust)
+        finally:
+            stop.set()
+
+
+@pytest.fixture(autouse=True)
+def _no_other_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys change at every full and half hour, also where a test runs just then."""
+    monkeypatch.setattr(app, "phase_of", lambda _: 7)
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+def report(plan: Plan, sequence: int, *, received: int = 10, acknowledged: int = 0) -> Report:
+    windows = [
+        Window(
+            path=planned.path.id,
+            received=received,
+            failed={Outcome.TIMEOUT: 2},
+            latency={-80: received},
+            sum_ns=received * 1_000_000,
+            min_ns=1_000_000,
+            max_ns=1_000_000,
+        )
+        for planned in plan.paths
+    ]
+    return Report(
+        vantage=plan.identity.vantage,
+        instance=plan.instance,
+        boot=BOOT,
+        sequence=sequence,
+        acknowledged=acknowledged,
+        generation=plan.generation,
+        span_ns=60_000_000_000,
+        age_ns=0,
+        columns=pack(windows),
+    )
+
+
+async def test_survive_1_from_a_report_to_the_matrix_over_a_restart(tmp_path: Path, authority: trustme.CA) -> None:
+    (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector:
+        plan = await collector.plan()
+        assert plan.identity.node == "node-a"
+        for sequence in (1, 2):
+            status, answer = await collector.deliver(report(plan, sequence, acknowledged=sequence - 1))
+            assert (status, decode_acknowledgement(answer).sequence) == (200, sequence)
+        cells = (await collector.get("/api/v1/matrix?totals=true"))["cells"]
+        mine = [cell for cell in cells if cell["from"]["vantage"] == "a"]
+        assert {(cell["sent"], cell["received"]) for cell in mine} == {(24, 20)}
+        assert {cell["state"] for cell in cells if cell["from"]["vantage"] == "b"} == {"unknown"}
+        agents = (await collector.get("/api/v1/agents"))["agents"]
+        assert [(agent["vantage"], agent["state"], agent["sequence"]) for agent in agents] == [
+            ("a", "reporting", 2),
+            ("b", "never", 0),
+        ]
+    async with running(tmp_path, authority) as collector:
+        status, answer = await collector.deliver(report(plan, 3, acknowledged=2))
+        assert status == 409
+        again = await collector.plan()
+        assert decode_acknowledgement(answer).instance == again.instance > plan.instance
+        assert again.keys == plan.keys, "colleagues still know each other"
+        for sequence in (1, 2, 3):
+            assert (await collector.deliver(report(again, sequence, acknowledged=2)))[0] == 200
+        cells = (await collector.get("/api/v1/matrix?totals=true"))["cells"]
+        assert {(cell["sent"], cell["received"]) for cell in cells if cell["from"]["vantage"] == "a"} == {(36, 30)}
+        counters = [line for line in (await collector.get("/metrics")).splitlines() if line.startswith("netmatrix_probes_sent")]
+        sums = {line.partition("{")[2].partition("}")[0]: float(line.split()[-1]) for line in counters}
+        assert sums['node="node-a",direction="out",layer="host"'] == 24, "12 probes on each of two paths, of report 3 alone"
+
+
+async def test_survive_49_lies_about_the_own_row_are_refused_and_other_rows_unaffected(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector:
+        plan, other = await collector.plan("a"), await collector.plan("b")
+        assert (await collector.deliver(report(other, 1), name="b"))[0] == 200
+        before = (await collector.get("/api/v1/matrix?totals=true&from=b"))["cells"]
+        status, _ = await collector.deliver(report(plan, 1, received=1_000_000_000))
+        assert status == 400
+        assert (await collector.deliver(report(other, 2), name="a"))[0] == 403
+        after = (await collector.get("/api/v1/matrix?totals=true"))["cells"]
+        assert [cell["sent"] for cell in after if cell["from"]["vantage"] == "a"] == [0] * len(plan.paths)
+        assert [(c["sent"], c["received"]) for c in before] == [
+            (c["sent"], c["received"]) for c in after if c["from"]["vantage"] == "b"
+        ]
+        refused = [line for line in (await collector.get("/metrics")).splitlines() if "reports_refused_total{" in line]
+        assert len(refused) == 2
+        assert any('reason="foreign_row"' in line for line in refused)
+
+
+async def test_survive_63_another_inventory_is_another_plan_and_a_bad_one_changes_nothing(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    path = tmp_path / "inventory.yaml"
+    path.write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector, asyncio.timeout(20):
+        plan = await collector.plan()
+        path.write_text(inventory("a", "b").replace("10.30.1.2", "nowhere"))
+        for _ in range(50):
+            await asyncio.sleep(0.1)
+            if "netmatrix_inventories_refused_total 1.0" in await collector.get("/metrics"):
+                break
+        assert (await collector.plan()).generation == plan.generation == 1
+        path.write_text(inventory("a", "b", "c"))
+        later = await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
+        assert later.generation == 2
+        assert later.keys == plan.keys
+        assert {planned.path.id for planned in plan.paths} < {planned.path.id for planned in later.paths}
+        assert [agent["vantage"] for agent in (await collector.get("/api/v1/agents"))["agents"]] == ["a", "b", "c"]
+
+
+async def test_another_phase_brings_other_keys_that_the_plans_before_share(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector, asyncio.timeout(20):
+        plan = await collector.plan()
+        monkeypatch.setattr(app, "phase_of", lambda _: 8)
+        later = await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
+        assert later.generation == 2
+        assert later.paths == plan.paths
+        assert plan.keys[0] in later.keys
+        assert later.keys[0] in plan.keys
+        assert later.keys != plan.keys
+
+
+async def test_survive_9_sigterm_ends_it_at_once_although_agents_wait_for_plans(tmp_path: Path, authority: trustme.CA) -> None:
+    """The only one with a process of its own, since a signal is for a process."""
+    (tmp_path / "inventory.yaml").write_text(inventory("a"))
+    trust = configured(tmp_path, authority)
+    words = ["-m", "collector", "--inventory", str(tmp_path / "inventory.yaml"), "--config", str(tmp_path / "config.yaml")]
+    process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout
+    try:
+        line: dict[str, Any] = {}
+        async with asyncio.timeout(20):
+            while line.get("event") != "listening":
+                line = json.loads(await process.stdout.readline())
+        collector = Running(f"https://127.0.0.1:{line['agents']}", f"http://127.0.0.1:{line['operators']}", trust)
+        plan = await collector.plan()
+
+        async def wait() -> None:
+            with contextlib.suppress(aiohttp.ClientError):
+                await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
+
+        async with asyncio.timeout(8), asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(wait())
+            await asyncio.sleep(0.2)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+MISTAKES = [
+    ({"i.yaml": "nodes: 3"}, "i.yaml: nodes: expected list, got int"),
+    ({}, "i.yaml: cannot be read: No such file or directory"),
+    ({"i.yaml": "", "c.yaml": "x: 1"}, "c.yaml: x: unknown key; allowed are agents, "),
+    (
+        {"i.yaml": "", "c.yaml": "agents: {tls: {certificate: no.pem, key: no.pem}}"},
+        "c.yaml: agents.tls.certificate: no.pem cannot be read: No such file or directory",
+    ),
+    (
+        {"i.yaml": "", "c.yaml": "agents: {tls: {certificate: c.yaml, key: c.yaml}}"},
+        "c.yaml: agents.tls: certificate and key are not a pair in PEM",
+    ),
+    (
+        {"i.yaml": "", "c.yaml": "agents: {listen: '203.0.113.1:1'}"},
+        "c.yaml: agents.listen: 203.0.113.1:1 cannot be listened on: Cannot assign requested address",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "sentence"), MISTAKES)
+def test_a_mistake_is_told_in_one_sentence_and_the_status_is_2(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, str],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert main(["--inventory", "i.yaml", *(["--config", "c.yaml"] if "c.yaml" in files else [])]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(sentence)
+    assert told.count("\n") == 1
