@@ -37,6 +37,8 @@ _UDP_PAYLOAD = 1232
 """Largest answer over UDP that no path fragments (DNS flag day 2020)."""
 _MAX_CONF_BYTES = 64 * 1024
 _RECORD = {Family.IPV4: dns.rdatatype.A, Family.IPV6: dns.rdatatype.AAAA}
+_LOCALHOST = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
+"""Never asked for (RFC 6761 section 6.3); whether it may be probed is the deny list's to say."""
 _TELLING = [Outcome.DNS_TIMEOUT, Outcome.DNS_ERROR, Outcome.DNS_SERVFAIL]
 """After these the next server is asked; in the order of how much they tell."""
 
@@ -68,6 +70,8 @@ class Resolver:
     async def resolve(self, host: str, family: Family) -> Resolved:
         """Addresses of a name, at most 16, in the order of the answer; an address is its own."""
         started_ns = time.monotonic_ns()
+        if host.rstrip(".") == "localhost":
+            return Resolved((_LOCALHOST[family],), None, 0)
         if (literal := _literal(host)) is not None:
             fits = Family.of(literal) is family
             return Resolved((literal,), None, 0) if fits else Resolved((), Outcome.DNS_ERROR, 0)

@@ -190,6 +190,12 @@ async def test_an_address_is_its_own_in_its_family_only() -> None:
     assert await resolver.resolve("10.0.0.1", Family.IPV6) == ((), Outcome.DNS_ERROR, 0)
 
 
+async def test_localhost_is_loopback_and_nobody_is_asked() -> None:
+    resolver = Resolver(Path("/nonexistent"))
+    assert await resolver.resolve("localhost", Family.IPV4) == (("127.0.0.1",), None, 0)
+    assert await resolver.resolve("localhost.", Family.IPV6) == (("::1",), None, 0)
+
+
 @pytest.mark.parametrize("name", ["www.example.test", "a..b", "x" * 64 + ".test", ""])
 async def test_without_a_server_or_a_name_it_is_an_error_and_no_exception(name: str) -> None:
     assert (await Resolver(Path("/nonexistent")).resolve(name, Family.IPV4)).outcome is Outcome.DNS_ERROR

@@ -1,0 +1,188 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import once
+from agent.told import SENTENCES
+from wire.outcome import Outcome
+from wire.path import Http, Icmp, Tcp, Udp
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def at(listener: socket.socket) -> str:
+    return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def answer_one(listener: socket.socket, content: bytes) -> threading.Thread:
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(content)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    status = once.main([*arguments, "--json"])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_an_answered_probe_tells_its_latency_and_exits_with_0(
+    capsys: pytest.CaptureFixture[str], listener: socket.socket
+) -> None:
+    status, known = asked(capsys, f"tcp://{at(listener)}")
+    assert status == 0
+    assert known.pop("latency_us") > 0
+    assert known == {
+        "url": f"tcp://{at(listener)}",
+        "kind": "tcp",
+        "answered": True,
+        "address": "127.0.0.1",
+        "family": "ipv4",
+        "timed": "tcp_info",
+    }
+
+
+def test_http_tells_its_phases_and_status(capsys: pytest.CaptureFixture[str], listener: socket.socket) -> None:
+    thread = answer_one(listener, b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+    status, known = asked(capsys, f"http://{at(listener)}/x", "--timeout", "10s")
+    thread.join()
+    assert (status, known["status"]) == (0, "404")
+    assert set(known["phases_us"]) == {"connect", "first_byte", "transfer"}
+    assert sum(known["phases_us"].values()) == pytest.approx(known["latency_us"])
+
+
+def test_a_name_is_resolved_in_the_family_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str], listener: socket.socket
+) -> None:
+    url = f"tcp://localhost:{listener.getsockname()[1]}"
+    assert asked(capsys, url, "--ipv4")[1]["address"] == "127.0.0.1"
+    status, known = asked(capsys, url, "--ipv6")
+    assert (status, known["address"], known["outcome"]) == (1, "::1", "refused")
+
+
+@pytest.mark.parametrize(
+    ("url", "word"),
+    [
+        ("tcp://169.254.169.254:80", "forbidden"),
+        ("http://[::ffff:169.254.169.254]/", "forbidden"),
+        ("udp://127.0.0.1", "unsupported"),
+        ("tcp://name.example.test:80", "dns_error"),
+    ],
+)
+def test_a_failed_probe_has_a_word_with_a_sentence_and_exits_with_1(
+    capsys: pytest.CaptureFixture[str], url: str, word: str
+) -> None:
+    status, known = asked(capsys, url, "--resolv-conf", "/nonexistent")
+    assert (status, known["answered"], known["outcome"]) == (1, False, word)
+    assert known["because"].endswith(".")
+
+
+def test_silence_is_a_timeout_after_the_waiting_time(capsys: pytest.CaptureFixture[str], listener: socket.socket) -> None:
+    status, known = asked(capsys, f"http://{at(listener)}", "--timeout", "50ms")
+    assert (status, known["outcome"], known["because"]) == (1, "timeout", "No answer came within 0.05 s.")
+
+
+def test_people_get_the_same_in_words(capsys: pytest.CaptureFixture[str], listener: socket.socket) -> None:
+    thread = answer_one(listener, b"HTTP/1.1 503 Sad\r\nContent-Length: 0\r\n\r\n")
+    assert once.main([f"http://{at(listener)}", "--timeout", "10s"]) == 1
+    thread.join()
+    first, *more = capsys.readouterr().out.splitlines()
+    assert first == f"http://{at(listener)}: http_status. {SENTENCES[Outcome.HTTP_STATUS]}"
+    assert more == ["  address      127.0.0.1 (ipv4)", "  status       503"]
+
+
+def test_every_word_has_a_sentence() -> None:
+    assert set(SENTENCES) == set(Outcome)
+
+
+def test_a_count_is_that_many_probes(
+    capsys: pytest.CaptureFixture[str], listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "INTERVAL_SECONDS", 0.0)
+    assert once.main([f"tcp://{at(listener)}", "--count", "3", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "ask"),
+    [
+        ("icmp://10.0.0.1", Icmp()),
+        ("udp://10.0.0.1", Udp(port=8620)),
+        ("udp://10.0.0.1:1", Udp(port=1)),
+        ("tcp://[fd00::1]:443", Tcp(port=443)),
+        ("http://10.0.0.1", Http(port=80)),
+        ("http://www.example.test:8080/a?b", Http(port=8080, path="/a?b", host="www.example.test")),
+        ("https://www.example.test", Http(port=443, tls=True, host="www.example.test")),
+    ],
+)
+def test_a_url_is_a_way_to_ask(url: str, ask: object) -> None:
+    assert once.question_of(url).ask == ask
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["10.0.0.1"],
+        ["ftp://10.0.0.1"],
+        ["tcp://10.0.0.1"],
+        ["tcp://10.0.0.1:0"],
+        ["tcp://10.0.0.1:99999"],
+        ["tcp://:80"],
+        ["icmp://10.0.0.1:80"],
+        ["icmp://10.0.0.1/x"],
+        ["http://[10.0.0.1/"],
+        ["http://10.0.0.1/ä"],
+        ["icmp://10.0.0.1", "--count", "0"],
+        ["icmp://10.0.0.1", "--timeout", "1h"],
+        ["icmp://10.0.0.1", "--ipv4", "--ipv6"],
+        ["icmp://10.0.0.1", "--key-file", "/nonexistent"],
+        ["icmp://10.0.0.1", "--unknown"],
+    ],
+)
+def test_a_question_without_sense_is_refused_with_2_and_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert once.main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(("agent once: ", "usage: agent once"))
+
+
+def test_survive_58_neither_credentials_nor_a_key_are_ever_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("1:5ec4e7")
+    assert once.main(["ftp://user:5ec4e7@10.0.0.1/"]) == 2
+    assert once.main(["udp://10.0.0.1", "--key-file", str(tmp_path / "key")]) == 2
+    assert "5ec4e7" not in capsys.readouterr().err
+
+
+def test_a_key_file_holds_an_epoch_and_a_key(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("7:" + "0f" * 16 + "\n")
+    key = once.key_in(tmp_path / "key")
+    assert (key.epoch, key.key) == (7, b"\x0f" * 16)
+
+
+def test_it_is_a_command_of_the_agent(listener: socket.socket) -> None:
+    command = [sys.executable, "-m", "agent", "once", f"tcp://{at(listener)}"]
+    shown = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=Path(once.__file__).parents[1], env=os.environ
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert " (timed by tcp_info)\n" in shown.stdout
