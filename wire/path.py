@@ -6,7 +6,7 @@ enters that text where it differs from its default: old paths keep their names.
 """
 
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import blake2b
 from ipaddress import ip_address
 from typing import Annotated
@@ -17,6 +17,10 @@ from wire.text import Name, OptionalName
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Size = Annotated[int, Meta(ge=0, le=65507)]
+
+
+_fields = cache(structs.fields)
+"""Looking up the fields of a type takes longer than all else about an id, and a mesh has hundreds of thousands of those."""
 
 
 class Kind(StrEnum):
@@ -152,7 +156,7 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
         """The text that the id is computed from: one `key=length:value` a line, defaults left out."""
         words = [("vantage", self.vantage), ("layer", self.layer), ("family", self.family), ("kind", self.kind)]
         for prefix, value in (("target", self.target), ("ask", self.ask)):
-            for field in structs.fields(value):
+            for field in _fields(type(value)):
                 content = getattr(value, field.name)
                 if field.required or content != field.default:
                     words.append((f"{prefix}.{field.name}", str(content)))
