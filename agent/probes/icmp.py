@@ -66,22 +66,20 @@ class IcmpProber(DatagramProber):
         size = cast("Icmp", flight.probe.path.ask).size
         payload = _payload(flight, size)
         family, sequence = flight.line.family, flight.identifier & 0xFFFF
-        raw = flight.line.sock.type == socket.SOCK_RAW
-        own_id = self._raw_ids[flight.line.sock.fileno()] if raw else 0
+        own_id = self._raw_ids[flight.line.sock.fileno()] if flight.line.raw else 0
         checksum = 0
-        if raw and family is Family.IPV4:
+        if flight.line.raw and family is Family.IPV4:
             checksum = _checksum(_HEADER.pack(_REQUEST_TYPE[family], 0, 0, own_id, sequence) + payload)
         return _HEADER.pack(_REQUEST_TYPE[family], 0, checksum, own_id, sequence) + payload, 0
 
     def _answer(self, arrival: Arrival) -> Answer | None:
         packet, line = arrival.packet, arrival.line
-        raw = line.sock.type == socket.SOCK_RAW
-        if raw and line.family is Family.IPV4:
+        if line.raw and line.family is Family.IPV4:
             packet = packet[4 * (packet[0] & 0xF) if packet else 0 :]
         if len(packet) < _HEADER.size:
             return None
         kind, code, _, own_id, sequence = _HEADER.unpack_from(packet)
-        if (kind, code) != (_REPLY_TYPE[line.family], 0) or (raw and own_id != self._raw_ids[line.sock.fileno()]):
+        if (kind, code) != (_REPLY_TYPE[line.family], 0) or (line.raw and own_id != self._raw_ids[line.sock.fileno()]):
             return None
         flight = self.known(self._full(sequence))
         if flight is None or flight.probe.address != arrival.address:
@@ -94,7 +92,7 @@ class IcmpProber(DatagramProber):
         if len(quote) < _HEADER.size:
             return None
         kind, _, _, own_id, sequence = _HEADER.unpack_from(quote)
-        foreign = line.sock.type == socket.SOCK_RAW and own_id != self._raw_ids[line.sock.fileno()]
+        foreign = line.raw and own_id != self._raw_ids[line.sock.fileno()]
         return None if foreign or kind != _REQUEST_TYPE[line.family] else self._full(sequence)
 
     def _full(self, sequence: int) -> int:

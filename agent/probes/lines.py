@@ -28,6 +28,8 @@ class Line:
     sock: socket.socket
     family: Family
     opened_ns: int
+    raw: bool = False
+    """A raw socket, which sees more than its own answers."""
     under_way: int = 0
     """Probes sent and neither answered nor given up."""
     silent: int = 0
@@ -67,7 +69,7 @@ class Lines:
         if line is not None:
             line.landed_ns = now_ns
             self._replaced.append(line)
-        self._current[family] = Line(sock, family, now_ns)
+        self._current[family] = Line(sock, family, now_ns, raw=sock.type == socket.SOCK_RAW)
         return self._current[family]
 
     def close_quiet(self) -> None:
