@@ -61,7 +61,8 @@ def status(client: Client, options: Namespace, out: IO[str], *, colour: bool) ->
         out.write(painted(f"          {clean(agent['vantage'])} on {clean(agent['node'])}: {since}", RED, wanted=colour) + "\n")
     for layer in layers:
         lost = layer["sent"] - layer["received"]
-        words = f"{loss_text(layer['loss'])} lost, {lost} of {layer['sent']} probes; {layer['cells']} paths"
+        words = f"{loss_text(layer['loss'])} lost, {lost} of {layer['sent']} probes" if layer["sent"] else "no probe judged"
+        words += f"; {layer['cells']} paths"
         words += f", {layer['unknown']} unknown" if layer["unknown"] else ""
         out.write(painted(f"{clean(layer['from']):<10}{words}", YELLOW, wanted=colour and lost > 0) + "\n")
     if worst:

@@ -38,7 +38,8 @@ class Wanted(Struct, frozen=True):
         for name, places in ((self.source, table.sources), (self.target, table.targets)):
             if name:
                 # Many cells share a place: each is looked at once.
-                is_it = {id(place): name in place.names() for place in places}
+                distinct = {id(place): place for place in places}
+                is_it = {key: name in place.names() for key, place in distinct.items()}
                 result &= np.array([is_it[id(place)] for place in places], np.bool_)
         return result
 
@@ -46,22 +47,22 @@ class Wanted(Struct, frozen=True):
 ALL: Final = Wanted()
 
 
-def sums_of(matrix: Matrix, now_ns: int, span_ns: int | None) -> Sums:
-    """The sums of a span, or since the start where it is None."""
-    return matrix.totals if span_ns is None else matrix.span(now_ns, span_ns)
+def sums_of(matrix: Matrix, now_ns: int, span_ns: int | None, only: Mask) -> Sums:
+    """The sums of a span, for which other cells may be left out, or since the start where it is None."""
+    return matrix.totals if span_ns is None else matrix.span(now_ns, span_ns, only=only)
 
 
 def cells(matrix: Matrix, now_ns: int, *, span_ns: int | None = DEFAULT_SPAN_NS, wanted: Wanted = ALL) -> list[Answer]:
     """Every cell asked for, in the order of the plan."""
-    sums = sums_of(matrix, now_ns, span_ns)
-    return answers(matrix, now_ns, sums, span_ns, np.flatnonzero(wanted.mask(matrix.table)))
+    mask = wanted.mask(matrix.table)
+    return answers(matrix, now_ns, sums_of(matrix, now_ns, span_ns, mask), span_ns, np.flatnonzero(mask))
 
 
 def pair(matrix: Matrix, now_ns: int, one: str, other: str, *, span_ns: int | None = DEFAULT_SPAN_NS) -> list[Answer]:
     """Both directions between two names, every cell of each, the one from `one` first."""
-    sums = sums_of(matrix, now_ns, span_ns)
     there = Wanted(source=one, target=other).mask(matrix.table)
     back = Wanted(source=other, target=one).mask(matrix.table) & ~there
+    sums = sums_of(matrix, now_ns, span_ns, there | back)
     return answers(matrix, now_ns, sums, span_ns, np.concatenate([np.flatnonzero(there), np.flatnonzero(back)]))
 
 
@@ -75,9 +76,10 @@ def worst(
     wanted: Wanted = ALL,
 ) -> list[Answer]:
     """The `k` measured cells with the highest loss, or the highest p99; the other breaks ties, then the order of the plan."""
-    sums = sums_of(matrix, now_ns, span_ns)
+    mask = wanted.mask(matrix.table)
+    sums = sums_of(matrix, now_ns, span_ns, mask)
     state = states(matrix, now_ns, sums)
-    chosen = np.flatnonzero((state == MEASURED) & wanted.mask(matrix.table))
+    chosen = np.flatnonzero((state == MEASURED) & mask)
     loss = np.nan_to_num(sums.loss()[chosen], nan=-1.0)
     p99 = np.nan_to_num(quantiles(sums.histograms(), 0.99, groups=len(matrix.table))[chosen], nan=-1.0)
     keys = (-loss, -p99) if measure == "p99" else (-p99, -loss)
@@ -98,9 +100,9 @@ def group_by(
     A group is measured where one of its cells is, unknown where none is and one is unknown, else unsampled.
     """
     table = matrix.table
-    sums = sums_of(matrix, now_ns, span_ns)
     row_words, column_words = table.words(rows, side="from"), table.words(columns, side="to")
     mask = wanted.mask(table)
+    sums = sums_of(matrix, now_ns, span_ns, mask)
     used = [i for i in np.flatnonzero(mask).tolist() if row_words[i] is not None and column_words[i] is not None]
     row_names = sorted({word for i in used if (word := row_words[i]) is not None}, key=natural)
     column_names = sorted({word for i in used if (word := column_words[i]) is not None}, key=natural)

@@ -14,6 +14,7 @@ import numpy as np
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.batch import Batch, Inconsistent, Planned, read
+from collector.matrix.histograms import Mask
 from collector.matrix.newest import Newest
 from collector.matrix.sums import Sums
 from collector.matrix.table import Table, replanned
@@ -123,10 +124,13 @@ class Matrix:
         """Bytes that the arrays occupy, of `max_bytes`."""
         return self._ring_bytes + self.totals.nbytes + self.newest.nbytes
 
-    def span(self, now_ns: int, span_ns: int) -> Sums:
-        """The sums of the windows that ended within the last `span_ns`, at most as far back as the ring reaches."""
+    def span(self, now_ns: int, span_ns: int, *, only: Mask | None = None) -> Sums:
+        """The sums of the windows that ended within the last `span_ns`, at most as far back as the ring reaches.
+
+        Cells for which `only` is False may be left at zero.
+        """
         batches = [held.batch for held in self._ring if held.end_ns > now_ns - span_ns]
-        return Sums.of(batches, len(self.table))
+        return Sums.of(batches, len(self.table), only=only)
 
     def facts(self, cell: int) -> Mapping[FactName, str]:
         """What was seen last in a cell, as text."""

@@ -106,11 +106,11 @@ class Sums:
         self.measures = Ledger(CODES)
 
     @classmethod
-    def of(cls, batches: Sequence[Batch], cells: int) -> "Sums":
-        """The sums of batches, taken together in one go. Entries of cell -1 are of cells that are gone."""
+    def of(cls, batches: Sequence[Batch], cells: int, *, only: Mask | None = None) -> "Sums":
+        """The sums of batches, taken together in one go. Entries of cell -1, or not in `only`, are left out."""
         sums = cls(cells)
         if batches:
-            sums.add(joined(batches))
+            sums.add(joined(batches), only=only)
         return sums
 
     @property
@@ -127,9 +127,11 @@ class Sums:
         """Lost by sent, NaN where nothing was sent."""
         return np.where(self.sent > 0, self.lost / np.maximum(self.sent, 1), np.nan)
 
-    def add(self, batch: Batch) -> None:
-        """Add the windows of a batch."""
+    def add(self, batch: Batch, *, only: Mask | None = None) -> None:
+        """Add the windows of a batch, of all its cells or of those in `only`."""
         there = batch.cell >= 0
+        if only is not None and len(only):
+            there &= only[batch.cell]
         ill = there & ((batch.flags & Flag.ILL) != 0)
         unconfirmed = there & ~ill & ((batch.flags & Flag.UNCONFIRMED) != 0)
         sent = batch.received.astype(np.int64) + batch.late + batch.failed

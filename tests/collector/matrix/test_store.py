@@ -151,8 +151,11 @@ def test_an_empty_cluster_is_a_matrix_too() -> None:
     assert matrix.unknown_paths == 1
     assert cells(matrix, 0) == []
     matrix.replan(SNAPSHOT, plans_of())
+    apply(matrix, "n1", window(path_to(matrix, "n1", "n2").id, [1000]))
     matrix.replan(Snapshot(), {})
-    assert len(matrix.table) == 0
+    assert cells(matrix, 100 * SECOND) == []
+    matrix.replan(SNAPSHOT, plans_of())
+    assert {cell["sent"] for cell in cells(matrix, 100 * SECOND)} == {0}
 
 
 def test_survive_33_memory_stays_under_its_limit_and_what_left_is_counted() -> None:
