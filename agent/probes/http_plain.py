@@ -12,9 +12,10 @@ import socket
 import time
 from dataclasses import dataclass, field
 
-from agent import handshake, stream_stamps
+from agent import handshake, kernel, stream_stamps
 from agent.errno_words import word_for
 from agent.handshake import Shaken
+from agent.latency import SLEW_SHARE, STEP_NS
 from agent.probes.http_answer import Answer, MalformedError
 from agent.probes.http_exchange import Question, judgement_of
 from agent.probes.prober import Context, Observation, Probe
@@ -23,8 +24,6 @@ from wire.window import Measure, Timed
 
 MAX_OPEN = 1024
 _PIECE_BYTES = 16 * 1024
-_CLOCKS_AGREE_NS = 1_000_000
-"""A stamp that contradicts the monotonic clock by more is from before a step of the wall clock."""
 
 
 @dataclass(slots=True)
@@ -48,17 +47,16 @@ class _Exchange:
     first: _Moment | None = None
     last: _Moment | None = None
     timed: Timed = field(default=Timed.NONE)
+    offset_ns: int = 0
+    """Wall clock minus monotonic clock when the request was sent."""
 
-    def span_ns(self, since: _Moment, until: _Moment) -> int:
+    def span_ns(self, since: _Moment, until: _Moment, *, stepped: bool) -> int:
         """From one moment to the other by the best clocks there are; `timed` tells which."""
-        by_user = until.user_ns - since.user_ns
-        if since.stamp_ns and until.stamp_ns:
-            by_kernel = until.stamp_ns - since.stamp_ns
-            if 0 <= by_kernel <= by_user + _CLOCKS_AGREE_NS:
-                self.timed |= Timed.KERNEL
-                return by_kernel
+        if since.stamp_ns and until.stamp_ns >= since.stamp_ns and not stepped:
+            self.timed |= Timed.KERNEL
+            return until.stamp_ns - since.stamp_ns
         self.timed |= Timed.USER
-        return max(by_user, 0)
+        return until.user_ns - since.user_ns
 
 
 class PlainExchanges:
@@ -140,6 +138,7 @@ class PlainExchanges:
         with contextlib.suppress(OSError):  # then by our own clock
             stream_stamps.enable(exchange.connection)
         head = exchange.question.head
+        exchange.offset_ns = kernel.realtime_offset_ns()
         asked = _Moment(time.monotonic_ns())
         if exchange.connection.send(head) != len(head):
             raise OSError(errno.ENOBUFS, "the send buffer is smaller than a request")
@@ -171,10 +170,12 @@ class PlainExchanges:
         judgement = judgement_of(exchange.question, self._context, answer.status, bytes(answer.body))
         if judgement.outcome is not None:
             return Observation(probe, outcome=judgement.outcome, facts=judgement.facts)
+        allowed_ns = STEP_NS + (last.user_ns - asked.user_ns) // SLEW_SHARE
+        stepped = abs(kernel.realtime_offset_ns() - exchange.offset_ns) > allowed_ns
         measures = {
             Measure.CONNECT_NS: shaken.rtt_ns,
-            Measure.FIRST_BYTE_NS: exchange.span_ns(asked, first),
-            Measure.TRANSFER_NS: exchange.span_ns(first, last),
+            Measure.FIRST_BYTE_NS: exchange.span_ns(asked, first, stepped=stepped),
+            Measure.TRANSFER_NS: exchange.span_ns(first, last, stepped=stepped),
         }
         latency_ns = sum(measures.values())
         if probe.resolve_ns:

@@ -109,7 +109,7 @@ def test_what_is_no_single_host_is_never_a_resolver(address: str) -> None:
     assert refusal(address, resolvers=frozenset({address}), port=53) is not None
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given((st.just(0) | st.integers(2**24, 2**32 - 1)).map(IPv4Address), st.booleans())
 def test_a_wrapped_address_is_never_judged_more_kindly_than_itself(inner: IPv4Address, allow_loopback: bool) -> None:
     word = refusal(str(inner), allow_loopback=allow_loopback)
@@ -118,7 +118,7 @@ def test_a_wrapped_address_is_never_judged_more_kindly_than_itself(inner: IPv4Ad
             assert refusal(wrapped, allow_loopback=allow_loopback) is not None, f"{way}: {wrapped}"
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.text(max_size=40) | st.ip_addresses().map(str))
 def test_any_text_at_all_gets_a_verdict(address: str) -> None:
     word = refusal(address)

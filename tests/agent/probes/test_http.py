@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent import proof
+from agent import kernel, proof
 from agent.probes import http_plain
 from agent.probes.http import HttpProber
 from agent.probes.prober import Context, Observation, Probe
@@ -146,6 +146,16 @@ def test_what_the_server_needs_is_the_first_byte_and_the_transfer(prober: HttpPr
     assert observation is not None
     assert observation.measures[Measure.FIRST_BYTE_NS] >= 29_000_000
     assert observation.measures[Measure.TRANSFER_NS] >= 39_000_000
+
+
+def test_survive_06_after_a_step_of_the_wall_clock_the_latency_is_by_our_own_clock(
+    prober: HttpProber, serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets = iter([0, 3_600_000_000_000])
+    monkeypatch.setattr(kernel, "realtime_offset_ns", lambda: next(offsets))
+    observation = fate(prober, probe(serve(says(HELLO))))
+    assert observation is not None
+    assert observation.timed == Timed.TCP_INFO | Timed.USER
 
 
 def test_the_request_is_what_the_path_says_and_carries_no_secret(prober: HttpProber, serve: Callable[..., Server]) -> None:

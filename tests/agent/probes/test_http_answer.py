@@ -129,7 +129,7 @@ SNIPPETS = st.sampled_from(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.lists(SNIPPETS | st.binary(max_size=20), max_size=12))
 def test_any_bytes_are_an_answer_or_malformed_and_the_same_in_any_pieces(pieces: list[bytes]) -> None:
     def result(pieces: list[bytes]) -> tuple[bool, int, bytes] | None:

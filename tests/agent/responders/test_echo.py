@@ -213,7 +213,7 @@ class Collected(asyncio.Transport):
     abort = close
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from([b"GET /echo HTTP/1.1\r\n", b"\r\n", b"Netmatrix-Proof: 1.", b"\n\n"]) | st.binary(max_size=30),
