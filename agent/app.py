@@ -5,6 +5,7 @@ here; and SIGTERM ends here: no new probes, a farewell to the collector, answers
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import time
@@ -36,6 +37,8 @@ from wire.plan import Plan
 
 SETTLE_NS = 2_000_000_000
 """From the first plan to the first probe: the peers have just started as well, and need their plan and keys to answer."""
+LAND_SECONDS = 2.0
+"""Longest wait for the runner to judge what is in flight; whatever then holds it up is cancelled."""
 FLUSH_SECONDS = 3.0
 """Longest wait for the collector to take the farewell; with the wait for probes in flight it is sent within five seconds."""
 DRAIN_SECONDS = 5.0
@@ -113,7 +116,10 @@ class Agent:
         async with AsyncExitStack() as answering:
             await self._answer(answering)
             app = application(self._registry, alive=self._alive, ready=self._missing)
-            pages = await serve(app, self._settings.http_port)
+            try:
+                pages = await serve(app, self._settings.http_port)
+            except OSError as error:
+                raise SystemExit(f"port {self._settings.http_port} (NETMATRIX_HTTP_PORT) cannot be used: {error}") from None
             answering.push_async_callback(pages.cleanup)
             async with self._collector.opened():
                 await self._work()
@@ -131,7 +137,9 @@ class Agent:
             await self._leaving.wait()
             downlink.cancel()
             self._runner.stop()
-            await runner
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAND_SECONDS):
+                    await runner
             cutter.cancel()
             self._cutter.cut(leaving=True)
             try:

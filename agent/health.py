@@ -137,7 +137,7 @@ class Vitals:
 
 def _cpu_stat() -> Path | None:
     """The cpu.stat of our own cgroup: in a container it is at the root, on a bare machine below it."""
-    places = [line.split(":", 2) for line in _text(Path("/proc/self/cgroup")).splitlines() if line.count(":") >= 2]  # noqa: PLR2004
+    places = [line.split(":", 2) for line in _text(Path("/proc/self/cgroup")).splitlines() if line.count(":") > 1]
     own = [_CGROUP / name.lstrip("/") for _, controllers, name in places if not controllers]
     own += [_CGROUP / "cpu" / name.lstrip("/") for _, controllers, name in places if "cpu" in controllers.split(",")]
     candidates = [folder / "cpu.stat" for folder in [*own, _CGROUP, _CGROUP / "cpu"]]

@@ -164,3 +164,22 @@ async def test_a_first_loss_is_reported_within_a_second_and_an_empty_plan_ends_t
         await fake.replan(plan(generation=2, report_ms=500))
         await fake.has(lambda reports: sum(one.generation == 2 for one in reports) >= 3)
         assert windows([one for one in fake.reports if one.generation == 2]) == []
+
+
+async def test_a_port_that_is_taken_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(KEY)
+    with socket.create_server(("", 0)) as taken:
+        settings = {
+            "NETMATRIX_COLLECTOR": "http://127.0.0.1:1",
+            "NETMATRIX_TOKEN_FILE": str(token),
+            "NETMATRIX_ECHO_PORT": str(free_port()),
+            "NETMATRIX_HTTP_PORT": str(taken.getsockname()[1]),
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent", cwd=ROOT, env={**os.environ, **settings}, stderr=asyncio.subprocess.PIPE
+        )
+        _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert errors.decode().count("\n") == 1
+    assert "(NETMATRIX_HTTP_PORT) cannot be used" in errors.decode()
