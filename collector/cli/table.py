@@ -18,9 +18,10 @@ NO_PATH: Final = ("", GREY)
 DEGRADED_LOSS: Final = 0.05
 """From this loss on a cell is red; below it, and above nothing, yellow."""
 COMPACT_LEGEND: Final = (
-    ". no loss   , below 1 %   : below 10 %   1-9 tens of percent   # all lost   ? unknown   ~ unsampled   blank: no path"
+    *(". no loss", ", below 1 %", ": below 10 %", "1-9 tens of percent", "# all lost"),
+    *("? unknown", "~ not in the plan now", "blank: no path"),
 )
-LEGEND: Final = "loss  p50/p99   ? unknown   ~ not in the plan now   blank: no path"
+LEGEND: Final = ("from row to column", "loss  p50/p99", "? unknown", "~ not in the plan now", "blank: no path")
 
 Group = Mapping[str, Any]
 Cell = Mapping[str, Any]
@@ -107,8 +108,19 @@ def render_matrix(group: Group, *, colour: bool, width: int) -> str:
     for form in (_one_line, _two_lines):
         lines = form(rows, columns, cells, colour=colour, width=width)
         if lines:
-            return "\n".join([*lines, "", f"from row to column   {LEGEND}"]) + "\n"
-    return "\n".join([*_compact(rows, columns, cells, colour=colour, width=width), "", COMPACT_LEGEND]) + "\n"
+            return "\n".join([*lines, "", *_legend(LEGEND, width)]) + "\n"
+    lines = _compact(rows, columns, cells, colour=colour, width=width)
+    return "\n".join([*lines, "", *_legend(COMPACT_LEGEND, width)]) + "\n"
+
+
+def _legend(items: Sequence[str], width: int) -> list[str]:
+    lines = [items[0]]
+    for item in items[1:]:
+        if len(lines[-1]) + 3 + len(item) <= width:
+            lines[-1] += f"   {item}"
+        else:
+            lines.append(item)
+    return lines
 
 
 def _grid(
