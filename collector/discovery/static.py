@@ -24,6 +24,8 @@ MAX_ADDRESSES = 16
 
 _log = structlog.get_logger()
 
+Version = tuple[int, int, int]
+"""Inode, time of change and size of a file."""
 Complaint = tuple[str, str]
 """Path in the file and sentence."""
 
@@ -48,29 +50,34 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
 
 
 def load_inventory(path: Path) -> Snapshot:
-    """The snapshot in a file; raises BadFileError."""
-    return parse_inventory(read_text(path), name=path.name)
+    """The snapshot in a file; raises BadFileError, also for an empty file, which is what a crash or a full disk leaves."""
+    text = read_text(path)
+    if not text.strip():
+        raise bad(path.name, "", "empty; an inventory of nothing is {}")
+    return parse_inventory(text, name=path.name)
 
 
 class InventoryFile:
     """An inventory that is read again when its file has changed.
 
-    `refused` is called once for each change that is not taken.
+    A file that was replaced is read at once. One that is written to in place is read when two looks in a row find it the same,
+    so that never half of it is taken for the whole. `refused` is called once for each change that is not taken.
     """
 
     def __init__(self, path: Path, *, refused: Callable[[], None]) -> None:
         self._path = path
         self._refused = refused
-        self._seen = _version(path)
+        self._taken = self._looked = _version(path)
         self.snapshot = load_inventory(path)
         """The last good one."""
 
     def changed(self) -> bool:
         """Look once; True where there is another good snapshot. A bad file is said once and leaves the old one in place."""
         version = _version(self._path)
-        if version == self._seen:
+        before, self._looked = self._looked, version
+        if version == self._taken or (version != before and _same_file(version, before)):
             return False
-        self._seen = version
+        self._taken = version
         try:
             fresh = load_inventory(self._path)
         except BadFileError as error:
@@ -83,13 +90,17 @@ class InventoryFile:
         return True
 
 
-def _version(path: Path) -> tuple[int, int, int] | None:
+def _version(path: Path) -> Version | None:
     """What changes when a file is written to or replaced (a ConfigMap is replaced by a symbolic link); None for no file."""
     try:
         state = path.stat()
     except OSError:
         return None
-    return state.st_mtime_ns, state.st_ino, state.st_size
+    return state.st_ino, state.st_mtime_ns, state.st_size
+
+
+def _same_file(one: Version | None, other: Version | None) -> bool:
+    return one is not None and other is not None and one[0] == other[0]
 
 
 def _shortest(addresses: Sequence[str]) -> tuple[str, ...]:

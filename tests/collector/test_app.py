@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import json
+import resource
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 import trustme
 import yaml
 
@@ -116,6 +118,12 @@ async def running(folder: Path, authority: trustme.CA) -> AsyncIterator[Running]
 def _no_other_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys change at every full and half hour, also where a test runs just then."""
     monkeypatch.setattr(app, "phase_of", lambda _: 7)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
@@ -240,13 +248,17 @@ async def test_another_phase_brings_other_keys_that_the_plans_before_share(
         assert later.keys != plan.keys
 
 
-async def test_survive_9_sigterm_ends_it_at_once_although_agents_wait_for_plans(tmp_path: Path, authority: trustme.CA) -> None:
-    """The only one with a process of its own, since a signal is for a process."""
+async def test_survive_11_it_runs_where_no_file_can_be_written_and_sigterm_ends_it_at_once(
+    tmp_path: Path, authority: trustme.CA
+) -> None:
+    """A process of its own, since signals and limits are for processes. Agents wait for plans when it is told to stop."""
     (tmp_path / "inventory.yaml").write_text(inventory("a"))
     trust = configured(tmp_path, authority)
     words = ["-m", "collector", "--inventory", str(tmp_path / "inventory.yaml"), "--config", str(tmp_path / "config.yaml")]
     process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
     assert process.stdout
+    assert process.pid
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))  # a disk that is full, or read-only
     try:
         line: dict[str, Any] = {}
         async with asyncio.timeout(20):
@@ -273,18 +285,19 @@ async def test_survive_9_sigterm_ends_it_at_once_although_agents_wait_for_plans(
 
 MISTAKES = [
     ({"i.yaml": "nodes: 3"}, "i.yaml: nodes: expected list, got int"),
+    ({"i.yaml": "\n"}, "i.yaml: empty; an inventory of nothing is {}"),
     ({}, "i.yaml: cannot be read: No such file or directory"),
-    ({"i.yaml": "", "c.yaml": "x: 1"}, "c.yaml: x: unknown key; allowed are agents, "),
+    ({"i.yaml": "{}", "c.yaml": "x: 1"}, "c.yaml: x: unknown key; allowed are agents, "),
     (
-        {"i.yaml": "", "c.yaml": "agents: {tls: {certificate: no.pem, key: no.pem}}"},
+        {"i.yaml": "{}", "c.yaml": "agents: {tls: {certificate: no.pem, key: no.pem}}"},
         "c.yaml: agents.tls.certificate: no.pem cannot be read: No such file or directory",
     ),
     (
-        {"i.yaml": "", "c.yaml": "agents: {tls: {certificate: c.yaml, key: c.yaml}}"},
+        {"i.yaml": "{}", "c.yaml": "agents: {tls: {certificate: c.yaml, key: c.yaml}}"},
         "c.yaml: agents.tls: certificate and key are not a pair in PEM",
     ),
     (
-        {"i.yaml": "", "c.yaml": "agents: {listen: '203.0.113.1:1'}"},
+        {"i.yaml": "{}", "c.yaml": "agents: {listen: '203.0.113.1:1'}"},
         "c.yaml: agents.listen: 203.0.113.1:1 cannot be listened on: Cannot assign requested address",
     ),
 ]

@@ -159,6 +159,31 @@ def test_survive_63_a_bad_inventory_leaves_the_last_good_one_in_force(tmp_path: 
     assert not source.changed(), "the same snapshot is no change"
 
 
+def test_survive_10_a_file_that_is_half_written_is_not_read_and_one_torn_by_a_crash_is_refused(tmp_path: Path) -> None:
+    """Half of an inventory may be valid YAML: it would let the other half of the cluster vanish."""
+    refused: list[None] = []
+    path = tmp_path / "inventory.yaml"
+    path.write_text(GOOD)
+    source = InventoryFile(path, refused=lambda: refused.append(None))
+    whole = source.snapshot
+    half = GOOD[: GOOD.index("  - {name: n2, node: n2")]
+    assert len(parse_inventory(half, name="i").vantages) == 1
+    with path.open("w") as writing:
+        for part in (half, GOOD[len(half) :].replace("10.96.0.10", "10.96.0.11")):
+            writing.write(part)
+            writing.flush()
+            assert not source.changed()
+            assert source.snapshot is whole
+    assert source.changed()
+    assert len(source.snapshot.vantages) == 2
+    assert source.snapshot.services[0].addresses[0] == "10.96.0.11"
+    path.write_text("")
+    assert not source.changed()
+    assert not source.changed()
+    assert len(refused) == 1
+    assert len(source.snapshot.vantages) == 2
+
+
 def test_the_first_inventory_must_be_good(tmp_path: Path) -> None:
     path = tmp_path / "inventory.yaml"
     with pytest.raises(BadFileError, match="cannot be read"):
