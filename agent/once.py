@@ -24,12 +24,15 @@ from agent.told import text_of, told
 from wire.outcome import Outcome
 from wire.path import Ask, Family, Layer, Path, Target, Udp
 from wire.plan import GroupKey
+from wire.text import OptionalName
 
 LOOK_SECONDS = 0.002
 """How often arrivals are taken in. Kernel stamps do not depend on it."""
 INTERVAL_SECONDS = 1.0
 ECHO_PORT = 8620
 NO_KEY = "A reflector answers only to colleagues: give the group key of the cluster with --key-file."
+_ANY_SOURCE = frozenset({""})
+"""No address is known to be ours, so that whichever the peer saw is worth telling."""
 _UNRESOLVED = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
 _SCHEMES = ("icmp", "udp", "tcp", "http", "https")
 _KEY = re.compile(r"([0-9]{1,10}):([0-9a-fA-F]{32})\s*")
@@ -50,13 +53,15 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options = parser.parse_args(arguments)
         question = question_of(options.url)
-        context = Context(keys=(key_in(options.key_file),) if options.key_file else (), permits=_permits)
+        keys = (key_in(options.key_file),) if options.key_file else ()
+        context = Context(keys=keys, addresses=_ANY_SOURCE, permits=_permits)
+        uid = msgspec.convert(options.uid, OptionalName)
     except SystemExit as exit_:  # argparse has printed its help, or a complaint
         return exit_.code if isinstance(exit_.code, int) else 2
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    return asyncio.run(_run(question, context, options))
+    return asyncio.run(_run(question, uid, context, options))
 
 
 def question_of(url: str) -> Question:
@@ -96,10 +101,10 @@ def key_in(file: FilePath) -> GroupKey:
     return msgspec.convert(GroupKey(int(match[1]), bytes.fromhex(match[2])), GroupKey)
 
 
-async def _run(question: Question, context: Context, options: argparse.Namespace) -> int:
+async def _run(question: Question, uid: str, context: Context, options: argparse.Namespace) -> int:
     resolved, family = await _resolved(question, options)
     address = resolved.addresses[0] if resolved.addresses else _UNRESOLVED[family]
-    target = Target(name="once", peer="once", address=address)
+    target = Target(name="once", peer="once", address=address, uid=uid)
     path = Path(vantage="once", target=target, layer=Layer.EXTERNAL, family=family, ask=question.ask)
     failed = False
     async with asyncio.TaskGroup() as tasks:
@@ -168,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     family.add_argument("--ipv4", dest="family", action="store_const", const=Family.IPV4, help="resolve to IPv4 only")
     family.add_argument("--ipv6", dest="family", action="store_const", const=Family.IPV6, help="resolve to IPv6 only")
     parser.add_argument("--key-file", type=FilePath, metavar="FILE", help="group key as EPOCH:HEX, which udp needs")
+    parser.add_argument("--uid", default="", metavar="UID", help="UID of the pod that should answer and prove it (udp, /echo)")
     parser.add_argument("--resolv-conf", type=FilePath, default=FilePath("/etc/resolv.conf"), metavar="FILE")
     return parser
 

@@ -59,6 +59,8 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     timed: str = ""
     outcome: str = ""
     because: str = ""
+    confirmed: bool = False
+    """The answer proved to be of the pod that was expected."""
     phases_us: Mapping[str, float] = {}
     retransmits: int = 0
     status: str = ""
@@ -86,6 +88,7 @@ def told(url: str, observation: Observation, because: str = "") -> Told:
         timed=observation.timed.word,
         outcome="" if outcome is None else outcome.word,
         because="" if outcome is None else because or SENTENCES[outcome],
+        confirmed=observation.confirmed,
         phases_us=phases,
         retransmits=measures.get(Measure.RETRANSMITS, 0),
         status=facts.get(FactName.STATUS, ""),
@@ -112,6 +115,7 @@ def text_of(known: Told) -> str:
         "hop limit": known.hop_limit,
         "retransmits": str(known.retransmits or ""),
         "source seen": known.source,
+        "identity": "confirmed" if known.confirmed else "",
         "answered by": f"pod UID {known.peer_uid}" if known.peer_uid else "",
     }
     return "\n".join([head, *(f"  {name:<12} {value}" for name, value in lines.items() if value)])

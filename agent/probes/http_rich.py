@@ -67,6 +67,7 @@ class RichExchanges:
         self._context = context
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._ended: deque[Observation] = deque()
+        self._trusting: ssl.SSLContext | None = None
 
     def begin(self, question: Question) -> Outcome | None:
         """Start the task of an exchange; the word where there can be none."""
@@ -130,7 +131,7 @@ class RichExchanges:
                 URL(f"https://{host}:{ask.port}{ask.path}", encoded=True),
                 headers=question.headers,
                 server_hostname=ask.host or probe.address,
-                ssl=self._verified if ask.verify else self._unverified,
+                ssl=self._verified() if ask.verify else self._unverified,
                 allow_redirects=False,
                 middlewares=(_once,),
             ) as response,
@@ -174,9 +175,14 @@ class RichExchanges:
             response_class=Answer,
         )
 
-    @cached_property
     def _verified(self) -> ssl.SSLContext:
-        return ssl.create_default_context()
+        if self._trusting is not None:
+            return self._trusting
+        context = ssl.create_default_context()
+        # Without a descriptor to spare it reads no certificates and does not say so: such a context is not kept.
+        if context.cert_store_stats()["x509_ca"]:
+            self._trusting = context
+        return context
 
     @cached_property
     def _unverified(self) -> ssl.SSLContext:

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import os
 import socket
@@ -5,15 +6,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent import once
+from agent.probes.prober import Context
+from agent.responders.echo import EchoServer
+from agent.responders.reflector import Reflector
 from agent.told import SENTENCES
 from wire.outcome import Outcome
 from wire.path import Http, Icmp, Tcp, Udp
+from wire.plan import GroupKey
 
 
 @pytest.fixture
@@ -154,6 +160,7 @@ def test_a_url_is_a_way_to_ask(url: str, ask: object) -> None:
         ["icmp://10.0.0.1", "--timeout", "1h"],
         ["icmp://10.0.0.1", "--ipv4", "--ipv6"],
         ["icmp://10.0.0.1", "--key-file", "/nonexistent"],
+        ["icmp://10.0.0.1", "--uid", "<script>"],
         ["icmp://10.0.0.1", "--unknown"],
     ],
 )
@@ -177,6 +184,56 @@ def test_a_key_file_holds_an_epoch_and_a_key(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("7:" + "0f" * 16 + "\n")
     key = once.key_in(tmp_path / "key")
     assert (key.epoch, key.key) == (7, b"\x0f" * 16)
+
+
+KEY = GroupKey(epoch=7, key=b"\x0f" * 16)
+
+
+@dataclass(frozen=True)
+class Here:
+    node: str = "n1"
+    namespace: str = "netmatrix"
+    pod: str = "agent-n1"
+
+
+@pytest.fixture
+def responder() -> Iterator[int]:
+    """The port of a real reflector and echo in a thread."""
+    context = Context(uid="uid-1", keys=(KEY,))
+    ports: list[int] = []
+    ready, done = threading.Event(), asyncio.Event()
+
+    async def respond() -> None:
+        loops.append(asyncio.get_running_loop())
+        echo = EchoServer(context, Here(), 0)
+        await echo.open()
+        reflector = Reflector(context, echo.port)
+        reflector.open()
+        ports.append(echo.port)
+        ready.set()
+        await done.wait()
+        echo.close()
+        reflector.close()
+
+    loops: list[asyncio.AbstractEventLoop] = []
+    thread = threading.Thread(target=lambda: asyncio.run(respond()), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield ports[0]
+    loops[0].call_soon_threadsafe(done.set)
+    thread.join(10)
+
+
+@pytest.mark.parametrize("url", ["udp://127.0.0.1:{}", "http://127.0.0.1:{}/echo", "http://[::1]:{}/echo"])
+def test_a_colleague_with_the_key_is_told_who_answers_and_which_source_it_saw(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, responder: int, url: str
+) -> None:
+    (tmp_path / "key").write_text("7:" + "0f" * 16)
+    options = [url.format(responder), "--timeout", "10s", "--key-file", str(tmp_path / "key"), "--uid"]
+    status, known = asked(capsys, *options, "uid-1")
+    assert (status, known["confirmed"], known["source"]) == (0, True, known["address"])
+    status, known = asked(capsys, *options, "uid-2")
+    assert (status, known["outcome"], known["peer_uid"]) == (1, "wrong_peer", "uid-1")
 
 
 def test_it_is_a_command_of_the_agent(listener: socket.socket) -> None:

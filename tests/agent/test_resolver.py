@@ -69,7 +69,7 @@ def conf(tmp_path: Path) -> Path:
 @contextlib.asynccontextmanager
 async def serving(conf: Path, *replies: Reply, over_tcp: bytes | None = None, timeout_seconds: float = 10):  # type: ignore[no-untyped-def] # noqa: ANN201 - resolver, then its servers
     """A resolver, and its servers on 127.0.0.1, 127.0.0.2 and so on."""
-    loop, port = asyncio.get_running_loop(), 0
+    loop = asyncio.get_running_loop()
     servers: list[Server] = []
 
     async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -79,11 +79,11 @@ async def serving(conf: Path, *replies: Reply, over_tcp: bytes | None = None, ti
         writer.close()
 
     try:
+        streams = await asyncio.start_server(stream, "127.0.0.1", 0)
+        port = streams.sockets[0].getsockname()[1]
         for host, reply in enumerate(replies, start=1):
             servers.append(Server(reply))
-            transport, _ = await loop.create_datagram_endpoint(partial(next, iter(servers[-1:])), (f"127.0.0.{host}", port))
-            port = transport.get_extra_info("sockname")[1]
-        streams = await asyncio.start_server(stream, "127.0.0.1", port)
+            await loop.create_datagram_endpoint(partial(next, iter(servers[-1:])), (f"127.0.0.{host}", port))
         yield Resolver(conf, port=port, timeout_seconds=timeout_seconds), *servers
         streams.close()
         await streams.wait_closed()

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import datetime as dt
+import resource
 import socket
 import ssl
 import struct
@@ -240,6 +241,19 @@ async def test_a_forgotten_probe_closes_its_connection_and_has_no_outcome(prober
         async with asyncio.timeout(5):
             await closed.wait()
     assert prober.collect() == []
+
+
+async def test_survive_29_without_a_descriptor_a_probe_is_not_sampled_and_the_next_one_is(
+    prober: HttpProber, authority: trustme.CA
+) -> None:
+    async with server(authority) as served:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            assert await outcome(prober, probe(served.port)) is Outcome.NO_FD
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await outcome(prober, probe(served.port)) is None
 
 
 async def test_without_a_task_group_tls_is_unsupported() -> None:
