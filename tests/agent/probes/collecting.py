@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 import time
 from collections.abc import Sequence
 
@@ -37,6 +38,17 @@ def observations(found: Sequence[Observation | Note]) -> list[Observation]:
 
 def notes(found: Sequence[Observation | Note]) -> list[Note]:
     return [item for item in found if isinstance(item, Note)]
+
+
+def received(sock: socket.socket) -> bytes:
+    """The next packet that a non-blocking socket receives; stamps waiting beside it would make it look readable."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            return sock.recv(65_536)
+        except BlockingIOError:
+            time.sleep(0.001)
+    raise TimeoutError
 
 
 async def awaited(prober: DatagramProber, count: int, *, patience: float = 5.0) -> list[Observation | Note]:
