@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
@@ -124,11 +125,17 @@ async def _refresh(
     while until is None or monotonic() - start < until:
         span = min(10.0, max(2.0, monotonic() - (since or start)))
         group = await watch.ask("matrix", by="node", span=f"{round(span)}s")
+        beyond = [await watch.ask("matrix", layer=layer, span=f"{round(span)}s") for layer in ("service", "external")]
         if since is not None and monotonic() - since > 2 * REFRESH_SECONDS:
             matrix = await watch.ask("matrix", span=f"{max(1, int(monotonic() - since))}s")
             words = where_it_bites(matrix["cells"], FAULT.node) if matrix else words
         seconds = monotonic() - start
-        screen.matrix(group, [f"{seconds:.0f} s   {what}", *words])
+        services, outside = (_lost(answer["cells"]) if answer else "no answer" for answer in beyond)
+        screen.matrix(
+            group,
+            above=[f"{seconds:.0f} s   {what}", *words],
+            below=[f"through services: {services}   to the external host: {outside}"],
+        )
         pause = screen.pause if until is None else min(screen.pause, until - (monotonic() - start))
         await asyncio.sleep(max(0.05, pause))
     return words
@@ -177,12 +184,12 @@ class _Screen:
         if not self._live:
             self.line(text)
 
-    def matrix(self, group: Mapping[str, Any] | None, words: Sequence[str]) -> None:
-        """The matrix with words above it, in place of the last one."""
-        size = shutil.get_terminal_size((128, 50))
-        table = render_matrix(group or {}, colour=self._live, width=size.columns)
-        block = "\n".join(["", *words, "", table.rstrip("\n")])
-        lines = [line[: size.columns] if "\x1b" not in line else line for line in block.split("\n")] if self._live else [block]
+    def matrix(self, group: Mapping[str, Any] | None, *, above: Sequence[str], below: Sequence[str]) -> None:
+        """The matrix with words above and below it, in place of the last one."""
+        columns = shutil.get_terminal_size((128, 50)).columns
+        table = render_matrix(group or {}, colour=self._live, width=columns).rstrip("\n").split("\n")
+        wrapped = [[line for text in words for line in textwrap.wrap(text, columns)] for words in (above, below)]
+        lines = ["", *wrapped[0], "", *table, *wrapped[1]]
         up = f"\x1b[{self._height}A\x1b[J" if self._live and self._height else ""
         print(up + "\n".join(lines), file=self._out, flush=True)
         self._height = len(lines)
