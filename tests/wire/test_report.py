@@ -29,7 +29,7 @@ ONE = Window(
 )
 
 
-@given(st.lists(windows(), max_size=8))
+@given(st.lists(windows(), max_size=4))
 def test_windows_that_are_packed_and_unpacked_are_the_same_windows_in_the_same_order(drawn: list[Window]) -> None:
     assert unpack(pack(drawn)) == drawn
 
