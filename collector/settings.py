@@ -161,7 +161,7 @@ class MatrixSettings(Section, frozen=True):
 
 
 class Log(Section, frozen=True):
-    """What the program says of itself, on standard error."""
+    """What the program says of itself, on standard output."""
 
     format: Literal["json", "text"] = "json"
     """`json` for machines, `text` for people. Default `json`."""

@@ -53,7 +53,7 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     generation: Annotated[int, Meta(ge=0, le=2**53)]
     identity: Identity
     keys: Annotated[tuple[GroupKey, ...], Meta(max_length=2)]
-    """Previous and current key, oldest first. Sign with the first: every peer has it, also one whose plan is one epoch old."""
+    """The key to sign with, and a second to accept. Whoever has the plan before or after this one has the first of them too."""
     report_interval_ms: Annotated[int, Meta(ge=500, le=600_000)]
     paths: Annotated[tuple[PlannedPath, ...], Meta(max_length=MAX_PATHS)]
     stretched: Annotated[float, Meta(ge=1.0, le=1e6)] = 1.0

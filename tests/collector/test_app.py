@@ -1,7 +1,6 @@
 """The collector as one process: started as people start it, spoken to over its two ports."""
 
 import asyncio
-import contextlib
 import json
 import resource
 import signal
@@ -267,16 +266,13 @@ async def test_survive_11_it_runs_where_no_file_can_be_written_and_sigterm_ends_
         collector = Running(f"https://127.0.0.1:{line['agents']}", f"http://127.0.0.1:{line['operators']}", trust)
         plan = await collector.plan()
 
-        async def wait() -> None:
-            with contextlib.suppress(aiohttp.ClientError):
-                await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
-
+        waiting = f'"{plan.instance}-{plan.generation}"'
         async with asyncio.timeout(8), asyncio.TaskGroup() as tasks:
-            for _ in range(3):
-                tasks.create_task(wait())
-            await asyncio.sleep(0.2)
+            answers = [tasks.create_task(collector.plan(etag=waiting)) for _ in range(3)]
+            await asyncio.sleep(0.3)
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
+        assert [task.result() for task in answers] == [plan] * 3, "who waited is answered and not cut off"
     finally:
         if process.returncode is None:
             process.kill()

@@ -232,13 +232,24 @@ async def test_survive_52_silent_and_dripping_connections_keep_no_good_agent_out
 
 
 async def test_survive_52_an_agent_that_proved_itself_is_not_dropped_for_strangers(authority: trustme.CA) -> None:
-    async with serving(authority, each=4) as served, agent(served) as session, AsyncExitStack() as hostile:
-        assert (await deliver(session, encode(report(1))))[0] == 200
-        await strangers(served, hostile, 50)
-        connector = session.connector
-        assert isinstance(connector, aiohttp.TCPConnector)
-        held = [key for key in connector._conns.values() if key]
-        assert (await deliver(session, encode(report(2))))[0] == 200
-        assert held
-        assert len(connector._conns) == 1
-        assert served.listener.connections <= 4
+    async with serving(authority, each=4) as served, AsyncExitStack() as hostile:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=served.context)
+        hostile.callback(writer.transport.abort)
+        request = (
+            f"GET /agent/v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY['a']}\r\nIf-None-Match: {served.board.etag}"
+        )
+        for _ in range(2):
+            writer.write(request)
+            async with asyncio.timeout(3):
+                assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 304 ")
+            await strangers(served, hostile, 50)
+            await asyncio.sleep(1.5 * SLOW_SECONDS)
+        assert served.refused["connections"] > 0
+        assert served.listener.connections == 1
+
+
+async def test_survive_51_a_body_that_says_it_is_too_long_is_refused_before_it_comes(served: Served) -> None:
+    async with asyncio.timeout(3):
+        answer = await raw(served, head(f"Content-Length: {MAX_REPORT_BYTES + 1}"))
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert served.refused == {"oversized": 1}
