@@ -239,7 +239,7 @@ async def test_survive_52_an_agent_that_proved_itself_is_not_dropped_for_strange
             f"GET /agent/v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY['a']}\r\nIf-None-Match: {served.board.etag}"
         )
         for _ in range(2):
-            writer.write(request)
+            writer.write(f"{request}\r\n\r\n".encode())
             async with asyncio.timeout(3):
                 assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 304 ")
             await strangers(served, hostile, 50)
