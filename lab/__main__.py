@@ -16,6 +16,7 @@ import yaml
 
 from lab.cluster import Cluster, demolish, labs
 from lab.demo import Wish, demo, taken
+from lab.door import leave_open
 from lab.expectation import SECOND
 from lab.faults import Fault, parse
 from lab.reading import Refused
@@ -78,6 +79,8 @@ async def _leave_running(scenario: Scenario) -> int:
     cluster = Cluster(scenario.cluster, PLAYGROUND, scenario.plan_words)
     try:
         await cluster.up()
+        await cluster.leave()
+        leave_open(cluster)
     except BaseException:
         await cluster.down()
         raise
@@ -90,8 +93,8 @@ def _how_to_play(cluster: Cluster) -> str:
     pod = cluster.topology.vantages[0]
     return f"""The lab is running: {len(cluster.topology.nodes)} nodes, logs in {cluster.directory}
 
-look:    curl '{url}/api/v1/matrix?by=node'      also /api/v1/pair, worst, agents, plan and /metrics
-         netmatrix --server {url} matrix --by node
+look:    netmatrix matrix --by node --server {url}
+         curl '{url}/api/v1/matrix?by=node'      also /api/v1/pair, worst, agents, plan and /metrics
          ip netns exec {pod.netns} ip address    inside the pod of the agent on {pod.node}
 break:   python -m lab fault loss node=n3 direction=in percent=20
          python -m lab fault partition zones=[z1,z2]

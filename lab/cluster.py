@@ -84,6 +84,11 @@ class Cluster:
         state.save(self._state)
         await asyncio.to_thread(self._programs.start_all)
 
+    async def leave(self) -> None:
+        """Close the doorway and stop counting drops; the lab runs on without this process."""
+        await self.doorway.close()
+        await asyncio.to_thread(self.drops.close)
+
     async def down(self) -> None:
         """Close the doorway, end every program in the lab and remove it. Safe to call twice and after a failed `up`."""
         await self.doorway.close()
