@@ -16,6 +16,7 @@ from collector.matrix.state import MEASURED, UNKNOWN, UNSAMPLED, states
 from collector.matrix.store import Matrix
 from collector.matrix.sums import NO_MINIMUM, Sums
 from collector.matrix.table import Table, codes
+from wire.path import Kind
 
 DEFAULT_SPAN_NS: Final = 60 * 10**9
 
@@ -97,7 +98,8 @@ def group_by(
 ) -> Answer:
     """Cells added up by a dimension of where they leave from and one of where they lead to; KeyError for others.
 
-    A group is measured where one of its cells is, unknown where none is and one is unknown, else unsampled.
+    A group is measured where one of its cells is, unknown where none is and one is unknown, else unsampled. Its latency is
+    that of icmp, udp and tcp: an answer over HTTP also takes the server's time, and only counts where there is no other.
     """
     table = matrix.table
     row_words, column_words = table.words(rows, side="from"), table.words(columns, side="to")
@@ -114,7 +116,7 @@ def group_by(
     found, of = np.unique(group, return_inverse=True)
     where = np.full(len(table), -1, np.int64)
     where[chosen] = of
-    parts = _grouped(sums, where, len(found))
+    parts = _grouped(sums, where, _network(table, sums, where, len(found)), len(found))
     state = states(matrix, now_ns, sums)[chosen]
     best = np.full(len(found), UNSAMPLED)
     np.minimum.at(best, of, state)
@@ -144,8 +146,16 @@ def group_by(
     }
 
 
-def _grouped(sums: Sums, where: Ints, groups: int) -> dict[str, Floats | Ints]:
-    """Sums, loss and quantiles of groups; `where[cell]` is the group of a cell, -1 for none."""
+def _network(table: Table, sums: Sums, where: Ints, groups: int) -> Ints:
+    """`where` for latencies: without the http cells of a group that has answers of other kinds."""
+    http = np.array([kind == Kind.HTTP for kind in table.words("kind", side="from")], np.bool_)
+    # The last place is that of the cells in no group, whose number is -1.
+    other = np.bincount(where[(where >= 0) & ~http & (sums.received > 0)], minlength=groups + 1) > 0
+    return np.where(http & other[where], -1, where)
+
+
+def _grouped(sums: Sums, where: Ints, timed: Ints, groups: int) -> dict[str, Floats | Ints]:
+    """Sums, loss and quantiles of groups; `where[cell]` is the group of a cell, `timed[cell]` of its latencies, -1 for none."""
     there = where >= 0
     columns: dict[str, Floats | Ints] = {}
     for name in ("sent", "received", "late", "failed", "lost"):
@@ -153,11 +163,11 @@ def _grouped(sums: Sums, where: Ints, groups: int) -> dict[str, Floats | Ints]:
         np.add.at(column, where[there], getattr(sums, name)[there])
         columns[name] = column
     low, high = np.full(groups, NO_MINIMUM), np.zeros(groups, np.int64)
-    np.minimum.at(low, where[there], sums.min_ns[there])
-    np.maximum.at(high, where[there], sums.max_ns[there])
+    np.minimum.at(low, timed[timed >= 0], sums.min_ns[timed >= 0])
+    np.maximum.at(high, timed[timed >= 0], sums.max_ns[timed >= 0])
     histograms = sums.histograms()
-    kept = where[histograms.group] >= 0
-    together = merged(where[histograms.group][kept], histograms.place[kept], histograms.count[kept])
+    kept = timed[histograms.group] >= 0
+    together = merged(timed[histograms.group][kept], histograms.place[kept], histograms.count[kept])
     sent = columns["sent"]
     columns["loss"] = np.where(sent > 0, columns["lost"] / np.maximum(sent, 1), np.nan)
     for name, q in (("p50", 0.5), ("p99", 0.99)):

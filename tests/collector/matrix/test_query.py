@@ -11,6 +11,7 @@ from collector.matrix.table import DIMENSIONS
 from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
 from wire.histogram import merged, quantile_ns
 from wire.outcome import Outcome
+from wire.path import Kind
 from wire.window import Flag, Measure, Window
 
 NOW = 100 * SECOND
@@ -160,7 +161,22 @@ def test_another_dimension_is_a_key_error_and_nothing_is_an_empty_group() -> Non
     assert (empty["rows"], empty["columns"], empty["cells"]) == ([], [], [])
 
 
+def test_a_servers_time_is_no_latency_of_a_group_that_has_answers_of_the_network() -> None:
+    by_kind = {path.kind: path for path in matrix_of().table.paths if path.vantage == "n1"}
+    both, alone = matrix_of(), matrix_of()
+    slow = window(by_kind[Kind.HTTP].id, [50_000_000])
+    both.apply(report_of("n1", [window(by_kind[Kind.ICMP].id, [50_000]), slow]), arrived_ns=NOW, counted=True)
+    alone.apply(report_of("n1", [slow]), arrived_ns=NOW, counted=True)
+    answers = [group_by(matrix, NOW, "vantage", "family")["cells"] for matrix in (both, alone)]
+    assert [[cell["p99_us"] for cell in cells if cell["from"] == "n1"] for cells in answers] == [
+        [50],
+        [50_000],
+    ]
+    assert [sum(cell["received"] for cell in cells) for cells in answers] == [2, 1]
+
+
 PATHS = [(path.vantage, path.id) for path in matrix_of().table.paths]
+HTTP = {path.id for path in matrix_of().table.paths if path.kind is Kind.HTTP}
 counts = st.tuples(
     st.sampled_from(PATHS), st.lists(st.integers(1000, 10**8), max_size=4), st.integers(0, 3), st.integers(0, 3), st.booleans()
 )
@@ -187,6 +203,8 @@ def test_a_group_by_is_what_a_loop_over_all_windows_finds(rows: list[Any], one: 
         mine = windows[key]
         assert (cell["sent"], cell["received"]) == (sum(w.sent for w in mine), sum(w.received for w in mine))
         assert cell["loss"] == (pytest.approx(sum(w.lost for w in mine) / cell["sent"], abs=1e-6) if cell["sent"] else None)
+        network = [w for w in mine if w.received and w.path not in HTTP]
+        mine = network or mine
         p99 = quantile_ns(merged(*(w.latency for w in mine)), 0.99)
         assert (cell["p99_us"] is None) == (p99 is None)
         if p99 is not None:
