@@ -48,6 +48,8 @@ class Evidence:
     dropped: Dropped = nothing_dropped
     addresses: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Own address of each (vantage, family)."""
+    window_seconds: float = 1.0
+    """Longest window: the agents' report interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +72,28 @@ class Stretch:
         return name_of(self.last)
 
 
-def stretch(path: str, between: Interval, looks: Sequence[Look]) -> Stretch | None:
+def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_seconds: float = 1.0) -> Stretch | None:
     """What the cell did from the first look whose counts reach to the start, to the last whose counts stay before the end.
 
-    Where the collector restarted in between, its sums since then are all that is known. None where there are no such looks.
+    A path with rare probes has no window around the start: where the counts had still not moved two windows after it, they are
+    those of the start. Where the collector restarted in between, its sums since then are all that is known. None where no window
+    ended in the interval.
     """
     start, end = seconds(between)
     dated = [
-        (look.at - cell["age_seconds"], look.instance, cell)
+        (look.at - cell["age_seconds"], look, cell)
         for look in looks
         for cell in [look.cells.get(path)]
         if cell is not None and cell["age_seconds"] is not None
     ]
-    within = [(instance, cell) for as_of, instance, cell in dated if start <= as_of <= end]
-    if len(within) < 2:  # noqa: PLR2004 - a difference has two sides
+    within = [(look, cell) for as_of, look, cell in dated if start <= as_of <= end]
+    if not within:
         return None
-    (first_instance, first), (last_instance, last) = within[0], within[-1]
-    base: Cell = first if first_instance == last_instance else {}
+    settled_at = start + 2 * window_seconds
+    settled = [(look, cell) for as_of, look, cell in dated if as_of < start and look.at >= settled_at]
+    first_look, first = settled[-1] if settled else within[0]
+    last_look, last = within[-1]
+    base: Cell = first if first_look.instance == last_look.instance else {}
     measures = _difference(last.get("measures", {}), base.get("measures", {}))
     return Stretch(
         last=last,

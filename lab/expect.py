@@ -37,13 +37,11 @@ def judge_cells(expected: CellsExpectation, evidence: Evidence) -> Finding:
     measured: dict[str, Any] = {"cells": len(matched)}
     counted = set(expected.measures) - {"state"}
     if counted:
-        stretches = [stretch(path, expected.between, evidence.looks) for path in matched]
+        stretches = [
+            stretch(path, expected.between, evidence.looks, window_seconds=evidence.window_seconds) for path in matched
+        ]
         known = [found for found in stretches if found is not None]
-        if len(known) < len(matched):
-            faults.append(f"{len(matched) - len(known)} of {len(matched)} cells have no windows in the interval")
-        silent = [found.name for found in known if not found.sent] if counted - {"local"} else []
-        if silent:
-            faults.append(f"no probes behind {_some(silent)}")
+        _judge_presence(expected, known, len(matched), measured, faults)
         _judge_counts(expected, known, measured, faults)
         _judge_directions(expected, known, evidence, measured, faults)
         _judge_latencies(expected, matched, evidence, measured, faults)
@@ -85,6 +83,22 @@ def judge_agents(expected: AgentsExpectation, looks: Sequence[Look]) -> Finding:
         faults.append(f"{gaps} reports missing, expected {expected.gaps}")
     measured = {"agents": len({agent["vantage"] for _, agent in seen}), "states": dict(states), "gaps": gaps}
     return Finding(passed=not faults, because="; ".join(faults) or "as expected", measured=measured)
+
+
+def _judge_presence(
+    expected: CellsExpectation, known: Sequence[Stretch], matched: int, measured: dict[str, Any], faults: list[str]
+) -> None:
+    """Something must be behind a ratio of all cells together; and behind each cell, where each is judged by itself."""
+    measured["cells_without_probes"] = matched - sum(1 for found in known if found.sent)
+    if not set(expected.measures) - {"loss", "state"}:
+        if not any(found.sent for found in known):
+            faults.append("no probe stands behind it")
+        return
+    if len(known) < matched:
+        faults.append(f"{matched - len(known)} of {matched} cells have no windows in the interval")
+    silent = [found.name for found in known if not found.sent]
+    if silent and set(expected.measures) - {"local", "state"}:
+        faults.append(f"no probes behind {_some(silent)}")
 
 
 def _judge_counts(expected: CellsExpectation, known: Sequence[Stretch], measured: dict[str, Any], faults: list[str]) -> None:

@@ -133,7 +133,14 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
             tasks.create_task(_span(watch, began, between, latencies))
     incomplete = await asyncio.to_thread(cluster.drops.complete)
     dropped = dropped_stamp(cluster.drops.records)
-    return Evidence(looks=looks, latencies=latencies, dropped=dropped, addresses=addresses(cluster.topology)), incomplete
+    evidence = Evidence(
+        looks=looks,
+        latencies=latencies,
+        dropped=dropped,
+        addresses=addresses(cluster.topology),
+        window_seconds=scenario.plan.report / SECOND,
+    )
+    return evidence, incomplete
 
 
 async def _look(watch: Watch, began: float, length: float, looks: list[Look]) -> None:

@@ -112,16 +112,34 @@ def test_an_expectation_that_matches_no_cell_has_failed(wanted: dict[str, Any]) 
     assert finding.because == "it matches no cell, so nothing is behind it"
 
 
-def test_an_expectation_without_probes_behind_one_of_its_cells_has_failed() -> None:
-    finding = judged(
-        expected(loss={"max": 0}), look(10, cell(sent=5), cell("n2", "n1")), look(20, cell(sent=5), cell("n2", "n1", sent=9))
-    )
+def test_a_ratio_may_rest_on_some_cells_alone_but_not_on_none() -> None:
+    before = look(10, cell(sent=5), cell("n2", "n1"))
+    rests_on_one = judged(expected(loss={"max": 0}), before, look(20, cell(sent=5), cell("n2", "n1", sent=9)))
+    assert rests_on_one.passed
+    assert rests_on_one.measured["cells_without_probes"] == 1
+    assert judged(expected(loss={"max": 0}), before, before).because == "no probe stands behind it"
+    assert judged(expected(loss={"max": 0}), look(10, cell()), look(21, cell(sent=9))).because == "no probe stands behind it"
+
+
+def test_what_must_hold_for_each_cell_needs_probes_behind_each() -> None:
+    wanted = expected(sent={"max": 99})
+    finding = judged(wanted, look(10, cell(sent=5), cell("n2", "n1")), look(20, cell(sent=5), cell("n2", "n1", sent=9)))
     assert finding.because == "no probes behind n1 > pod/netmatrix/agent-n2 pod udp ipv4"
+    assert judged(wanted, look(9, cell()), look(21, cell(sent=9))).because.startswith(
+        "1 of 1 cells have no windows in the interval"
+    )
 
 
-def test_an_expectation_without_two_looks_in_its_interval_has_failed() -> None:
-    finding = judged(expected(loss={"max": 0}), look(10, cell()), look(21, cell(sent=10)))
-    assert finding.because == "1 of 1 cells have no windows in the interval"
+def test_a_rare_probe_right_after_the_start_is_counted_though_no_look_shows_the_start_itself() -> None:
+    looks = [look(at, cell(sent=1 + (at >= 13), age=at - (13.0 if at >= 13 else 5.0))) for at in range(6, 22)]
+    finding = judged(expected(loss={"max": 0}), *looks)
+    assert finding.measured["sent"] == 1
+
+
+def test_a_window_from_around_the_start_is_not_counted() -> None:
+    looks = [look(at, cell(sent=at, age=0.5)) for at in range(8, 22)]
+    finding = judged(expected(loss={"max": 0}), *looks)
+    assert finding.measured["sent"] == 20 - 11, "the look at 11 s shows the state of 10.5 s"
 
 
 def test_sums_of_a_collector_that_restarted_count_from_its_start() -> None:
