@@ -75,9 +75,9 @@ class Stretch:
 def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_seconds: float = 1.0) -> Stretch | None:
     """What the cell did from the first look whose counts reach to the start, to the last whose counts stay before the end.
 
-    A path with rare probes has no window around the start: where the counts had still not moved two windows after it, they are
-    those of the start. Where the collector restarted in between, its sums since then are all that is known. None where no window
-    ended in the interval.
+    A path with rare probes has no window around the start: where the counts had still not moved two windows after it, they
+    are those of the start. Where the collector restarted in between, its sums since then are all that is known. None where no
+    window ended in the interval.
     """
     start, end = seconds(between)
     dated = [
