@@ -37,6 +37,8 @@ class Span:
     ended_ns: int
     generation: int
     health: Health
+    windows: int
+    """Windows in it, each counted as it was before any merge."""
     merged: int = 1
     urgent: bool = False
     leaving: bool = False
@@ -74,6 +76,7 @@ def merge_spans(one: Span, other: Span) -> Span | None:
         columns=pack(list(windows.values())),
         started_ns=one.started_ns,
         health=_merged_health(one.health, other.health),
+        windows=one.windows + other.windows,
         merged=one.merged + other.merged,
         urgent=one.urgent or other.urgent,
     )
@@ -106,7 +109,7 @@ class Backlog:
         self.spans_dropped = 0
         """Spans that are gone without having been acknowledged."""
         self.windows_dropped = 0
-        """Windows in those, as many as they had when they were dropped."""
+        """Windows in those, each counted as it was before any merge."""
 
     def __len__(self) -> int:
         """Spans that the collector has not got yet."""
@@ -184,9 +187,9 @@ class Backlog:
     def _give_up(self, entry: _Entry) -> None:
         self._entries.remove(entry)
         self.spans_dropped += 1
-        self.windows_dropped += len(entry.span.columns)
+        self.windows_dropped += entry.span.windows
 
 
 def span_of(windows: Sequence[Window], *, started_ns: int, ended_ns: int, generation: int, health: Health) -> Span:
     """A span with its windows as columns; raises ValueError and OverflowError as wire.report.pack does."""
-    return Span(pack(windows), started_ns, ended_ns, generation, health)
+    return Span(pack(windows), started_ns, ended_ns, generation, health, len(windows))

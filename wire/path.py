@@ -8,7 +8,7 @@ enters that text where it differs from its default: old paths keep their names.
 from enum import StrEnum
 from functools import cache, cached_property
 from hashlib import blake2b
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Annotated
 
 from msgspec import Meta, Struct, structs
@@ -97,6 +97,16 @@ class Http(Struct, frozen=True, tag="http", omit_defaults=True):
     """Verify the certificate chain and name."""
 
 
+def shortest(address: str) -> str:
+    """An IP address in its one shortest form (RFC 5952); raises ValueError where it is none.
+
+    Python writes IPv4-mapped addresses in mixed notation (RFC 5952 section 5) only since 3.13, and ids must not depend on that.
+    """
+    parsed = ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return f"::ffff:{mapped}" if mapped else str(parsed)
+
+
 Ask = Icmp | Udp | Tcp | Http
 KIND_OF: dict[type[Struct], Kind] = {Icmp: Kind.ICMP, Udp: Kind.UDP, Tcp: Kind.TCP, Http: Kind.HTTP}
 
@@ -118,8 +128,8 @@ class Target(Struct, frozen=True, omit_defaults=True):
         if "%" in self.address:  # what follows is free text, and means something on one machine only (RFC 4007)
             msg = f"address {self.address!r} has a zone"
             raise ValueError(msg)
-        if self.address and str(ip_address(self.address)) != self.address:
-            msg = f"address {self.address!r} is not in its shortest form, {ip_address(self.address)}"
+        if self.address and shortest(self.address) != self.address:
+            msg = f"address {self.address!r} is not in its shortest form, {shortest(self.address)}"
             raise ValueError(msg)
         if bool(self.address) == bool(self.host):
             msg = f"target {self.name} needs either an address or a host"

@@ -69,7 +69,7 @@ class Context:
     uid: str = ""
     """UID of our own pod, which peers see in our requests."""
     keys: tuple[GroupKey, ...] = ()
-    """Group keys, oldest first; sign with the first, accept any."""
+    """Group keys of the plan; sign with the first, accept any."""
     addresses: frozenset[str] = frozenset()
     """Our own addresses as the collector knows them; seen from another one, we are behind NAT. Empty: not known."""
     permits: Callable[[str], bool] = field(default=lambda _: False)

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.backlog import MAX_SPAN_NS, RETAINED, Backlog, Span, merge_spans, span_of
@@ -138,6 +138,7 @@ def test_spans_that_are_far_apart_long_or_large_are_not_merged(monkeypatch: pyte
     assert merge_spans(span(0, window(1)), span(1, window(2))) is None
 
 
+@example(["add", "add", "add", "send", "drop"], 2)
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(["add", "send", "ack", "rewind", "drop"]), max_size=80), st.integers(2, 6))
 def test_survive_03_nothing_is_lost_or_doubled_but_what_is_counted(events: list[str], most: int) -> None:

@@ -28,7 +28,7 @@ def test_an_ordinary_path_is_admitted() -> None:
         (planned(path(ask=Http(port=80, method="POST"))), "method"),
         (planned(path(address="127.0.0.1")), "address_loopback"),
         (planned(path(address="169.254.169.254")), "address_metadata"),
-        (planned(path(address="::ffff:a9fe:a9fe")), "address_metadata"),
+        (planned(path(address="::ffff:169.254.169.254")), "address_metadata"),
         (planned(path(address="224.0.0.1")), "address_multicast"),
         (planned(path(address="0.0.0.0")), "address_unspecified"),
         (planned(path(address="255.255.255.255")), "address_broadcast"),

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def span(at: int, *, windows: int = 1, leaving: bool = False) -> Span:
         generation=1,
         health=Health(),
     )
-    return made if not leaving else Span(made.columns, made.started_ns, made.ended_ns, 1, Health(), leaving=True)
+    return made if not leaving else replace(made, leaving=True)
 
 
 class Sending:

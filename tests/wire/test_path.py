@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, ValidationError, convert, structs, to_builtins
 
 from wire import path as wire_path
-from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Path, Port, Target, Tcp, Udp
+from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Path, Port, Target, Tcp, Udp, shortest
 
 POD = Target("pod/shop/cart-0", "n2", address="10.30.2.2", uid="b0c5")
 POD_V6 = Target("pod/shop/cart-0", "n2", address="fd31:2::2", uid="b0c5")
@@ -168,3 +168,10 @@ def test_survive_56_a_request_that_could_carry_more_than_a_get_is_refused(fields
 @pytest.mark.parametrize("status", ["", "200", "2xx", "200,3xx,404"])
 def test_a_list_of_status_codes_is_taken(status: str) -> None:
     assert convert({"type": "http", "port": 80, "expect_status": status}, Http).expect_status == status
+
+
+def test_an_address_has_one_form_whatever_the_version_of_python() -> None:
+    assert shortest("::ffff:a9fe:a9fe") == shortest("::FFFF:169.254.169.254") == "::ffff:169.254.169.254"
+    assert shortest("2001:DB8:0:0::1") == "2001:db8::1"
+    with pytest.raises(ValueError, match="256"):
+        shortest("10.0.0.256")
