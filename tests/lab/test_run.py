@@ -63,8 +63,17 @@ def test_a_run_that_is_told_to_stop_removes_its_cluster() -> None:
     assert labs() == before
 
 
+def assert_passes(name: str) -> None:
+    done = lab("run", str(ROOT / "lab" / "scenarios" / f"{name}.yaml"))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.lab
+def test_survive_38_an_agent_that_loses_everything_is_a_bad_source_and_not_a_bad_cluster() -> None:
+    assert_passes("cut-off-node")
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize("name", ["ipv4-only", "broken-dnat-one-node", "unexpected-snat"])
 def test_a_short_scenario_passes(name: str) -> None:
-    done = lab("run", str(ROOT / "lab" / "scenarios" / f"{name}.yaml"))
-    assert done.returncode == 0, done.stderr
+    assert_passes(name)
