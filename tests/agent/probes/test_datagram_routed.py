@@ -217,3 +217,37 @@ def test_without_any_capability_ping_sockets_do_and_without_them_icmp_is_unsuppo
     )
     assert printed.stderr == ""
     assert re.fullmatch(expected, printed.stdout)
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize(("kind", "ask"), KINDS)
+async def test_survive_32_all_probes_of_a_path_are_one_flow_in_a_connection_table(
+    net: Routed, reflector: Reflector, kind: type[DatagramProber], ask: Ask, family: Family
+) -> None:
+    """A table that is full of short flows drops other people's packets, and ours with them."""
+    net.rules(FILTER.format("ct state new counter; counter"))
+    prober, path = opened(net, kind), a_path(B[family], ask)
+    for _ in range(20):
+        prober.send([a_probe(path)])
+        assert len(observations(await awaited(prober, 1))) == 1
+    prober.close()
+    assert reflector.port == PORT
+    flows, packets = (int(count) for count in re.findall(r"counter packets (\d+)", net.on_router("nft list ruleset")))
+    assert packets >= 40
+    assert flows == 1
+
+
+@pytest.mark.parametrize("family", Family)
+@pytest.mark.parametrize(("kind", "ask"), KINDS)
+def test_survive_32_a_packet_that_our_own_kernel_refuses_is_our_own_fault(
+    net: Routed, kind: type[DatagramProber], ask: Ask, family: Family
+) -> None:
+    """A full connection table on our own node refuses new flows at the send, as any drop on the way out does (EPERM)."""
+    rules = "table inet t {\n chain o {\n type filter hook output priority 0\n ct state new drop\n }\n}\n"
+    run(f"ip netns exec {net.a} nft -f -", text=rules)
+    try:
+        outcome = outcome_of(net, kind, a_path(B[family], ask))
+    finally:
+        run(f"ip netns exec {net.a} nft flush ruleset")
+    assert outcome is Outcome.FORBIDDEN
+    assert outcome.is_local
