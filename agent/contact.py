@@ -38,14 +38,14 @@ class Answer:
     """What it asks us to wait; 0 where it does not."""
 
 
-def back_off_seconds(attempt: int, seed: str) -> float:
-    """How long to wait after the `attempt`-th failure in a row (from 1): 0.25 s, doubling, at most 30 s.
+def back_off_seconds(attempt: int, seed: str, *, longest: float = LONGEST_DELAY_SECONDS) -> float:
+    """How long to wait after the `attempt`-th failure in a row (from 1): 0.25 s, doubling, at most `longest`.
 
     Between half and all of that, by a hash of seed and attempt, so that agents that failed together do not return together.
     """
     digest = blake2b(f"{seed}/{attempt}".encode(), digest_size=8).digest()
     share = int.from_bytes(digest, "little") / 2**64
-    return min(FIRST_DELAY_SECONDS * 2.0 ** min(attempt - 1, 20), LONGEST_DELAY_SECONDS) * (0.5 + share / 2)
+    return min(FIRST_DELAY_SECONDS * 2.0 ** min(attempt - 1, 20), longest) * (0.5 + share / 2)
 
 
 class Collector:

@@ -14,7 +14,7 @@ import structlog
 from msgspec import structs
 
 from agent.backlog import Backlog, Span
-from agent.contact import Answer, Collector, Unreachable, back_off_seconds
+from agent.contact import LONGEST_DELAY_SECONDS, Answer, Collector, Unreachable, back_off_seconds
 from wire.codec import CodecError, compress, decode_acknowledgement, encode
 from wire.plan import Plan
 from wire.report import Acknowledgement, Report
@@ -50,6 +50,7 @@ class Uplink:
         self._clock = clock
         self._vantage = ""
         self._instance: int | None = None
+        self._longest_delay_seconds = LONGEST_DELAY_SECONDS
         self._wake = asyncio.Event()
         self._hasten = asyncio.Event()
         self._flushed = asyncio.Event()
@@ -57,6 +58,8 @@ class Uplink:
     def adopt(self, plan: Plan) -> None:
         """A plan names the collector process that reports go to; another one than before gets all that is kept."""
         self._vantage = plan.identity.vantage
+        # A collector that is back has the whole matrix again within two report intervals.
+        self._longest_delay_seconds = min(plan.report_interval_ms / 1000, LONGEST_DELAY_SECONDS)
         if self._instance is not None and plan.instance != self._instance:
             self._backlog.rewind()
         self._instance = plan.instance
@@ -89,7 +92,8 @@ class Uplink:
                 continue
             attempt += 1
             try:
-                async with asyncio.timeout(max(delay, back_off_seconds(attempt, self._seed))):
+                back_off = back_off_seconds(attempt, self._seed, longest=self._longest_delay_seconds)
+                async with asyncio.timeout(max(delay, back_off)):
                     await self._hasten.wait()
                 await asyncio.sleep(back_off_seconds(1, self._seed))
             except TimeoutError:

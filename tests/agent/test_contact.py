@@ -45,6 +45,10 @@ async def problem(url: str, token_file: Path, *, limit: int = 10_000, seconds: f
     return str(failure.value)
 
 
+def test_the_back_off_never_waits_longer_than_asked() -> None:
+    assert 0.5 <= back_off_seconds(20, "n1", longest=1.0) <= 1.0
+
+
 @given(st.integers(1, 10_000), st.text(max_size=20))
 def test_the_back_off_doubles_from_a_quarter_second_to_half_a_minute(attempt: int, seed: str) -> None:
     longest = min(0.25 * 2 ** min(attempt - 1, 7), 30)

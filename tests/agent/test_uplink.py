@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from agent.backlog import Backlog, Span, span_of
 from agent.contact import Collector
@@ -104,6 +105,12 @@ async def test_a_plan_of_another_process_rewinds_before_the_next_report_is_refus
         bench.uplink.adopt(plan(instance=2))
         reports = await fake.has(lambda reports: len(reports) == 2)
     assert [(one.instance, one.sequence, one.acknowledged) for one in reports] == [(2, 1, 2), (2, 2, 2)]
+
+
+def test_survive_01_attempts_are_no_further_apart_than_reports() -> None:
+    uplink = Uplink(Collector("http://127.0.0.1:1", token_file=Path("none"), ca_file=None), Backlog(), boot=BOOT, seed="n1")
+    uplink.adopt(structs.replace(plan(), report_interval_ms=1500))
+    assert uplink._longest_delay_seconds == 1.5
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 415, 429, 500, 503])
