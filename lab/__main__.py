@@ -170,12 +170,13 @@ async def _demonstrate(wish: Wish) -> int:
 
 
 def _until_done(work: Coroutine[Any, Any, int]) -> int:
-    """Run to the end; SIGTERM ends it as Ctrl-C does, with everything removed."""
+    """Run to the end; SIGTERM, or the end of the terminal, ends it as Ctrl-C does, with everything removed."""
 
     async def interruptible() -> int:
         task = asyncio.current_task()
         if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         return await work
 
     try:

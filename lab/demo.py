@@ -8,6 +8,7 @@ import socket
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
@@ -73,7 +74,8 @@ async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
         async with aiohttp.ClientSession() as session:
             await _show(wish, cluster, Watch(cluster.api_url, session), screen, began)
     finally:
-        screen.line("removing the cluster")
+        with suppress(OSError):  # whoever read the output may be gone
+            screen.line("removing the cluster")
         await cluster.down()
 
 
