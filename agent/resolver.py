@@ -10,7 +10,6 @@ import secrets
 import socket
 import time
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ import dns.rdatatype
 from agent.address import DNS_PORT, refusal
 from agent.errno_words import word_for
 from wire.outcome import Outcome
-from wire.path import Family
+from wire.path import Family, shortest
 
 TIMEOUT_SECONDS = 1.0
 """For one server, TCP included."""
@@ -198,6 +197,6 @@ def _socket(server: str, kind: socket.SocketKind) -> socket.socket:
 
 def _literal(text: str) -> str | None:
     try:
-        return str(ip_address(text))
+        return shortest(text)
     except ValueError:
         return None

@@ -18,9 +18,9 @@ PREFIX = "NETMATRIX_"
 # netmatrix-collector must not keep the agent from starting. The port ones are told from typing errors by their value.
 _SERVICE_LINK_NAME = re.compile(r"_SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
 _SERVICE_LINK_VALUE = re.compile(r"^(tcp|udp|sctp)://")
-_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h)$")
+_DURATION = re.compile(r"^(\d+(?:\.\d+)?)(ms|s|m|h)\Z")
 _UNIT_NS = {"ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
-_WORD = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,251}[A-Za-z0-9])?$")
+_WORD = re.compile(r"^[A-Za-z0-9]([A-Za-z0-9._:/@-]{0,251}[A-Za-z0-9])?\Z")
 
 
 class SettingsError(ValueError):

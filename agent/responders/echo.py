@@ -7,6 +7,7 @@ anything but this answer.
 
 import asyncio
 import contextlib
+import errno
 import re
 import socket
 from collections import Counter
@@ -75,13 +76,16 @@ class EchoServer:
         self._servers: list[asyncio.Server] = []
 
     async def open(self) -> None:
-        """Bind and answer from now on; raises OSError where neither family can be bound."""
+        """Bind and answer from now on; raises OSError where the port is taken, or where the machine has neither family."""
         loop = asyncio.get_running_loop()
         failures = []
         for family in (socket.AF_INET6, socket.AF_INET):
             try:
                 listener = self._bound(family)
             except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    self.close()
+                    raise
                 failures.append(error)
                 continue
             self._servers.append(await loop.create_server(lambda: _Connection(self), sock=listener, backlog=_BACKLOG))

@@ -17,6 +17,7 @@ from agent.probes.prober import Context
 from agent.responders.echo import EchoServer
 from agent.responders.reflector import Reflector
 from agent.told import SENTENCES
+from tests.agent.ports import free_port
 from wire.outcome import Outcome
 from wire.path import Http, Icmp, Tcp, Udp
 from wire.plan import GroupKey
@@ -205,7 +206,7 @@ def responder() -> Iterator[int]:
 
     async def respond() -> None:
         loops.append(asyncio.get_running_loop())
-        echo = EchoServer(context, Here(), 0)
+        echo = EchoServer(context, Here(), free_port())
         await echo.open()
         reflector = Reflector(context, echo.port)
         reflector.open()

@@ -12,6 +12,7 @@ from agent.probes import datagram, lines
 from agent.probes.prober import Context, Note, Observation
 from agent.probes.udp import UdpProber
 from agent.responders.reflector import Reflector
+from tests.agent.ports import free_port
 from tests.agent.probes.collecting import a_path, a_probe, awaited, collected, notes, observations
 from wire.outcome import Outcome
 from wire.path import Family, Path, Udp
@@ -24,7 +25,7 @@ ADDRESSES = ["127.0.0.1", "::1"]
 
 @pytest.fixture
 async def reflector() -> AsyncIterator[Reflector]:
-    reflector = Reflector(Context(uid="peer-uid", keys=(KEY,)), 0)
+    reflector = Reflector(Context(uid="peer-uid", keys=(KEY,)), free_port())
     reflector.open()
     yield reflector
     reflector.close()
@@ -142,7 +143,7 @@ class Courier:
 
     def __init__(self, prober: UdpProber) -> None:
         self.prober = prober
-        self.peer = Reflector(Context(uid="peer-uid", keys=(KEY,)), 0)
+        self.peer = Reflector(Context(uid="peer-uid", keys=(KEY,)), free_port())
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.sock.settimeout(5)

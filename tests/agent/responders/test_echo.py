@@ -15,6 +15,7 @@ from agent.probes.http import HttpProber
 from agent.probes.prober import Context, Observation, Probe
 from agent.responders import echo
 from agent.responders.echo import EchoServer
+from tests.agent.ports import free_port
 from wire.path import Family, Http, Layer, Path, Target
 from wire.plan import GroupKey
 from wire.window import FactName
@@ -34,7 +35,7 @@ class Here:
 
 @pytest.fixture
 async def server() -> AsyncIterator[EchoServer]:
-    server = EchoServer(Context(uid="uid-1", keys=(OLD, KEY)), Here(), 0)
+    server = EchoServer(Context(uid="uid-1", keys=(OLD, KEY)), Here(), free_port())
     await server.open()
     yield server
     server.close()
@@ -222,7 +223,7 @@ class Collected(asyncio.Transport):
 )
 def test_survive_61_any_bytes_get_a_short_answer_or_none(pieces: list[bytes]) -> None:
     async def feed() -> Collected:
-        connection = echo._Connection(EchoServer(Context(keys=(KEY,)), Here(), 0))
+        connection = echo._Connection(EchoServer(Context(keys=(KEY,)), Here(), free_port()))
         transport = Collected()
         connection.connection_made(transport)
         for piece in pieces:
@@ -234,3 +235,13 @@ def test_survive_61_any_bytes_get_a_short_answer_or_none(pieces: list[bytes]) ->
     assert len(transport.written) < 300
     assert transport.closed is bool(transport.written)
     assert transport.written.count(b"HTTP/1.1 ") <= 1
+
+
+async def test_a_port_that_is_taken_on_one_family_is_no_half_open_echo() -> None:
+    port = free_port()
+    with socket.create_server(("0.0.0.0", port)):
+        server = EchoServer(Context(), Here(), port)
+        with pytest.raises(OSError, match="in use"):
+            await server.open()
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("::1", port))

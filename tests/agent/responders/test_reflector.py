@@ -11,6 +11,7 @@ from agent import stamp
 from agent.probes.prober import Context
 from agent.responders import reflector as module
 from agent.responders.reflector import Reflector
+from tests.agent.ports import free_port
 from wire.plan import GroupKey
 
 KEY, FOREIGN = GroupKey(3, b"sixteen byte key"), GroupKey(3, b"someone else's k")
@@ -18,7 +19,7 @@ KEY, FOREIGN = GroupKey(3, b"sixteen byte key"), GroupKey(3, b"someone else's k"
 
 @pytest.fixture
 async def reflector() -> AsyncIterator[Reflector]:
-    reflector = Reflector(Context(uid="peer-uid", keys=(KEY,)), 0, max_replies_per_second=100)
+    reflector = Reflector(Context(uid="peer-uid", keys=(KEY,)), free_port(), max_replies_per_second=100)
     reflector.open()
     yield reflector
     reflector.close()
@@ -121,7 +122,7 @@ async def test_requests_are_counted_once_each_and_per_session_not_per_port(refle
 
 
 async def test_before_the_first_plan_nobody_is_answered() -> None:
-    reflector = Reflector(Context(), 0)
+    reflector = Reflector(Context(), free_port())
     reflector.open()
     assert await answers(reflector.port, [request()]) == []
     assert reflector.dropped == {"proof": 1}
