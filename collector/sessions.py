@@ -120,8 +120,8 @@ class Sessions:
         elif not session.boot.sequence < report.sequence:
             raise ValueError(f"report {report.sequence} was not judged")
         boot = session.boot
-        # Spans that the agent merged while we were away are all here, under the name of the last one.
-        gap = max(0, report.sequence - boot.sequence - report.merged) if boot.sequence else 0
+        # An agent numbers what it sends, so spans that it merged while we were away have one number together.
+        gap = report.sequence - boot.sequence - 1 if boot.sequence else 0
         boot.gaps += gap
         boot.sequence = report.sequence
         session.arrived_ns = now_ns

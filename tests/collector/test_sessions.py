@@ -1,6 +1,7 @@
 import pytest
 from msgspec import structs
 
+from agent.backlog import Backlog, Span, span_of
 from collector.admission import Refusal
 from collector.discovery.snapshot import Node, Snapshot, Vantage
 from collector.sessions import RETIRED_BOOTS, AgentWord, Sessions
@@ -93,8 +94,31 @@ def test_what_we_acknowledged_ourselves_does_not_move_the_line_of_what_counts(se
 def test_a_gap_is_counted_and_spans_that_were_merged_are_none(sessions: Sessions) -> None:
     take(sessions, report(5), report(8))
     assert sessions.agents(0)[0].gaps == 2
-    take(sessions, report(18, merged=10))
+    take(sessions, report(9, merged=10))
     assert sessions.agents(0)[0].gaps == 2
+
+
+def test_survive_7_a_span_that_an_agent_had_to_drop_is_a_gap_though_the_next_one_is_merged(sessions: Sessions) -> None:
+    """What was sent and not acknowledged has its number already, and is dropped before the last unsent ones merge."""
+
+    def span(at: int) -> Span:
+        return span_of([], started_ns=at * SECOND, ended_ns=(at + 1) * SECOND, generation=1, health=Health())
+
+    backlog = Backlog(max_spans=2)
+    for at in range(2):
+        backlog.add(span(at))
+        sent = backlog.next()
+        assert sent is not None
+        if at == 0:
+            take(sessions, report(sent[0]))
+            backlog.acknowledge(sent[0])
+    for at in range(2, 12):
+        backlog.add(span(at))
+    left = backlog.next()
+    assert left is not None
+    assert (left[0], left[1].merged, backlog.spans_dropped) == (3, 9, 1)
+    take(sessions, report(left[0], merged=left[1].merged))
+    assert sessions.agents(0)[0].gaps == 1
 
 
 def test_survive_12_a_report_for_another_collector_process_is_not_taken(sessions: Sessions) -> None:
