@@ -72,7 +72,7 @@ def question_of(url: str) -> Question:
     if parts.scheme not in _SCHEMES:
         raise ValueError(f"{url!r} does not start with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}")
     if not parts.hostname:
-        raise ValueError(f"{url!r} names no address")
+        raise ValueError(f"{url!r} names no address (one of IPv6 stands in brackets, as in icmp://[::1])")
     fields: dict[str, object] = {"type": parts.scheme, "port": parts.port}  # raises ValueError where it is no port
     if parts.scheme in {"http", "https"}:
         tls = parts.scheme == "https"
