@@ -141,7 +141,10 @@ class Uplink:
                 self._backlog.acknowledge(max(sequence, acknowledgement.sequence))
                 self.counts["taken"] += 1
                 self._on_contact(acknowledgement.instance)
-                return None
+                known = acknowledgement.instance == self._instance
+                if not known:  # while it answered, a plan named another process, which has nothing of what this one took
+                    self._backlog.rewind()
+                return None if known else 0.0
             case 409:
                 acknowledgement = _acknowledgement(answer)
                 self.counts["rewound"] += 1

@@ -13,7 +13,8 @@ from agent.contact import Collector
 from agent.uplink import Uplink
 from tests.agent.fake_collector import KEY, FakeCollector, serving
 from tests.agent.plans import SECOND_NS, paths, plan
-from wire.report import Health, Report
+from wire.codec import encode
+from wire.report import Acknowledgement, Health, Report
 from wire.window import Window
 
 BOOT = bytes(range(16))
@@ -105,6 +106,23 @@ async def test_a_plan_of_another_process_rewinds_before_the_next_report_is_refus
         bench.uplink.adopt(plan(instance=2))
         reports = await fake.has(lambda reports: len(reports) == 2)
     assert [(one.instance, one.sequence, one.acknowledged) for one in reports] == [(2, 1, 2), (2, 2, 2)]
+
+
+async def test_survive_01_what_the_process_before_takes_after_the_next_one_is_known_is_sent_to_the_next_one_too(
+    tmp_path: Path,
+) -> None:
+    fake = FakeCollector()
+    async with sending(fake, tmp_path) as bench:
+
+        def last_words(report: Report) -> web.Response:
+            bench.uplink.adopt(plan(instance=2))
+            fake.instance, fake.refuse = 2, lambda _: None
+            return web.Response(body=encode(Acknowledgement(1, report.sequence)))
+
+        fake.refuse = last_words
+        bench.add(span(0), span(1))
+        reports = await fake.has(lambda reports: len(reports) == 2)
+    assert [(one.instance, one.sequence, one.acknowledged) for one in reports] == [(2, 1, 1), (2, 2, 1)]
 
 
 def test_survive_01_attempts_are_no_further_apart_than_reports() -> None:
