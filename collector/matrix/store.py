@@ -35,7 +35,8 @@ class _Held:
     """A batch in the ring."""
 
     batch: Batch
-    end_ns: int
+    when_ns: int
+    """When its windows ended. When they began, where the agent merged several: these may be as long as we were away."""
     arrived_ns: int
     nbytes: int
 
@@ -101,7 +102,8 @@ class Matrix:
         while len(self._facts) > MAX_FACTS:
             del self._facts[next(iter(self._facts))]
         if end_ns > arrived_ns - self.retention_ns:
-            held = _Held(replace(batch, facts=()), end_ns, arrived_ns, batch.nbytes)
+            when_ns = end_ns - report.span_ns if report.merged > 1 else end_ns
+            held = _Held(replace(batch, facts=()), when_ns, arrived_ns, batch.nbytes)
             self._ring.append(held)
             self._ring_bytes += held.nbytes
         self._expire(arrived_ns)
@@ -127,9 +129,9 @@ class Matrix:
     def span(self, now_ns: int, span_ns: int, *, only: Mask | None = None) -> Sums:
         """The sums of the windows that ended within the last `span_ns`, at most as far back as the ring reaches.
 
-        Cells for which `only` is False may be left at zero.
+        Those that were merged must also have begun in it. Cells for which `only` is False may be left at zero.
         """
-        batches = [held.batch for held in self._ring if held.end_ns > now_ns - span_ns]
+        batches = [held.batch for held in self._ring if held.when_ns > now_ns - span_ns]
         return Sums.of(batches, len(self.table), only=only)
 
     def facts(self, cell: int) -> Mapping[FactName, str]:

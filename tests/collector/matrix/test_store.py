@@ -43,6 +43,19 @@ def test_a_window_counts_in_the_span_in_which_it_ended_and_not_in_which_it_arriv
     assert matrix.totals.sent.sum() == 2
 
 
+def test_survive_01_a_window_that_was_merged_over_an_hour_is_not_of_the_last_minute() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2").id
+    merged = report_of("n1", [window(path, [50_000], failed={Outcome.TIMEOUT: 600})], age_ns=20 * SECOND)
+    merged = msgspec.structs.replace(merged, span_ns=3600 * SECOND, merged=360)
+    matrix.apply(merged, arrived_ns=5000 * SECOND, counted=True)
+    assert matrix.span(5000 * SECOND, 60 * SECOND).sent.sum() == 0
+    assert matrix.totals.lost.sum() == 600
+    short = report_of("n1", [window(path, [50_000])], span_ns=20 * SECOND)
+    matrix.apply(msgspec.structs.replace(short, merged=2), arrived_ns=5000 * SECOND, counted=True)
+    assert matrix.span(5000 * SECOND, 60 * SECOND).sent.sum() == 1
+
+
 def test_survive_49_an_inconsistent_report_changes_nothing_at_all() -> None:
     matrix = matrix_of()
     path = path_to(matrix, "n1", "n2").id
