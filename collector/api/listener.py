@@ -35,12 +35,12 @@ def bound(host: str, port: int) -> socket.socket:
 class _Connection(asyncio.Protocol):
     """One connection, between the transport and aiohttp's own protocol for it."""
 
-    def __init__(self, inner: RequestHandler, accepted: socket.socket, ended: Callable[["_Connection"], None]) -> None:
+    def __init__(self, inner: RequestHandler, accepted: socket.socket) -> None:
         self.inner = inner
+        self.ended = asyncio.Event()
         self.proven = False
         self._accepted = accepted
         self._transport: asyncio.Transport | None = None
-        self._ended = ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -48,7 +48,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.inner.connection_lost(exc)
-        self._ended(self)
+        self.ended.set()
 
     def data_received(self, data: bytes) -> None:
         self.inner.data_received(data)
@@ -134,9 +134,11 @@ class Listener:
                             self._yield_one(self._waiting)
                             await asyncio.sleep(_PAUSE_SECONDS)
                         continue
-                    address = str(peer[0])
-                    if self._has_room(address):
-                        connections.create_task(self._one(accepted, address))
+                    address, server = str(peer[0]), self._runner.server
+                    if server is not None and self._has_room(address):
+                        connection = _Connection(server(), accepted)
+                        self._count(connection, address)
+                        connections.create_task(self._one(connection, accepted, address))
                     else:
                         accepted.close()
         finally:
@@ -145,7 +147,7 @@ class Listener:
     def _has_room(self, address: str) -> bool:
         """Whether one more connection may be served; an unproven one yields to it."""
         if self._counts[address] >= self._most_per_address:
-            return self._yield_one(self._unproven[address])
+            return self._yield_one(self._unproven.get(address, {}))
         if self._total >= self._most:
             return self._yield_one(self._waiting)
         return True
@@ -159,19 +161,16 @@ class Listener:
         oldest.drop()
         return True
 
-    async def _one(self, accepted: socket.socket, address: str) -> None:
-        """One connection until it has proved itself or is at its end."""
-        loop = asyncio.get_running_loop()
-        server = self._runner.server
-        if server is None:
-            accepted.close()
-            return
-        ended = asyncio.Event()
-        connection = _Connection(server(), accepted, lambda _: ended.set())
+    def _count(self, connection: _Connection, address: str) -> None:
+        """Take note of a connection before the next is accepted: those that wait already come without a pause in between."""
         self._counts[address] += 1
         self._total += 1
         self._waiting[connection] = address
         self._unproven[address][connection] = None
+
+    async def _one(self, connection: _Connection, accepted: socket.socket, address: str) -> None:
+        """One connection until its end."""
+        loop = asyncio.get_running_loop()
         late = loop.call_later(self._proof_seconds, self._too_late, connection)
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -182,7 +181,7 @@ class Listener:
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
                 ssl_shutdown_timeout=1.0 if self._tls else None,
             )
-            await ended.wait()
+            await connection.ended.wait()
         except OSError:  # a failed handshake, an early reset: theirs to mend
             pass
         finally:
