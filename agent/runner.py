@@ -85,6 +85,7 @@ class Runner:
         self._tasks: asyncio.TaskGroup | None = None
         self._number = 0
         self._ticked_ns = clock()
+        self._stalled_ns: int | None = None
         self._swept_ns = 0
         self._leave_by: int | None = None
         self._complained: dict[Kind | None, int] = {}
@@ -129,8 +130,10 @@ class Runner:
         slept_ns = self._slept()
         overslept = slept_ns - self._slept_ns >= ILL_SUSPENDED_NS
         self._slept_ns = slept_ns
-        if now - self._ticked_ns - TICK_NS > STALL_NS:
+        if self._stands_still(now):
             self.flights.interrupt(now)
+        if overslept or self._stands_still(now):
+            self._stalled_ns = now
         self._ticked_ns = now
         self._collect(now)
         for observation in self.flights.abandon() if overslept else self.flights.overdue(now):
@@ -141,7 +144,7 @@ class Runner:
 
     def wake_at(self, now: int) -> int | None:
         """When the next tick should be; None where nothing is planned or in flight."""
-        if self.flights or self._waiting or self._resolved:
+        if self.flights or self._waiting or self._resolved or self._resolving:
             return now + TICK_NS
         due = self._schedule.next_due()
         return None if due is None else -(-due // TICK_NS) * TICK_NS
@@ -269,7 +272,7 @@ class Runner:
         task.add_done_callback(self._resolving.discard)
 
     async def _resolve_one(self, planned: PlannedPath) -> None:
-        path = planned.path
+        path, started = planned.path, self._clock()
         try:
             addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
         except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
@@ -279,11 +282,17 @@ class Runner:
         permitted = [address for address in addresses if permission(path, address, self._limits) is None]
         if self._leave_by is not None or path.id not in self._planned:
             return
+        if outcome is Outcome.DNS_TIMEOUT and (self._stands_still(now) or (self._stalled_ns or started) > started):
+            outcome = Outcome.PAUSED  # the answer may have lain in its socket while we did not look
         if permitted:
             self._resolved.append((planned, permitted[0], resolve_ns))
             self._wake.set()
         else:
             self._fail(path, Outcome.FORBIDDEN if addresses else outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
+
+    def _stands_still(self, now: int) -> bool:
+        """Whether nobody has looked at the sockets for so long that silence says nothing."""
+        return now - self._ticked_ns - TICK_NS > STALL_NS
 
     async def _contained(self, work: Coroutine[Any, Any, None]) -> None:
         """A prober's own task, whose fault must not end the runner."""

@@ -288,6 +288,34 @@ async def test_names_are_resolved_before_the_probe_and_every_address_is_checked(
         assert bench.fake.sent == []
 
 
+@pytest.mark.parametrize("tick_first", [False, True])
+@pytest.mark.parametrize(("stall_ns", "outcome"), [(0, Outcome.DNS_TIMEOUT), (2 * SECOND_NS, Outcome.PAUSED)])
+async def test_survive_08_a_stall_while_a_name_is_resolved_is_never_loss(
+    stall_ns: int, outcome: Outcome, *, tick_first: bool
+) -> None:
+    bench = Bench(planned(path("external/x", host="good.test"), interval_ms=60_000))
+    answered = asyncio.Event()
+
+    async def resolve(_host: str, _family: Family) -> tuple[Sequence[str], Outcome | None, int]:
+        await answered.wait()
+        return [], Outcome.DNS_TIMEOUT, 0
+
+    bench.runner._resolve = resolve
+    async with asyncio.TaskGroup() as tasks:
+        bench.runner._tasks = tasks
+        while not bench.runner._resolving:
+            bench.runner.tick(bench.now)
+            bench.now += TICK_NS
+        assert bench.runner.wake_at(bench.now) == bench.now + TICK_NS
+        await asyncio.sleep(0)
+        bench.now += stall_ns
+        if tick_first:
+            bench.runner.tick(bench.now)
+        answered.set()
+    window = bench.total()
+    assert {**window.failed, **window.local} == {outcome: 1}
+
+
 async def test_stop_waits_for_what_is_in_flight_and_releases_everything() -> None:
     span, made = OpenSpan(0), type("Made", (FakeProber,), {"latency_ns": 1000})
     runner = Runner({Kind.ICMP: made}, Context(), Limits(min_interval_ns=1), span, Bench().resolve)
