@@ -1,7 +1,9 @@
 """Group keys: with them agents prove to each other that a probe is a colleague's.
 
-Derived from the keys of all vantages, so that nothing more needs to be kept secret or stored, and a restarted collector
-hands out the same. No agent can compute another epoch's key, since each knows one vantage's key only.
+Derived from the keys of all vantages, so that nothing more needs to be kept secret or stored. A restarted collector hands out
+the same while the inventory has the vantages that it had at the start before; with others all keys change at once, and udp
+probes between agents fail until both have the plan of the new process. No agent can compute another epoch's key, since each
+knows one vantage's key only.
 """
 
 import hashlib
