@@ -22,3 +22,7 @@ def test_what_it_says_can_be_parsed_and_has_the_version() -> None:
 def test_the_version_is_that_of_the_package() -> None:
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
     assert project["project"]["version"] == VERSION
+
+
+def test_a_counter_is_one_series() -> None:
+    assert b"_created" not in OwnMetrics().render()
