@@ -139,10 +139,10 @@ class Spacing:
         self._floor_ns = floor_ns
         self._last: dict[int, int] = {}
 
-    def may(self, path: int, interval_ns: int, now: int) -> bool:
-        """Whether the path (by id) may be sent now."""
+    def wait_ns(self, path: int, interval_ns: int, now: int) -> int:
+        """How long until the path (by id) may be sent; 0 where it may be sent now."""
         last = self._last.get(path)
-        return last is None or now - last >= max(interval_ns, self._floor_ns) * 9 // 10
+        return 0 if last is None else max(0, last + max(interval_ns, self._floor_ns) * 9 // 10 - now)
 
     def sent(self, path: int, now: int) -> None:
         """The path is sent now."""

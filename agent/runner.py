@@ -32,6 +32,8 @@ SWEEP_NS = 1_000_000_000
 """How often probers without a probe in flight are looked at, for duplicates and late facts."""
 ASK_AGAIN_NS = 60_000_000_000
 """How often a kind that is not supported is asked whether it is now."""
+PATIENCE_NS = 1_000_000_000
+"""How long a due probe waits for its distance to the last one; where a new plan asks for more, it is skipped."""
 MAX_RESOLVING = 16
 """Names being resolved at once; a path beyond that is skipped."""
 QUIET_NS = 60_000_000_000
@@ -216,7 +218,10 @@ class Runner:
             self._load(batches, *self._resolved.popleft(), now)
         for planned in list(self._waiting.values()):
             path = planned.path
-            obstacle = self._obstacle(planned, now)
+            wait_ns = self._spacing.wait_ns(path.id, planned.interval_ms * 1_000_000, now)
+            if 0 < wait_ns <= PATIENCE_NS:
+                continue  # the last one left late: this one follows at a distance, unless its own next time comes first
+            obstacle = Outcome.SKIPPED if wait_ns else self._obstacle(planned, now)
             if obstacle is None and not self._packets.take(PACKETS[path.kind], now):
                 break
             del self._waiting[path.id]
@@ -238,8 +243,6 @@ class Runner:
         path = planned.path
         if self._is_unsupported(path.kind, path.family, now):
             return Outcome.UNSUPPORTED
-        if not self._spacing.may(path.id, planned.interval_ms * 1_000_000, now):
-            return Outcome.SKIPPED
         shortage = self._relief.withheld(path.kind, now)
         if shortage is None and not self._peers.take(path.target.peer, now):
             return Outcome.SKIPPED

@@ -102,12 +102,12 @@ def test_a_peer_that_is_sent_to_all_the_time_keeps_its_place() -> None:
 def test_survive_56_no_plan_brings_two_probes_of_a_path_closer_than_the_floor() -> None:
     spacing = Spacing(SECOND_NS)
     spacing.sent(1, 0)
-    assert not spacing.may(1, 1_000_000, 899_999_999)
-    assert spacing.may(1, 1_000_000, 900_000_000)
+    assert spacing.wait_ns(1, 1_000_000, 899_999_999) > 0
+    assert spacing.wait_ns(1, 1_000_000, 900_000_000) == 0
     spacing.forget(frozenset(), 500_000_000)
-    assert not spacing.may(1, SECOND_NS, 500_000_000)
+    assert spacing.wait_ns(1, SECOND_NS, 500_000_000) > 0
     spacing.forget(frozenset(), SECOND_NS)
-    assert spacing.may(1, SECOND_NS, SECOND_NS)
+    assert spacing.wait_ns(1, SECOND_NS, SECOND_NS) == 0
 
 
 def test_survive_31_a_kind_without_ports_is_withheld_ever_longer_and_then_tried_again() -> None:

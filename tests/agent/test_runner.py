@@ -211,6 +211,14 @@ def test_survive_56_a_burst_waits_for_the_packet_budget_and_is_not_lost() -> Non
     assert window_words <= {Outcome.SKIPPED}
 
 
+def test_seconds_that_ask_for_more_than_the_budget_make_probes_late_and_skip_none() -> None:
+    slow = [planned(path(f"pod/shop/cart-{i}", ask=Tcp(80)), interval_ms=4000) for i in range(20)]
+    bench = Bench(*paths(12), *slow, limits=Limits(max_pps=30))
+    bench.run(60)
+    assert merge_all(bench) == {}
+    assert len(bench.fake.sent) == pytest.approx(12 * 60, abs=12)
+
+
 def merge_all(bench: Bench) -> dict[Outcome, int]:
     horizons = {one.path.id: 10**12 for one in bench.planned}
     words: dict[Outcome, int] = {}

@@ -81,7 +81,7 @@ def test_with_the_spacing_no_two_probes_of_a_path_are_closer_than_nine_tenths_of
     for step, changed_to in steps:
         now += step
         for due in schedule.due(now):
-            if spacing.may(due.planned.path.id, due.planned.interval_ms * 1_000_000, now):
+            if not spacing.wait_ns(due.planned.path.id, due.planned.interval_ms * 1_000_000, now):
                 spacing.sent(due.planned.path.id, now)
                 assert not sent or now - sent[-1] >= due.planned.interval_ms * 900_000
                 sent.append(now)
