@@ -17,6 +17,9 @@ from wire.report import Health, Report
 RETIRED_BOOTS = 16
 """How many replaced processes of one vantage are remembered."""
 
+LEAVING_NS = 300 * 1_000_000_000
+"""An agent that said farewell and is neither back nor gone from discovery after this long is silent like any other."""
+
 
 class AgentWord(StrEnum):
     """What is known of an agent."""
@@ -27,7 +30,7 @@ class AgentWord(StrEnum):
     SILENT = "silent"
     """No report for longer than `silent_after`: nothing of its row is known."""
     LEAVING = "leaving"
-    """Its last report said that it was about to stop."""
+    """Its last report said that it was about to stop, and that is not longer ago than a restart or a drain takes."""
 
 
 class AgentState(Struct, frozen=True):
@@ -140,7 +143,7 @@ class Sessions:
         age_ns = None if session.arrived_ns is None else now_ns - session.arrived_ns
         if age_ns is None:
             word = AgentWord.NEVER
-        elif session.leaving:
+        elif session.leaving and age_ns <= LEAVING_NS:
             word = AgentWord.LEAVING
         else:
             word = AgentWord.SILENT if age_ns > self._silent_after_ns else AgentWord.REPORTING

@@ -136,9 +136,10 @@ def test_survive_7_only_arrival_on_our_own_clock_makes_an_agent_silent(sessions:
     assert sessions.agents(131 * SECOND)[0].state is AgentWord.SILENT
 
 
-def test_survive_9_an_agent_that_leaves_is_leaving_and_not_silent_until_it_is_back(sessions: Sessions) -> None:
+def test_survive_9_an_agent_that_leaves_is_leaving_and_silent_only_if_it_stays_away(sessions: Sessions) -> None:
     take(sessions, structs.replace(report(1), leaving=True))
-    assert sessions.agents(1_000 * SECOND)[0].state is AgentWord.LEAVING
+    assert sessions.agents(300 * SECOND)[0].state is AgentWord.LEAVING
+    assert sessions.agents(301 * SECOND)[0].state is AgentWord.SILENT
     take(sessions, report(1, boot=2), now_ns=1_000 * SECOND)
     assert sessions.agents(1_001 * SECOND)[0].state is AgentWord.REPORTING
 
