@@ -148,7 +148,7 @@ class Collector:
     def _compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
         if not self._secret and snapshot.vantages:
             # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
-            self._secret = group_secret(vantage.key for vantage in snapshot.vantages)
+            self._secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
         self._phase = self._phase_now()
         return compose(snapshot, self._settings.plan, instance=self._instance, generation=generation, keys=self._keys())
 

@@ -5,36 +5,51 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collector.discovery.snapshot import External, Service
+from collector.discovery.snapshot import External, HttpOptions, HttpProbe, Service
 from wire.path import Ask, Http, Icmp, Tcp
 from wire.text import type_name
 
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
-_MAX_PATH = 1024
+_NO_OPTIONS = HttpOptions()
+_ALLOWED = {
+    "path": "at most 1024 printable ASCII characters without blanks",
+    "host": type_name,
+    "method": "GET or HEAD",
+    "authority": "at most 300 printable ASCII characters without blanks",
+    "expect_status": "status codes such as 200,3xx",
+    "body_contains": "at most 256 characters",
+}
 
 
-def external_ask(text: str) -> Ask:
-    """The probe that a text names; raises ValueError with what is allowed."""
+def external_ask(probe: str | HttpProbe) -> Ask:
+    """What a probe of an external target asks; raises ValueError with what is allowed."""
+    text, options = (probe, _NO_OPTIONS) if isinstance(probe, str) else (probe.url, probe)
+    scheme, _, rest = text.partition(":")
+    if scheme in _PORTS and rest.startswith("//"):
+        return _http(text, options)
+    if not isinstance(probe, str):
+        raise ValueError("url: expected an http or https URL")  # noqa: TRY004 - of a value that a user wrote
     if text == "icmp":
         return Icmp()
-    scheme, _, rest = text.partition(":")
     if scheme == "tcp":
         return Tcp(port=_port(rest))
-    if scheme in _PORTS and rest.startswith("//"):
-        return _http(text)
     raise ValueError("expected icmp, tcp:PORT or an http or https URL")
 
 
 def external_asks(external: External) -> list[Ask]:
     """All probes of an external target."""
-    return [external_ask(text) for text in external.probes]
+    return [external_ask(probe) for probe in external.probes]
 
 
 def service_ask(service: Service) -> Ask:
-    """The probe of a service: `tcp`, or `http:` and a path; raises ValueError where the path is too long."""
+    """The probe of a service: `tcp`, or `http:` and a path; raises ValueError with what is allowed."""
     scheme, _, path = service.probe.partition(":")
-    return Tcp(port=service.port) if scheme == "tcp" else _valid(Http(port=service.port, path=path or "/"))
+    if scheme == "http":
+        return _valid(Http(port=service.port, path=path or "/"), service.http)
+    if service.http != _NO_OPTIONS:
+        raise ValueError("options of http need a probe over http")
+    return Tcp(port=service.port)
 
 
 def _port(text: str) -> int:
@@ -43,7 +58,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _http(text: str) -> Http:
+def _http(text: str, options: HttpOptions) -> Http:
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
@@ -54,19 +69,18 @@ def _http(text: str) -> Http:
     if not host or url.fragment or port == 0:
         raise ValueError("a URL needs a host, a port of 1 to 65535 and no fragment")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    return _valid(
-        Http(port=port or _PORTS[url.scheme], tls=url.scheme == "https", path=path, host="" if _is_address(host) else host)
-    )
+    asked = Http(port=port or _PORTS[url.scheme], tls=url.scheme == "https", path=path, host="" if _is_address(host) else host)
+    return _valid(asked, options)
 
 
-def _valid(ask: Http) -> Http:
-    """The same, once it is sure that an agent will read it: types check what they are decoded from, not how they are made."""
+def _valid(ask: Http, options: HttpOptions) -> Http:
+    """With options, and sure to be read by an agent: types check what they are decoded from, not how they are made."""
+    given = {name: value for name in Http.__struct_fields__ if (value := getattr(options, name, None)) is not None}
     try:
-        return msgspec.convert(msgspec.to_builtins(ask), Http)
-    except msgspec.ValidationError:
-        raise ValueError(
-            f"a path is at most {_MAX_PATH} printable ASCII characters without blanks, and a host is {type_name}"
-        ) from None
+        return msgspec.convert(msgspec.to_builtins(msgspec.structs.replace(ask, **given)), Http)
+    except msgspec.ValidationError as error:
+        field = str(error).rpartition("$.")[2].rstrip("`")
+        raise ValueError(f"{field}: expected {_ALLOWED[field]}") from None
 
 
 def _is_address(host: str) -> bool:

@@ -42,6 +42,28 @@ class Vantage(Struct, frozen=True, forbid_unknown_fields=True):
         return f"Vantage({self.name!r}, node={self.node!r}, namespace={self.namespace!r}, pod={self.pod!r})"
 
 
+class HttpOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is asked and expected over HTTP beyond the path; each as in `wire.path.Http`, and its default where left out."""
+
+    method: str | None = None
+    host: str | None = None
+    """Name for the Host header, for SNI and for verifying the certificate."""
+    authority: str | None = None
+    """Host header where it must differ from `host`."""
+    expect_status: str | None = None
+    """Such as `200,3xx`."""
+    body_contains: str | None = None
+    """Text that must stand in the first 64 KiB of the body."""
+    verify: bool | None = None
+    """Verify the certificate chain and name."""
+
+
+class HttpProbe(HttpOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A probe of an external target over HTTP, in full."""
+
+    url: Annotated[str, Meta(max_length=1200)]
+
+
 class Service(Struct, frozen=True, forbid_unknown_fields=True):
     """A ClusterIP service to be probed."""
 
@@ -51,6 +73,8 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     port: Port
     probe: Annotated[str, Meta(pattern=r"^(tcp|http:/[!-~]*)\Z")] = "tcp"
     """`tcp`, or `http:` and a path."""
+    http: HttpOptions = HttpOptions()
+    """Only where it is probed over HTTP."""
     endpoints: Annotated[int, Meta(ge=0)] | None = None
     """Ready endpoints behind it, None where not known."""
 
@@ -59,8 +83,8 @@ class External(Struct, frozen=True, forbid_unknown_fields=True):
     """A host outside of the cluster. Either `host`, which agents resolve by themselves, or `address`."""
 
     name: Name
-    probes: Annotated[tuple[Annotated[str, Meta(max_length=1200)], ...], Meta(min_length=1, max_length=16)]
-    """Each of `icmp`, `tcp:PORT`, or an http or https URL."""
+    probes: Annotated[tuple[Annotated[str, Meta(max_length=1200)] | HttpProbe, ...], Meta(min_length=1, max_length=16)]
+    """Each of `icmp`, `tcp:PORT`, an http or https URL, or such a URL with options."""
     host: OptionalName = ""
     address: Annotated[str, Meta(max_length=45)] = ""
 
@@ -72,3 +96,10 @@ class Snapshot(Struct, frozen=True, forbid_unknown_fields=True):
     vantages: tuple[Vantage, ...] = ()
     services: tuple[Service, ...] = ()
     external: tuple[External, ...] = ()
+    secret: Annotated[str, Meta(max_length=512)] = ""
+    """Static mode: what the group keys follow from; from the keys of all vantages where empty."""
+
+    def __repr__(self) -> str:
+        """Sizes only, so that no log ever holds a secret."""
+        sizes = (f"{name}={len(getattr(self, name))}" for name in ("nodes", "vantages", "services", "external"))
+        return f"Snapshot({', '.join(sizes)})"

@@ -46,6 +46,7 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
             structs.replace(external, address=str(ip_address(external.address)) if external.address else "")
             for external in snapshot.external
         ),
+        secret=snapshot.secret,
     )
 
 
@@ -109,6 +110,8 @@ def _shortest(addresses: Sequence[str]) -> tuple[str, ...]:
 
 def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
     yield from _of_names(snapshot)
+    if snapshot.secret and len(snapshot.secret) < MIN_KEY:
+        yield "secret", f"shorter than {MIN_KEY} characters"
     nodes = {node.name for node in snapshot.nodes}
     keys: dict[str, int] = {}
     for place, vantage in enumerate(snapshot.vantages):
@@ -203,12 +206,12 @@ def _of_external(path: str, external: External) -> Iterator[Complaint]:
         denied = denied_host(external.host) or _address_as_host(external.host)
         if denied:
             yield f"{path}.host", f"{external.host} is never probed: {denied}"
-    for place, text in enumerate(external.probes):
+    for place, probe in enumerate(external.probes):
         try:
-            external_ask(text)
+            external_ask(probe)
         except ValueError as error:
             yield f"{path}.probes[{place}]", str(error)
-        if text in external.probes[:place]:
+        if probe in external.probes[:place]:
             yield f"{path}.probes[{place}]", "stands twice"
 
 

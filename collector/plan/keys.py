@@ -1,9 +1,9 @@
 """Group keys: with them agents prove to each other that a probe is a colleague's.
 
-Derived from the keys of all vantages, so that nothing more needs to be kept secret or stored. A restarted collector hands out
-the same while the inventory has the vantages that it had at the start before; with others all keys change at once, and udp
-probes between agents fail until both have the plan of the new process. No agent can compute another epoch's key, since each
-knows one vantage's key only.
+Derived from the secret of the inventory, or where it has none from the keys of all vantages, so that nothing more needs to be
+kept. A restarted collector then hands out the same only while the inventory has the vantages that it had at the start before:
+with others all keys change at once, and udp probes between agents fail until both have the plan of the new process. No agent
+can compute another epoch's key, since each knows one vantage's key only.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ PHASE_SECONDS = 1800
 """Plans get other keys this often; an epoch is two phases long."""
 
 
-def group_secret(vantage_keys: Iterable[str]) -> bytes:
-    """The secret behind all group keys: HKDF-Extract (RFC 5869) over the digests of the vantages' keys, in any order."""
-    digests = sorted(hashlib.sha256(key.encode()).digest() for key in vantage_keys)
+def group_secret(words: Iterable[str]) -> bytes:
+    """The secret behind all group keys: HKDF-Extract (RFC 5869) over the digests of secret words, in any order."""
+    digests = sorted(hashlib.sha256(word.encode()).digest() for word in words)
     return hmac.digest(b"netmatrix group secret 1", b"".join(digests), "sha256")
 
 

@@ -21,7 +21,7 @@ import yaml
 from collector import app
 from collector.__main__ import main
 from collector.app import Collector
-from collector.settings import load_settings
+from collector.settings import Settings, load_settings
 from wire.codec import compress, decode_acknowledgement, decode_plan, encode
 from wire.outcome import Outcome
 from wire.plan import Plan
@@ -229,6 +229,16 @@ async def test_survive_63_another_inventory_is_another_plan_and_a_bad_one_change
         assert later.keys == plan.keys
         assert {planned.path.id for planned in plan.paths} < {planned.path.id for planned in later.paths}
         assert [agent["vantage"] for agent in (await collector.get("/api/v1/agents"))["agents"]] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(("more", "same"), [(f"secret: {KEY}secret\n", True), ("", False)])
+def test_a_secret_keeps_the_keys_over_a_restart_with_other_vantages(tmp_path: Path, more: str, same: bool) -> None:
+    file = tmp_path / "inventory.yaml"
+    keys = []
+    for names in (("a", "b"), ("a", "b", "c")):
+        file.write_text(inventory(*names) + more)
+        keys.append({one.key for one in Collector(Settings(), file)._keys()})
+    assert bool(keys[0] & keys[1]) is same
 
 
 async def test_another_phase_brings_other_keys_that_the_plans_before_share(

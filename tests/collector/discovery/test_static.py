@@ -5,9 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.discovery.probes import external_asks, service_ask
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.static import InventoryFile, load_inventory, parse_inventory
 from collector.document import BadFileError
+from wire.path import Http
+from wire.text import type_name
 
 KEY = "0123456789abcdef0123456789abcdef"
 GOOD = f"""
@@ -200,3 +203,58 @@ def test_any_edit_of_an_inventory_is_a_snapshot_or_one_sentence(edits: list[tupl
     for at, length, inserted in edits:
         text = text[:at] + inserted + text[at + length :]
     assert _sentence(text).isprintable()
+
+
+OPTIONS = """{url: "https://10.20.0.1:8443/health?deep=1", host: www.example.test, authority: "other.test:1",
+  expect_status: "200,3xx", body_contains: "ok", method: HEAD, verify: false}"""
+
+
+def test_a_probe_over_http_takes_every_option_that_the_agent_knows() -> None:
+    text = GOOD.replace('"icmp", "tcp:443"', OPTIONS)
+    snapshot = parse_inventory(text, name="inventory.yaml")
+    assert external_asks(snapshot.external[0])[0] == Http(
+        port=8443,
+        tls=True,
+        method="HEAD",
+        path="/health?deep=1",
+        host="www.example.test",
+        authority="other.test:1",
+        expect_status="200,3xx",
+        body_contains="ok",
+        verify=False,
+    )
+
+
+def test_a_service_over_http_takes_options_and_one_over_tcp_refuses_them() -> None:
+    text = GOOD.replace('probe: "http:/"', 'probe: "http:/", http: {expect_status: 2xx}')
+    service = parse_inventory(text, name="inventory.yaml").services[0]
+    assert service_ask(service) == Http(port=80, path="/", expect_status="2xx")
+    with pytest.raises(BadFileError, match=r"services\[0\].probe: options of http need a probe over http"):
+        parse_inventory(text.replace('http:/", http', 'tcp", http'), name="inventory.yaml")
+
+
+@pytest.mark.parametrize(
+    ("probe", "sentence"),
+    [
+        ("{url: icmp}", "external[0].probes[0]: url: expected an http or https URL"),
+        (
+            '{url: "http://a.test/", expect_status: "600"}',
+            "external[0].probes[0]: expect_status: expected status codes such as 200,3xx",
+        ),
+        ('{url: "http://a.test/", method: POST}', "external[0].probes[0]: method: expected GET or HEAD"),
+        ('{url: "http://a.test/", host: "a b"}', f"external[0].probes[0]: host: expected {type_name}"),
+    ],
+)
+def test_an_option_that_no_agent_would_take_is_refused_in_one_sentence(probe: str, sentence: str) -> None:
+    with pytest.raises(BadFileError) as refused:
+        parse_inventory(GOOD.replace('"icmp", "tcp:443"', probe), name="inventory.yaml")
+    assert str(refused.value) == f"inventory.yaml: {sentence}"
+
+
+def test_a_secret_is_kept_out_of_logs_and_is_long() -> None:
+    text = GOOD + f"secret: {KEY}\n"
+    snapshot = parse_inventory(text, name="inventory.yaml")
+    assert snapshot.secret == KEY
+    assert KEY not in repr(snapshot)
+    with pytest.raises(BadFileError, match="secret: shorter than 32 characters"):
+        parse_inventory(GOOD + "secret: short\n", name="inventory.yaml")
