@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agent.address import refusal
 from wire.outcome import Outcome
-from wire.path import Http, Icmp, Kind, Path, Udp
+from wire.path import Http, Icmp, Kind, Path, Target, Udp
 from wire.plan import PlannedPath
 
 SECOND_NS = 1_000_000_000
@@ -21,6 +21,8 @@ MAX_PADDING_BYTES = 1300
 MAX_WAIT_NS = 5 * SECOND_NS
 """Longest time to wait for an answer where that is longer than the interval: bounds what is in flight."""
 PEER_MEMORY_NS = 60 * SECOND_NS
+PLACES_PER_PEER = 8
+"""Addresses and host names of one peer, on average: a node and its pods, each in both families."""
 
 PACKETS: Mapping[Kind, int] = {Kind.ICMP: 1, Kind.UDP: 1, Kind.TCP: 3, Kind.HTTP: 6}
 """Packets that one probe sends: TCP is SYN, ACK, RST; HTTP adds the request, acknowledgements and the end."""
@@ -53,17 +55,23 @@ def admit(planned: Sequence[PlannedPath], limits: Limits) -> Admitted:
     paths: list[PlannedPath] = []
     refused: Counter[str] = Counter()
     peers: set[str] = set()
+    places: set[str] = set()
     rate = 0.0
     for one in sorted(planned, key=lambda planned_path: planned_path.path.id):
         cost = PACKETS[one.path.kind] * 1000 / one.interval_ms
         reason = _refusal(one, limits)
-        if reason is None and one.path.target.peer not in peers and len(peers) >= limits.max_peers:
+        peer, place = one.path.target.peer, one.path.target.address or one.path.target.host
+        if reason is None and (
+            (peer not in peers and len(peers) >= limits.max_peers)
+            or (place not in places and len(places) >= limits.max_peers * PLACES_PER_PEER)
+        ):
             reason = "peers"
         if reason is None and (rate + cost > limits.max_pps or PACKETS[one.path.kind] > limits.max_pps):
             reason = "budget"
         if reason is None:
             paths.append(one)
-            peers.add(one.path.target.peer)
+            peers.add(peer)
+            places.add(place)
             rate += cost
         else:
             refused[reason] += 1
@@ -115,21 +123,40 @@ class PacketBudget:
 
 
 class PeerBudget:
-    """At most `max_peers` distinct peers in any minute, however the plans change in it."""
+    """At most `max_peers` distinct peers in any minute, and so many addresses with them, however the plans change in it.
+
+    What a peer is, a plan says, and a lie of it could bring a thousand hosts under one name; addresses cannot be made up.
+    """
 
     def __init__(self, max_peers: int) -> None:
-        self._max = max_peers
+        self._peers = _Recent(max_peers)
+        self._places = _Recent(max_peers * PLACES_PER_PEER)
+
+    def take(self, target: Target, now: int) -> bool:
+        """Whether this target may be sent to now; remembers it if so."""
+        place = target.address or target.host
+        if not (self._peers.fits(target.peer, now) and self._places.fits(place, now)):
+            return False
+        self._peers.remember(target.peer, now)
+        self._places.remember(place, now)
+        return True
+
+
+class _Recent:
+    """At most so many distinct names within PEER_MEMORY_NS."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._last: OrderedDict[str, int] = OrderedDict()
 
-    def take(self, peer: str, now: int) -> bool:
-        """Whether this peer may be sent to now; remembers it if so."""
+    def fits(self, name: str, now: int) -> bool:
         while self._last and now - next(iter(self._last.values())) >= PEER_MEMORY_NS:
             self._last.popitem(last=False)
-        if peer not in self._last and len(self._last) >= self._max:
-            return False
-        self._last[peer] = now
-        self._last.move_to_end(peer)
-        return True
+        return name in self._last or len(self._last) < self._most
+
+    def remember(self, name: str, now: int) -> None:
+        self._last[name] = now
+        self._last.move_to_end(name)
 
 
 class Spacing:

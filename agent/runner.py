@@ -244,7 +244,7 @@ class Runner:
         if self._is_unsupported(path.kind, path.family, now):
             return Outcome.UNSUPPORTED
         shortage = self._relief.withheld(path.kind, now)
-        if shortage is None and not self._peers.take(path.target.peer, now):
+        if shortage is None and not self._peers.take(path.target, now):
             return Outcome.SKIPPED
         return shortage
 

@@ -3,10 +3,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from agent.limits import PACKETS, Limits, PacketBudget, PeerBudget, Relief, Spacing, admit
+from agent.limits import PACKETS, PLACES_PER_PEER, Limits, PacketBudget, PeerBudget, Relief, Spacing, admit
 from tests.agent.plans import SECOND_NS, path, paths, planned
 from wire.outcome import Outcome
-from wire.path import Http, Icmp, Kind, Tcp, Udp
+from wire.path import Http, Icmp, Kind, Target, Tcp, Udp
 from wire.plan import PlannedPath
 
 
@@ -85,18 +85,30 @@ def test_no_second_ever_has_more_packets_than_the_budget(steps: list[tuple[int, 
         assert sum(n for at, n in taken if start <= at < start + SECOND_NS) <= most
 
 
+def target(peer: str, address: str = "10.0.0.1") -> Target:
+    return Target("pod/shop/cart-0", peer, address=address)
+
+
 def test_survive_56_no_minute_has_more_peers_than_the_budget_however_plans_change() -> None:
     budget = PeerBudget(3)
-    assert [budget.take(peer, 0) for peer in "abcda"] == [True, True, True, False, True]
-    assert not budget.take("d", 59 * SECOND_NS)
-    assert budget.take("d", 60 * SECOND_NS)
+    assert [budget.take(target(peer), 0) for peer in "abcda"] == [True, True, True, False, True]
+    assert not budget.take(target("d"), 59 * SECOND_NS)
+    assert budget.take(target("d"), 60 * SECOND_NS)
 
 
 def test_a_peer_that_is_sent_to_all_the_time_keeps_its_place() -> None:
     budget = PeerBudget(1)
-    assert budget.take("a", 0)
-    assert budget.take("a", 50 * SECOND_NS)
-    assert not budget.take("b", 70 * SECOND_NS)
+    assert budget.take(target("a"), 0)
+    assert budget.take(target("a"), 50 * SECOND_NS)
+    assert not budget.take(target("b"), 70 * SECOND_NS)
+
+
+def test_survive_57_a_thousand_hosts_under_one_name_are_not_one_peer() -> None:
+    budget = PeerBudget(2)
+    taken = [budget.take(target("a", f"10.0.{i // 200}.{i % 200 + 1}"), 0) for i in range(1000)]
+    assert sum(taken) == 2 * PLACES_PER_PEER
+    named_alike = [planned(path(address=f"10.0.0.{i}", peer="a"), interval_ms=60_000) for i in range(1, 100)]
+    assert admit(named_alike, Limits(max_peers=2)).refused == {"peers": 99 - 2 * PLACES_PER_PEER}
 
 
 def test_survive_56_no_plan_brings_two_probes_of_a_path_closer_than_the_floor() -> None:
