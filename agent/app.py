@@ -19,7 +19,7 @@ from agent.address import refusal
 from agent.backlog import Backlog
 from agent.contact import Collector
 from agent.downlink import Downlink, Pace, paced
-from agent.export import ALIVE_WITHIN_NS, application, figures, registry_of, serve
+from agent.export import ALIVE_WITHIN_NS, application, figures, registry_of, serving
 from agent.health import BEAT_NS, Pulse, Vitals
 from agent.journal import Sieve
 from agent.limits import Limits, admit
@@ -117,10 +117,9 @@ class Agent:
             await self._answer(answering)
             app = application(self._registry, alive=self._alive, ready=self._missing)
             try:
-                pages = await serve(app, self._settings.http_port)
+                await answering.enter_async_context(serving(app, self._settings.http_port))
             except OSError as error:
                 raise SystemExit(f"port {self._settings.http_port} (NETMATRIX_HTTP_PORT) cannot be used: {error}") from None
-            answering.push_async_callback(pages.cleanup)
             async with self._collector.opened():
                 await self._work()
         return 0

@@ -4,8 +4,10 @@ In: the parts of the agent, read at the moment of a scrape. Out: Prometheus text
 peer or a path: the matrix is the collector's. Liveness asks whether the event loop turns, and nothing else.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -26,6 +28,8 @@ from agent.uplink import Uplink
 ALIVE_WITHIN_NS = 30_000_000_000
 """A loop that has not beaten for this long is stuck, not slow."""
 SCRAPE_SECONDS = 10.0
+MAX_CONNECTIONS = 64
+"""Beyond, the oldest yields to the newest, so that no crowd of silent ones takes our descriptors or keeps a probe out."""
 
 Values = Mapping[tuple[str, ...], float]
 
@@ -181,12 +185,28 @@ def application(registry: CollectorRegistry, *, alive: Callable[[], bool], ready
     return app
 
 
-async def serve(app: web.Application, port: int) -> web.AppRunner:
-    """Listen on all addresses of both families; raises OSError where the port is taken. The caller cleans up."""
+@asynccontextmanager
+async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
+    """Listen on all addresses of both families for as long as the context lasts; raises OSError where the port is taken."""
     # Slow and endless headers end with keepalive_timeout, whose default is over an hour; nothing here reads a body.
     runner = web.AppRunner(
         app, access_log=None, keepalive_timeout=SCRAPE_SECONDS, max_line_size=2048, max_field_size=2048, shutdown_timeout=1.0
     )
     await runner.setup()
-    await web.TCPSite(runner, None, port, backlog=64).start()
-    return runner
+    make = runner.server
+    assert make is not None  # noqa: S101 - it exists once the runner is set up
+
+    def admitted() -> asyncio.BaseProtocol:
+        crowd = make.connections
+        if len(crowd) >= MAX_CONNECTIONS:
+            crowd[0].force_close()
+        return make()
+
+    try:
+        server = await asyncio.get_running_loop().create_server(admitted, None, port, backlog=MAX_CONNECTIONS)
+        try:
+            yield
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()

@@ -1,10 +1,11 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.export import Figure, application, registry_of, serve
+from agent.export import MAX_CONNECTIONS, Figure, application, registry_of, serving
 
 
 @pytest.fixture
@@ -19,11 +20,8 @@ async def pages(unused_tcp_port: int) -> AsyncIterator[tuple[str, dict[str, bool
     app = application(
         registry_of(figures), alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet"
     )
-    runner = await serve(app, unused_tcp_port)
-    try:
+    async with serving(app, unused_tcp_port):
         yield f"http://127.0.0.1:{unused_tcp_port}", state
-    finally:
-        await runner.cleanup()
 
 
 async def get(url: str, method: str = "GET") -> tuple[int, str]:
@@ -58,3 +56,14 @@ async def test_health_is_the_event_loop_and_readiness_the_first_plan(pages: tupl
 )
 async def test_anything_else_is_refused(pages: tuple[str, dict[str, bool]], method: str, page: str) -> None:
     assert (await get(pages[0] + page, method))[0] in {404, 405}
+
+
+async def test_survive_52_a_crowd_of_silent_connections_keeps_no_probe_out(pages: tuple[str, dict[str, bool]]) -> None:
+    port = int(pages[0].rpartition(":")[2])
+    crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * MAX_CONNECTIONS)]
+    assert await get(f"{pages[0]}/healthz") == (200, "ok\n")
+    async with asyncio.timeout(5):
+        ended = [await reader.read() for reader, _ in crowd[:MAX_CONNECTIONS]]
+    assert ended == [b""] * MAX_CONNECTIONS
+    for _, writer in crowd:
+        writer.close()
