@@ -107,7 +107,8 @@ class Collector:
         self._agents.prove = agents.prove
 
         async def answered(request: web.Request, _response: web.StreamResponse) -> None:
-            operators.prove(request)  # there is no login here: who sends a whole request is as known as anybody will be
+            # There is no login here: who sends a whole request is as known as anybody will be, and so may be a crowd.
+            operators.prove(request, yields=True)
 
         self._operators.on_response_prepare.append(answered)
         async with AsyncExitStack() as serving:

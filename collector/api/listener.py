@@ -98,7 +98,7 @@ class Listener:
         self._dropped = dropped
         self._tls = tls
         self._proof_seconds = proof_seconds
-        self._unproven: defaultdict[str, dict[_Connection, None]] = defaultdict(dict)
+        self._by_address: defaultdict[str, dict[_Connection, None]] = defaultdict(dict)
         self._waiting: dict[_Connection, str] = {}
         self._counts: defaultdict[str, int] = defaultdict(int)
         self._total = 0
@@ -113,13 +113,16 @@ class Listener:
         """Connections that are open now."""
         return self._total
 
-    def prove(self, request: BaseRequest) -> None:
-        """Say that whoever sent this request is known."""
+    def prove(self, request: BaseRequest, *, yields: bool = False) -> None:
+        """Say that whoever sent this request is known; where anybody is, with `yields`, it may stay while there is room."""
         transport = request.transport
         connection = transport.get_protocol() if isinstance(transport, asyncio.Transport) else None
         if isinstance(connection, _Connection):
             connection.proven = True
+            address = self._waiting.get(connection)
             self._forget(connection)
+            if yields and address is not None:
+                self._wait(connection, address)
 
     async def serve(self) -> None:
         """Accept connections until cancelled. The socket is closed at the end."""
@@ -145,16 +148,16 @@ class Listener:
             self._listening.close()
 
     def _has_room(self, address: str) -> bool:
-        """Whether one more connection may be served; an unproven one yields to it."""
+        """Whether one more connection may be served; the one that has waited longest yields to it."""
         if self._counts[address] >= self._most_per_address:
-            return self._yield_one(self._unproven.get(address, {}))
+            return self._yield_one(self._by_address.get(address, {}))
         if self._total >= self._most:
             return self._yield_one(self._waiting)
         return True
 
-    def _yield_one(self, unproven: dict[_Connection, None] | dict[_Connection, str]) -> bool:
+    def _yield_one(self, waiting: dict[_Connection, None] | dict[_Connection, str]) -> bool:
         self._dropped("connections")
-        oldest = next(iter(unproven), None)
+        oldest = next(iter(waiting), None)
         if oldest is None:
             return False
         self._forget(oldest)
@@ -165,8 +168,7 @@ class Listener:
         """Take note of a connection before the next is accepted: those that wait already come without a pause in between."""
         self._counts[address] += 1
         self._total += 1
-        self._waiting[connection] = address
-        self._unproven[address][connection] = None
+        self._wait(connection, address)
 
     async def _one(self, connection: _Connection, accepted: socket.socket, address: str) -> None:
         """One connection until its end."""
@@ -198,10 +200,15 @@ class Listener:
             self._forget(connection)
             connection.drop()
 
+    def _wait(self, connection: _Connection, address: str) -> None:
+        """Put a connection behind all others that yield where there are too many."""
+        self._waiting[connection] = address
+        self._by_address[address][connection] = None
+
     def _forget(self, connection: _Connection) -> None:
-        """Take a connection from the unproven ones."""
+        """Take a connection from those that yield."""
         address = self._waiting.pop(connection, None)
         if address is not None:
-            self._unproven[address].pop(connection, None)
-            if not self._unproven[address]:
-                del self._unproven[address]
+            self._by_address[address].pop(connection, None)
+            if not self._by_address[address]:
+                del self._by_address[address]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
+import pytest
 from aiohttp import web
 
 from collector.api.listener import Listener, bound
@@ -14,8 +15,8 @@ MOST, PER_ADDRESS = 8, 4
 @asynccontextmanager
 async def listening(dropped: Counter[str], waiting: ExitStack, connections: int) -> AsyncIterator[Listener]:
     """A listener that finds connections waiting when it begins to accept."""
-    runner = web.AppRunner(web.Application(), shutdown_timeout=0.1)
-    await runner.setup()
+    app = web.Application()
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     sock = bound("127.0.0.1", 0)
     for _ in range(connections):
         waiting.enter_context(socket.create_connection(sock.getsockname()))
@@ -23,6 +24,11 @@ async def listening(dropped: Counter[str], waiting: ExitStack, connections: int)
     def drop(reason: str) -> None:
         dropped[reason] += 1
 
+    async def answered(request: web.Request, _: web.StreamResponse) -> None:
+        listener.prove(request, yields=True)
+
+    app.on_response_prepare.append(answered)
+    await runner.setup()
     listener = Listener(runner, sock, most=MOST, most_per_address=PER_ADDRESS, dropped=drop)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(listener.serve())
@@ -38,3 +44,25 @@ async def test_a_burst_of_connections_that_wait_already_is_held_to_the_limit_of_
             while dropped["connections"] < 60 - PER_ADDRESS or listener.connections > PER_ADDRESS:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
     assert dropped == {"connections": 60 - PER_ADDRESS}
+
+
+def asked(port: int) -> socket.socket:
+    """A connection that has had an answer and stays open."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert connection.recv(4096).startswith(b"HTTP/1.1 404")
+    return connection
+
+
+async def test_survive_52_where_there_is_no_login_the_longest_idle_connection_yields_to_a_newcomer() -> None:
+    dropped: Counter[str] = Counter()
+    with ExitStack() as waiting:
+        async with listening(dropped, waiting, 0) as listener:
+            first, *others = [waiting.enter_context(await asyncio.to_thread(asked, listener.port)) for _ in range(PER_ADDRESS)]
+            newcomer = waiting.enter_context(await asyncio.to_thread(asked, listener.port))
+            assert await asyncio.to_thread(first.recv, 1) == b""
+            for kept in (*others, newcomer):
+                kept.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    kept.recv(1)
+    assert dropped == {"connections": 1}
