@@ -15,7 +15,6 @@ from functools import partial
 
 import structlog
 
-from agent.address import refusal
 from agent.backlog import Backlog
 from agent.contact import Collector
 from agent.downlink import Downlink, Pace, paced
@@ -33,6 +32,7 @@ from agent.runner import Runner
 from agent.settings import Settings
 from agent.uplink import Uplink
 from agent.windows import OpenSpan
+from wire.address import refusal
 from wire.plan import Plan
 
 SETTLE_NS = 2_000_000_000

@@ -8,9 +8,9 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.address import refusal
+from wire.address import refusal
 from wire.outcome import Outcome
-from wire.path import Http, Icmp, Kind, Path, Target, Udp
+from wire.path import PACKETS, Http, Icmp, Kind, Path, Target, Udp
 from wire.plan import PlannedPath
 
 SECOND_NS = 1_000_000_000
@@ -24,8 +24,6 @@ PEER_MEMORY_NS = 60 * SECOND_NS
 PLACES_PER_PEER = 8
 """Addresses and host names of one peer, on average: a node and its pods, each in both families."""
 
-PACKETS: Mapping[Kind, int] = {Kind.ICMP: 1, Kind.UDP: 1, Kind.TCP: 3, Kind.HTTP: 6}
-"""Packets that one probe sends: TCP is SYN, ACK, RST; HTTP adds the request, acknowledgements and the end."""
 METHODS = frozenset({"GET", "HEAD"})
 
 

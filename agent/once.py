@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agent.address import refusal
 from agent.probes import PROBERS
 from agent.probes.prober import Context, Observation, Probe, Prober
 from agent.resolver import Resolved, Resolver
 from agent.told import text_of, told
+from wire.address import refusal
 from wire.outcome import Outcome
 from wire.path import Ask, Family, Layer, Path, Target, Udp
 from wire.plan import GroupKey

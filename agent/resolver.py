@@ -20,8 +20,8 @@ import dns.name
 import dns.rcode
 import dns.rdatatype
 
-from agent.address import DNS_PORT, refusal
 from agent.errno_words import word_for
+from wire.address import DNS_PORT, refusal
 from wire.outcome import Outcome
 from wire.path import Family, shortest
 

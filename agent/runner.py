@@ -15,12 +15,12 @@ import structlog
 
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
-from agent.limits import PACKETS, Limits, PacketBudget, PeerBudget, Relief, Spacing, permission
+from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing, permission
 from agent.probes.prober import Context, Note, Observation, Probe, Prober
 from agent.schedule import Schedule
 from agent.windows import FirstLosses, OpenSpan
 from wire.outcome import Outcome
-from wire.path import Family, Kind, Path
+from wire.path import PACKETS, Family, Kind, Path
 from wire.plan import PlannedPath
 
 TICK_NS = 25_000_000

@@ -5,6 +5,7 @@ agent and collector compute the same number from the same words, whatever the or
 enters that text where it differs from its default: old paths keep their names.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, cached_property
 from hashlib import blake2b
@@ -30,6 +31,10 @@ class Kind(StrEnum):
     UDP = "udp"
     TCP = "tcp"
     HTTP = "http"
+
+
+PACKETS: Mapping[Kind, int] = {Kind.ICMP: 1, Kind.UDP: 1, Kind.TCP: 3, Kind.HTTP: 6}
+"""Packets that one probe sends: TCP is SYN, ACK, RST; HTTP adds the request, acknowledgements and the end."""
 
 
 class Layer(StrEnum):

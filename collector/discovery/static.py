@@ -186,12 +186,12 @@ def _of_addresses(path: str, owner: Node | Vantage | Service, seen: dict[str, st
 
 def _address(text: str, *, loopback: bool) -> str | None:
     try:
-        address = ip_address(text)
+        ip_address(text)
     except ValueError:
         return f"{text} is not an IP address" if text.isprintable() else "not an IP address"
     if "%" in text:
         return f"{text} has a zone index, which names an interface of one machine only"
-    denied = denied_address(address, loopback=loopback)
+    denied = denied_address(text, loopback=loopback)
     return f"{text} is never probed: {denied}" if denied else None
 
 

@@ -7,11 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct, structs
 
 from collector.settings import PlanSettings
-from wire.path import Kind, Layer
+from wire.path import PACKETS, Layer
 from wire.plan import PlannedPath
-
-PACKETS: Mapping[Kind, int] = {Kind.ICMP: 1, Kind.UDP: 1, Kind.TCP: 3, Kind.HTTP: 6}
-"""Packets that a probe sends, with a little headroom: SYN, ACK, RST; the same with a request, its ACKs and a FIN."""
 
 
 class Load(Struct, frozen=True):

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from agent.limits import PACKETS, PLACES_PER_PEER, Limits, PacketBudget, PeerBudget, Relief, Spacing, admit
+from agent.limits import PLACES_PER_PEER, Limits, PacketBudget, PeerBudget, Relief, Spacing, admit
 from tests.agent.plans import SECOND_NS, path, paths, planned
 from wire.outcome import Outcome
 from wire.path import Http, Icmp, Kind, Target, Tcp, Udp
@@ -64,10 +64,6 @@ def test_survive_56_a_plan_of_too_many_peers_keeps_as_many_as_the_process_allows
 def test_which_paths_do_not_fit_does_not_depend_on_their_order() -> None:
     many = paths(300)
     assert admit(many, Limits()) == admit(many[::-1], Limits())
-
-
-def test_every_kind_has_a_cost() -> None:
-    assert set(PACKETS) == set(Kind)
 
 
 @settings(max_examples=50)

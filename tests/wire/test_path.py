@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, ValidationError, convert, structs, to_builtins
 
 from wire import path as wire_path
-from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Path, Port, Target, Tcp, Udp, shortest
+from wire.path import PACKETS, Ask, Family, Http, Icmp, Kind, Layer, Path, Port, Target, Tcp, Udp, shortest
 
 POD = Target("pod/shop/cart-0", "n2", address="10.30.2.2", uid="b0c5")
 POD_V6 = Target("pod/shop/cart-0", "n2", address="fd31:2::2", uid="b0c5")
@@ -175,3 +175,7 @@ def test_an_address_has_one_form_whatever_the_version_of_python() -> None:
     assert shortest("2001:DB8:0:0::1") == "2001:db8::1"
     with pytest.raises(ValueError, match="256"):
         shortest("10.0.0.256")
+
+
+def test_every_kind_has_a_cost_in_packets() -> None:
+    assert set(PACKETS) == set(Kind)

@@ -82,11 +82,11 @@ REFUSED = [
         "host: 127.0.0.1",
         "external[0].host: 127.0.0.1 is never probed: an address; it stands under the key address",
     ),
-    ("host: www.example.test", "address: 169.254.169.254", "external[0].address: 169.254.169.254 is never probed: link-local"),
+    ("host: www.example.test", "address: 169.254.169.254", "external[0].address: 169.254.169.254 is never probed: metadata"),
     (
         "host: www.example.test",
         "address: 100.100.100.200",
-        "external[0].address: 100.100.100.200 is never probed: cloud metadata",
+        "external[0].address: 100.100.100.200 is never probed: metadata",
     ),
     ("host: www.example.test", 'address: "::1"', "external[0].address: ::1 is never probed: loopback"),
     ("host: www.example.test, ", "", "external[0]: needs either host or address"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.address import refusal
+from wire.address import refusal
 
 DENIED_IPV4 = {
     "127.0.0.1": "loopback",
