@@ -159,7 +159,8 @@ class Agent:
         now = time.monotonic_ns()
         if self._first_probe_ns is None:
             self._first_probe_ns = now + SETTLE_NS
-        self._cutter.replan(plan, paths, admitted.refused)
+        refused = {**admitted.refused, **({"unreadable": plan.unreadable} if plan.unreadable else {})}
+        self._cutter.replan(plan, paths, refused)
         self._uplink.adopt(plan)
         self._runner.replan(paths, max(now, self._first_probe_ns))
         log.info(
@@ -167,7 +168,7 @@ class Agent:
             instance=plan.instance,
             generation=plan.generation,
             paths=len(paths),
-            refused=dict(admitted.refused),
+            refused=refused,
             pace=pace.value,
         )
 

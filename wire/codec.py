@@ -5,11 +5,12 @@ that can be counted. A message of a newer version is read as far as this version
 """
 
 import zlib
-from typing import TypeVar
+from contextlib import suppress
+from typing import Annotated, TypeVar
 
 import msgspec
 
-from wire.plan import Plan
+from wire.plan import MAX_PATHS, Plan, PlannedPath
 from wire.report import Acknowledgement, Report
 
 MAX_PLAN_BYTES = 16 * 1024 * 1024
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _GZIP = 16 + zlib.MAX_WBITS
 _encoder = msgspec.msgpack.Encoder()
 _plan_decoder = msgspec.msgpack.Decoder(Plan)
+_path_decoder = msgspec.msgpack.Decoder(PlannedPath)
 _report_decoder = msgspec.msgpack.Decoder(Report)
 _acknowledgement_decoder = msgspec.msgpack.Decoder(Acknowledgement)
 
@@ -66,9 +68,35 @@ def decompress(body: bytes, *, limit: int) -> bytes:
     return content
 
 
+class _Frame(Plan, frozen=True, omit_defaults=True):
+    """A plan whose paths are still bytes."""
+
+    paths: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(max_length=MAX_PATHS)]  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Nothing yet: the paths are looked at one by one."""
+
+
+_frame_decoder = msgspec.msgpack.Decoder(_Frame)
+
+
 def decode_plan(body: bytes) -> Plan:
-    """A plan from msgpack; raises CodecError."""
-    return _decoded(_plan_decoder, body, MAX_PLAN_BYTES)
+    """A plan from msgpack; raises CodecError. Paths that this version does not understand are left out and counted."""
+    try:
+        return _decoded(_plan_decoder, body, MAX_PLAN_BYTES)
+    except CodecError as error:
+        if error.reason != "malformed":
+            raise
+    frame = _decoded(_frame_decoder, body, MAX_PLAN_BYTES)
+    paths = []
+    for raw in frame.paths:
+        with suppress(CodecError):
+            paths.append(_decoded(_path_decoder, bytes(raw), MAX_PLAN_BYTES))
+    fields = {name: getattr(frame, name) for name in Plan.__struct_fields__}
+    try:
+        return Plan(**fields | {"paths": tuple(paths), "unreadable": len(frame.paths) - len(paths)})
+    except ValueError as error:
+        raise CodecError("malformed", str(error)) from None
 
 
 def decode_report(body: bytes) -> Report:

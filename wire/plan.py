@@ -59,6 +59,8 @@ class Plan(Struct, frozen=True, omit_defaults=True):
     stretched: Annotated[float, Meta(ge=1.0, le=1e6)] = 1.0
     """Factor by which the planner lengthened the intervals to stay within the agents' budgets."""
     version: Annotated[int, Meta(ge=1, le=2**31)] = WIRE_VERSION
+    unreadable: Annotated[int, Meta(ge=0, le=MAX_PATHS)] = 0
+    """Paths left out by whoever read the plan, since it does not understand them: of a later kind, say."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where a path is named twice or is another vantage's."""

@@ -1,5 +1,6 @@
 """Whatever the bytes, a message is taken whole or refused with a word, in bounded time and memory."""
 
+import copy
 import gzip
 import tracemalloc
 from collections.abc import Callable
@@ -251,6 +252,16 @@ def test_survive_24_a_plan_with_unknown_fields_is_read_and_its_paths_keep_their_
         planned["path"]["ask"]["dscp"] = 46
     decoded = decode_plan(msgspec.msgpack.encode(later))
     assert [planned.path.id for planned in decoded.paths] == [planned.path.id for planned in PLAN.paths]
+
+
+def test_survive_24_a_path_of_a_later_kind_costs_itself_and_no_other() -> None:
+    later = as_mapping(PLAN)
+    later["paths"] = [*later["paths"], copy.deepcopy(later["paths"][0])]
+    later["paths"][-1]["path"]["ask"] = {"type": "quic", "port": 443}
+    decoded = decode_plan(msgspec.msgpack.encode(later))
+    assert decoded == msgspec.structs.replace(PLAN, unreadable=1)
+    later["paths"][-1]["path"]["ask"] = later["paths"][0]["path"]["ask"]
+    assert refused(decode_plan, msgspec.msgpack.encode(later)) == "malformed", "the same path twice"
 
 
 def test_survive_51_gzip_is_taken_where_it_is_one_whole_member() -> None:
