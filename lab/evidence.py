@@ -93,7 +93,8 @@ def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_secon
     settled = [(look, cell) for as_of, look, cell in dated if as_of < start and look.at >= settled_at]
     first_look, first = settled[-1] if settled else within[0]
     last_look, last = within[-1]
-    base: Cell = first if first_look.instance == last_look.instance else {}
+    before = [look.instance for look in looks if look.at <= start] or [first_look.instance]
+    base: Cell = first if before[-1] == first_look.instance == last_look.instance else {}
     measures = _difference(last.get("measures", {}), base.get("measures", {}))
     return Stretch(
         last=last,

@@ -148,6 +148,12 @@ def test_sums_of_a_collector_that_restarted_count_from_its_start() -> None:
     assert finding.passed, finding.because
 
 
+def test_a_restart_right_after_the_start_hides_nothing_that_the_new_collector_counted_before_it_was_first_seen() -> None:
+    looks = (look(9, cell(sent=500)), look(14, cell(sent=3), instance=2), look(20, cell(sent=12), instance=2))
+    finding = judged(expected(sent={"min": 12, "max": 12}), *looks)
+    assert finding.passed, finding.because
+
+
 def test_counts_must_hold_for_each_cell() -> None:
     before = look(10, cell(), cell("n2", "n1"))
     after = look(20, cell(sent=10, failed={"wrong_peer": 10}), cell("n2", "n1", sent=10, failed={"timeout": 10}))
