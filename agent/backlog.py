@@ -1,4 +1,4 @@
-"""Spans that wait for the collector, in fixed memory (DESIGN 3.8).
+"""Spans that wait for the collector, in fixed memory.
 
 In: finished spans, acknowledgements, the news that another collector process took over. Out: the next span to send, with its
 sequence number. Each span is kept until the acknowledgement after next, so that a collector that died after taking one can

@@ -1,4 +1,4 @@
-"""How the agent itself fares: event-loop lag, CPU throttling, suspend, memory (DESIGN 3.6).
+"""How the agent itself fares: event-loop lag, CPU throttling, suspend, memory.
 
 In: clocks and the kernel's accounting files. Out: a Health for each span, and whether the span's figures may be believed.
 Lag alone does no harm, since the kernel keeps the time of most probes; what counts is whether answers were still in their

@@ -1,4 +1,4 @@
-"""Which pod addresses were proved to belong to the planned pod, and until when that counts (DESIGN 3.7).
+"""Which pod addresses were proved to belong to the planned pod, and until when that counts.
 
 In: observations of UDP and HTTP, whose answers carry the pod's UID. Out: whether a success to an address may be believed.
 ICMP and TCP carry no identity: a reused pod address answers them just as well, which must never count as a success.

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line on standard output, and never a flood (SURVIVE 37).
+"""The log: one JSON object a line on standard output, and never a flood.
 
 In: events. Out: lines, a bounded number a second, with the number of those left out. An outage makes every probe fail in the
 same way at the same time: a few lines say so just as well as thousands, and the counts are in the metrics anyway.

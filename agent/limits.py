@@ -1,4 +1,4 @@
-"""What no plan can make this agent do (DESIGN 3.1): admission of a plan, and budgets at the moment of sending.
+"""What no plan can make this agent do: admission of a plan, and budgets at the moment of sending.
 
 In: a plan, which is untrusted input, and the limits of this process. Out: the paths that may be probed, and how many were
 refused for which reason. Pure: `now` is monotonic nanoseconds. Nothing here can be changed by what a collector says.

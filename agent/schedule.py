@@ -1,4 +1,4 @@
-"""When each path is due: open loop, on a grid of its own that no reply, loss or new plan can move (FIELD-NOTES A7).
+"""When each path is due: open loop, on a grid of its own that no reply, loss or new plan can move.
 
 In: planned paths and `now` (monotonic nanoseconds). Out: which are due, and how many times of theirs have passed unused.
 A path is due at every `k * interval + phase`, where the phase is its id modulo the interval. The id is a BLAKE2b hash that

@@ -1,4 +1,4 @@
-"""The closed list of what can become of a probe (DESIGN 3.5).
+"""The closed list of what can become of a probe.
 
 A probe ends as a latency or as exactly one of these words. The network's words count as loss; the agent's own (`is_local`)
 never do. A word keeps its number for ever, because the number is what crosses the wire.
