@@ -37,10 +37,6 @@ class Refusal(StrEnum):
     MALFORMED = "malformed"
     SHED = "shed"
     """Too many reports at once; try again later."""
-    CONNECTIONS = "connections"
-    """Too many connections, of one address or together."""
-    NO_PROOF = "no_proof"
-    """A connection that was closed because no token came in time."""
 
 
 class RefusedError(Exception):

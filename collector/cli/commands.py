@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import IO, Any, Final
 
 from collector.cli.client import Client, UnreachableError
@@ -42,8 +42,6 @@ AGENT_FIELDS: Final = (
 )
 WATCH_SECONDS: Final = 2.0
 NOT_HEARD: Final = frozenset({"silent", "never"})
-
-Print = Callable[[str], None]
 
 
 def status(client: Client, options: Namespace, out: IO[str], *, colour: bool) -> int:

@@ -26,8 +26,13 @@ def stale_after(matrix: Matrix) -> Ints:
 
 
 def states(matrix: Matrix, now_ns: int, sums: Sums) -> Ints:
-    """MEASURED, UNKNOWN or UNSAMPLED for every cell; measured needs a believable fresh window, and a probe in `sums`."""
-    fresh = matrix.newest.good_ns > now_ns - stale_after(matrix)
+    """MEASURED, UNKNOWN or UNSAMPLED for every cell.
+
+    Measured needs a believable fresh window, a probe in `sums`, and an agent that reports: what a silent one said of its rare
+    probes a while ago is not known to hold.
+    """
+    heard_ns = np.array([matrix.heard_ns.get(path.vantage, NEVER) for path in matrix.table.paths], np.int64)
+    fresh = (matrix.newest.good_ns > now_ns - stale_after(matrix)) & (heard_ns > now_ns - matrix.stale_after_ns)
     state = np.where(fresh & (sums.sent > 0), MEASURED, UNKNOWN)
     return np.where(matrix.table.planned, state, UNSAMPLED)
 
@@ -43,6 +48,9 @@ def because(matrix: Matrix, now_ns: int, cell: int, *, state: int, sums: Sums, s
             return "not in the plan, and never measured"
         age = _seconds(now_ns - int(newest.good_ns[cell]))
         return f"not in the plan; {age} ago {int(newest.lost[cell])} of {int(newest.sent[cell])} probes were lost"
+    heard = matrix.heard_ns.get(matrix.table.paths[cell].vantage)
+    if heard is None or heard <= now_ns - matrix.stale_after_ns:
+        return "no report yet" if heard is None else f"no report for {_seconds(now_ns - heard)}"
     oldest = now_ns - int(max(matrix.stale_after_ns, 3 * matrix.table.interval_ns[cell]))
     reasons = (
         (int(newest.good_ns[cell]), f"no probe was judged {_within(span_ns)}"),
@@ -58,16 +66,7 @@ def because(matrix: Matrix, now_ns: int, cell: int, *, state: int, sums: Sums, s
     end, reason = max(reasons, key=lambda item: item[0])
     if end > oldest:
         return reason
-    return _silence(matrix, now_ns, cell, oldest)
-
-
-def _silence(matrix: Matrix, now_ns: int, cell: int, oldest: int) -> str:
-    heard = matrix.heard_ns.get(matrix.table.paths[cell].vantage)
-    if heard is None:
-        return "no report yet"
-    if heard <= oldest:
-        return f"no report for {_seconds(now_ns - heard)}"
-    last = int(matrix.newest.any_ns[cell])
+    last = int(newest.any_ns[cell])
     return "no result yet" if last == NEVER else f"no result for {_seconds(now_ns - last)}"
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from collector.matrix.query import Wanted, cells, group_by, natural, pair, worst
 from collector.matrix.store import Matrix
 from collector.matrix.table import DIMENSIONS
-from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, report_of, window
 from wire.histogram import merged, quantile_ns
 from wire.outcome import Outcome
 from wire.path import Kind
@@ -91,6 +91,18 @@ def test_a_cell_says_all_that_is_known_of_it() -> None:
 def test_what_is_unknown_says_why(one: Window | None, now_ns: int, because: str) -> None:
     cell = cell_of(filled(("n1", one)) if one else matrix_of(), PATH.id, now_ns)
     assert (cell["state"], cell["because"]) == ("unknown", because)
+
+
+def test_what_a_silent_agent_said_of_a_rare_probe_is_not_known_to_hold() -> None:
+    matrix = matrix_of()
+    matrix.replan(SNAPSHOT, plans_of(interval_ms=10_000))
+    matrix.apply(report_of("n1", [window(PATH.id, [1000])]), arrived_ns=NOW, counted=True)
+    matrix.apply(report_of("n1", []), arrived_ns=NOW + 8 * SECOND, counted=True)
+    states = [cell_of(matrix, PATH.id, NOW + seconds * SECOND) for seconds in (10, 11)]
+    assert [(cell["state"], cell["because"]) for cell in states] == [
+        ("measured", "0 of 1 probes lost within 60 s"),
+        ("unknown", "no report for 3 s"),
+    ]
 
 
 def test_a_cell_without_windows_of_a_vantage_that_reports_has_no_result() -> None:
