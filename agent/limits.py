@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wire.address import refusal
 from wire.outcome import Outcome
-from wire.path import PACKETS, Http, Icmp, Kind, Path, Target, Udp
+from wire.path import Http, Icmp, Kind, Path, Target, Udp
 from wire.plan import PlannedPath
 
 SECOND_NS = 1_000_000_000
@@ -56,7 +56,7 @@ def admit(planned: Sequence[PlannedPath], limits: Limits) -> Admitted:
     places: set[str] = set()
     rate = 0.0
     for one in sorted(planned, key=lambda planned_path: planned_path.path.id):
-        cost = PACKETS[one.path.kind] * 1000 / one.interval_ms
+        cost = one.path.packets * 1000 / one.interval_ms
         reason = _refusal(one, limits)
         peer, place = one.path.target.peer, one.path.target.address or one.path.target.host
         if reason is None and (
@@ -64,7 +64,7 @@ def admit(planned: Sequence[PlannedPath], limits: Limits) -> Admitted:
             or (place not in places and len(places) >= limits.max_peers * PLACES_PER_PEER)
         ):
             reason = "peers"
-        if reason is None and (rate + cost > limits.max_pps or PACKETS[one.path.kind] > limits.max_pps):
+        if reason is None and (rate + cost > limits.max_pps or one.path.packets > limits.max_pps):
             reason = "budget"
         if reason is None:
             paths.append(one)

@@ -20,7 +20,7 @@ from agent.probes.prober import Context, Note, Observation, Probe, Prober
 from agent.schedule import Schedule
 from agent.windows import FirstLosses, OpenSpan
 from wire.outcome import Outcome
-from wire.path import PACKETS, Family, Kind, Path
+from wire.path import Family, Kind, Path
 from wire.plan import PlannedPath
 
 TICK_NS = 25_000_000
@@ -222,7 +222,7 @@ class Runner:
             if 0 < wait_ns <= PATIENCE_NS:
                 continue  # the last one left late: this one follows at a distance, unless its own next time comes first
             obstacle = Outcome.SKIPPED if wait_ns else self._obstacle(planned, now)
-            if obstacle is None and not self._packets.take(PACKETS[path.kind], now):
+            if obstacle is None and not self._packets.take(path.packets, now):
                 break
             del self._waiting[path.id]
             if obstacle is not None:

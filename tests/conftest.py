@@ -2,13 +2,17 @@
 
 import os
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Generator
 from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
 from pluggy import Result
+
+from agent import kernel
 
 # No deadline, since a test must not depend on the speed of the machine; in CI the same examples each time.
 settings.register_profile(
@@ -42,6 +46,24 @@ def what_the_lab_lacks() -> str:
     return (
         "" if made.returncode == 0 else f"needs network namespaces, which this machine refuses: {made.stderr.decode().strip()}"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _the_kernel_stamps_packets() -> Generator[None]:
+    """Hold a stamping socket open while tests run, and begin when the kernel stamps.
+
+    It starts to do so some time after the first such socket of the machine has opened, and stops after the last has closed.
+    """
+    with kernel.stamped(socket.AF_INET, socket.SOCK_DGRAM, 0, kernel.TransmitMatch.PACKET) as sock:
+        sock.bind(("127.0.0.1", 0))
+        for _ in range(500):
+            sock.sendmsg([b"?"], [], 0, sock.getsockname())
+            ancillary = sock.recvmsg(100, kernel.ANCILLARY_BYTES)[1]
+            sock.recvmsg(100, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+            if kernel.heard(ancillary).stamp_ns:
+                break
+            time.sleep(0.01)
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -5,7 +5,6 @@ agent and collector compute the same number from the same words, whatever the or
 enters that text where it differs from its default: old paths keep their names.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache, cached_property
 from hashlib import blake2b
@@ -18,7 +17,10 @@ from wire.text import Name, OptionalName
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Size = Annotated[int, Meta(ge=0, le=65507)]
+PacketBytes = Annotated[int, Meta(ge=0, le=65535)]
+"""Length of the whole IP packet with all headers, which then must not be fragmented (DF, RFC 8899). 0: short, and no matter."""
 
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
 _fields = cache(structs.fields)
 """Looking up the fields of a type takes longer than all else about an id, and a mesh has hundreds of thousands of those."""
@@ -31,10 +33,7 @@ class Kind(StrEnum):
     UDP = "udp"
     TCP = "tcp"
     HTTP = "http"
-
-
-PACKETS: Mapping[Kind, int] = {Kind.ICMP: 1, Kind.UDP: 1, Kind.TCP: 3, Kind.HTTP: 6}
-"""Packets that one probe sends: TCP is SYN, ACK, RST; HTTP adds the request, acknowledgements and the end."""
+    DNS = "dns"
 
 
 class Layer(StrEnum):
@@ -46,8 +45,12 @@ class Layer(StrEnum):
     """To a node's own address."""
     SERVICE = "service"
     """Through a ClusterIP, so through the node's service routing."""
+    DNS = "dns"
+    """To a name server, through its ClusterIP or directly."""
     EXTERNAL = "external"
     """To a host outside of the cluster."""
+    MTU = "mtu"
+    """Pod to pod with a packet of a certain length that must not be fragmented."""
 
 
 class Family(StrEnum):
@@ -66,7 +69,8 @@ class Icmp(Struct, frozen=True, tag="icmp", omit_defaults=True, forbid_unknown_f
     """ICMP echo (RFC 792, RFC 4443) answered by the target's kernel."""
 
     size: Size = 56
-    """Payload in bytes after the ICMP header."""
+    """Payload in bytes after the ICMP header, where `packet_bytes` is 0."""
+    packet_bytes: PacketBytes = 0
 
 
 class Udp(Struct, frozen=True, tag="udp", omit_defaults=True):
@@ -74,7 +78,8 @@ class Udp(Struct, frozen=True, tag="udp", omit_defaults=True):
 
     port: Port
     padding: Size = 0
-    """Bytes of Extra Padding TLV (RFC 8972 section 4.1)."""
+    """Bytes of Extra Padding TLV (RFC 8972 section 4.1), where `packet_bytes` is 0."""
+    packet_bytes: PacketBytes = 0
 
 
 class Tcp(Struct, frozen=True, tag="tcp", omit_defaults=True):
@@ -102,6 +107,28 @@ class Http(Struct, frozen=True, tag="http", omit_defaults=True):
     """Verify the certificate chain and name."""
 
 
+class Record(StrEnum):
+    """What a name server is asked for."""
+
+    A = "A"
+    AAAA = "AAAA"
+    BOTH = "A+AAAA"
+    """Two questions that leave one socket at once, as a C library's do; answered when both are."""
+
+
+class Dns(Struct, frozen=True, tag="dns", omit_defaults=True):
+    """One question (RFC 1035), or two, to a name server that is named by its address; no search list, no retry, no cache."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=254, pattern=rf"^(\.|({_LABEL}\.)+)\Z")]
+    """Fully qualified, with its last dot."""
+    record: Record = Record.A
+    port: Port = 53
+    tcp: bool = False
+    """Over TCP from the start. Over UDP a truncated answer is asked for again over TCP (RFC 7766)."""
+    contains: Annotated[str, Meta(max_length=45)] = ""
+    """Address, in its shortest form, that must be among the answers."""
+
+
 def shortest(address: str) -> str:
     """An IP address in its one shortest form (RFC 5952); raises ValueError where it is none.
 
@@ -112,8 +139,24 @@ def shortest(address: str) -> str:
     return f"::ffff:{mapped}" if mapped else str(parsed)
 
 
-Ask = Icmp | Udp | Tcp | Http
-KIND_OF: dict[type[Struct], Kind] = {Icmp: Kind.ICMP, Udp: Kind.UDP, Tcp: Kind.TCP, Http: Kind.HTTP}
+Ask = Icmp | Udp | Tcp | Http | Dns
+KIND_OF: dict[type[Struct], Kind] = {Icmp: Kind.ICMP, Udp: Kind.UDP, Tcp: Kind.TCP, Http: Kind.HTTP, Dns: Kind.DNS}
+
+
+def packets(ask: Ask) -> int:
+    """Packets that one probe sends.
+
+    TCP is SYN, ACK, RST; HTTP adds the request, acknowledgements and the end; DNS is its questions, or a TCP connection.
+    """
+    match ask:
+        case Tcp():
+            return 3
+        case Http() | Dns(tcp=True):
+            return 6
+        case Dns(record=Record.BOTH):
+            return 2
+        case _:
+            return 1
 
 
 class Target(Struct, frozen=True, omit_defaults=True):
@@ -127,6 +170,8 @@ class Target(Struct, frozen=True, omit_defaults=True):
     host: OptionalName = ""
     uid: OptionalName = ""
     """UID of the pod that should answer; empty where the target has no identity of ours."""
+    network: OptionalName = ""
+    """Which of a pod's networks the address belongs to; empty for the cluster's default network."""
 
     def __post_init__(self) -> None:
         """Raise ValueError unless there is an address in its shortest form and without a zone, or a host."""
@@ -160,6 +205,11 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
     def kind(self) -> Kind:
         """How this path asks."""
         return KIND_OF[type(self.ask)]
+
+    @cached_property
+    def packets(self) -> int:
+        """Packets that one probe of this path sends."""
+        return packets(self.ask)
 
     @cached_property
     def id(self) -> int:

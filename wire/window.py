@@ -76,13 +76,17 @@ class FactName(StrEnum):
     SOURCE = "source"
     """Address that the peer saw us come from."""
     STATUS = "status"
-    """HTTP status code."""
+    """HTTP status code, or the name of a DNS response code (RFC 1035 section 4.1.1)."""
     CERTIFICATE_EXPIRES = "certificate_expires"
     """Seconds since 1970."""
     PEER_UID = "peer_uid"
     """UID of the pod that answered instead of the planned one."""
     HOP_LIMIT = "hop_limit"
     """TTL or hop limit of the last answer."""
+    MTU = "mtu"
+    """Bytes that the next link carries, as the router before it said (RFC 1191 section 4, RFC 4443 section 3.2)."""
+    ANSWER = "answer"
+    """Addresses that a name server gave, as far as they fit."""
 
 
 class Window(Struct, frozen=True):

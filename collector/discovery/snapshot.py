@@ -23,6 +23,19 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True):
     """Its own addresses (not those of its pods); probed on the host layer."""
 
 
+Mtu = Annotated[int, Meta(ge=0, le=65535)]
+"""Longest IP packet in bytes that a pod network carries whole; 0 where not known."""
+
+
+class Attachment(Struct, frozen=True, forbid_unknown_fields=True):
+    """A further network of a pod, beside the cluster's default one."""
+
+    name: Name
+    """Name of the network, the same for all pods on it."""
+    addresses: tuple[Address, ...]
+    mtu: Mtu = 0
+
+
 class Vantage(Struct, frozen=True, forbid_unknown_fields=True):
     """A place that probes leave from, with an agent in it."""
 
@@ -36,6 +49,8 @@ class Vantage(Struct, frozen=True, forbid_unknown_fields=True):
     """Where it answers its peers' UDP, TCP and HTTP probes."""
     key: Annotated[str, Meta(min_length=32, max_length=512)] = field(default="")
     """Static mode: the bearer token of its agent."""
+    networks: Annotated[tuple[Attachment, ...], Meta(max_length=8)] = ()
+    """Further networks of its pod; each is probed between the vantages that are on it, and measured apart."""
 
     def __repr__(self) -> str:
         """Everything but the key, so that no log ever holds it."""
@@ -77,6 +92,8 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True):
     """Only where it is probed over HTTP."""
     endpoints: Annotated[int, Meta(ge=0)] | None = None
     """Ready endpoints behind it, None where not known."""
+    critical: bool = False
+    """Probed from every vantage, also where there are so many that the others are shared out."""
 
 
 class External(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,6 +104,22 @@ class External(Struct, frozen=True, forbid_unknown_fields=True):
     """Each of `icmp`, `tcp:PORT`, an http or https URL, or such a URL with options."""
     host: OptionalName = ""
     address: Annotated[str, Meta(max_length=45)] = ""
+    critical: bool = False
+    """As of a service."""
+
+
+class DnsServer(Struct, frozen=True, forbid_unknown_fields=True):
+    """A name server: the cluster's service, one server behind it, or one outside."""
+
+    name: Name
+    addresses: tuple[Address, ...]
+    names: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=254)], ...], Meta(min_length=1, max_length=8)]
+    """What it is asked for, fully qualified with the last dot: A and AAAA over UDP, and the first one over TCP as well."""
+    port: Port = 53
+    contains: Annotated[str, Meta(max_length=45)] = ""
+    """Address that must be among the answers to the first name."""
+    critical: bool = False
+    """As of a service."""
 
 
 class Snapshot(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,10 +129,13 @@ class Snapshot(Struct, frozen=True, forbid_unknown_fields=True):
     vantages: tuple[Vantage, ...] = ()
     services: tuple[Service, ...] = ()
     external: tuple[External, ...] = ()
+    dns: tuple[DnsServer, ...] = ()
+    mtu: Mtu = 0
+    """Of the default pod network."""
     secret: Annotated[str, Meta(max_length=512)] = ""
     """Static mode: what the group keys follow from; from the keys of all vantages where empty."""
 
     def __repr__(self) -> str:
         """Sizes only, so that no log ever holds a secret."""
-        sizes = (f"{name}={len(getattr(self, name))}" for name in ("nodes", "vantages", "services", "external"))
+        sizes = (f"{name}={len(getattr(self, name))}" for name in ("nodes", "vantages", "services", "external", "dns"))
         return f"Snapshot({', '.join(sizes)})"

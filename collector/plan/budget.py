@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct, structs
 
 from collector.settings import PlanSettings
-from wire.path import PACKETS, Layer
+from wire.path import Layer
 from wire.plan import PlannedPath
 
 
@@ -27,7 +27,7 @@ class Load(Struct, frozen=True):
 
 def packets_per_second(paths: Iterable[PlannedPath]) -> float:
     """What these paths send together."""
-    return sum(PACKETS[planned.path.kind] * 1000 / planned.interval_ms for planned in paths)
+    return sum(planned.path.packets * 1000 / planned.interval_ms for planned in paths)
 
 
 def target_loads(paths_of: Mapping[str, Sequence[PlannedPath]], settings: PlanSettings) -> dict[str, Load]:

@@ -25,7 +25,7 @@ class Targets:
     def __init__(self, snapshot: Snapshot, settings: PlanSettings) -> None:
         self._settings = settings
         every = structs.asdict(settings.kinds)
-        self._kinds = [(kind, every[kind.value]) for kind in Kind if every[kind.value]]
+        self._kinds = [(kind, every[kind.value]) for kind in Kind if every.get(kind.value)]
         self._pods = {vantage.name: _pod_targets(vantage) for vantage in snapshot.vantages}
         self._nodes: list[Aim] = [
             (Family.of(target.address), target, Icmp()) for node in snapshot.nodes for target in _node_targets(node)
@@ -83,14 +83,14 @@ def first_of_each_family(addresses: Sequence[str]) -> dict[Family, str]:
 
 def _pod_ask(kind: Kind, port: int) -> Ask:
     match kind:
-        case Kind.ICMP:
-            return Icmp()
         case Kind.UDP:
             return Udp(port=port)
         case Kind.TCP:
             return Tcp(port=port)
         case Kind.HTTP:
             return Http(port=port, path=ECHO_PATH)
+        case _:
+            return Icmp()
 
 
 def _pod_targets(vantage: Vantage) -> dict[Family, Target]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec import Struct, ValidationError, convert, structs, to_builtins
 
 from wire import path as wire_path
-from wire.path import PACKETS, Ask, Family, Http, Icmp, Kind, Layer, Path, Port, Target, Tcp, Udp, shortest
+from wire.path import Ask, Dns, Family, Http, Icmp, Kind, Layer, Path, Port, Record, Target, Tcp, Udp, packets, shortest
 
 POD = Target("pod/shop/cart-0", "n2", address="10.30.2.2", uid="b0c5")
 POD_V6 = Target("pod/shop/cart-0", "n2", address="fd31:2::2", uid="b0c5")
@@ -177,5 +177,25 @@ def test_an_address_has_one_form_whatever_the_version_of_python() -> None:
         shortest("10.0.0.256")
 
 
-def test_every_kind_has_a_cost_in_packets() -> None:
-    assert set(PACKETS) == set(Kind)
+@pytest.mark.parametrize(
+    ("ask", "cost"),
+    [
+        (Icmp(), 1),
+        (Udp(port=1), 1),
+        (Tcp(port=1), 3),
+        (Http(port=1), 6),
+        (Dns(name="a."), 1),
+        (Dns(name="a.", record=Record.BOTH), 2),
+        (Dns(name="a.", tcp=True), 6),
+    ],
+)
+def test_what_a_probe_costs_in_packets_depends_on_how_it_asks(ask: Ask, cost: int) -> None:
+    assert packets(ask) == cost
+
+
+@pytest.mark.parametrize("name", ["a.b", "", ".a.", "a..", "-a.", "a b.", "a." * 130, "ä.", "a.\n"])
+def test_a_name_to_ask_for_is_whole_and_of_plain_characters(name: str) -> None:
+    assert convert({"type": "dns", "name": "_dmarc.a-b.example."}, Dns) == Dns(name="_dmarc.a-b.example.")
+    assert convert({"type": "dns", "name": "."}, Dns) == Dns(name=".")
+    with pytest.raises(ValidationError):
+        convert({"type": "dns", "name": name}, Dns)
