@@ -115,7 +115,7 @@ BAD = [
     ),
     (
         GOOD.replace("loss: {max: 0}", "kind: carrier_pigeon"),
-        f"x.yaml: {CELL}.kind: 'carrier_pigeon' is not one of http, icmp, tcp, udp",
+        f"x.yaml: {CELL}.kind: 'carrier_pigeon' is not one of dns, http, icmp, tcp, udp",
     ),
     (
         GOOD.replace("loss: {max: 0}", "from: {rack: r1}"),

@@ -100,10 +100,11 @@ def test_an_id_does_not_depend_on_the_order_of_the_keys_that_arrived() -> None:
 
 def test_every_kind_has_one_way_to_ask() -> None:
     assert set(wire_path.KIND_OF.values()) == set(Kind)
-    assert {Path("n1", POD, Layer.POD, Family.IPV4, ask).kind for ask in (Icmp(), Udp(1), Tcp(1), Http(1))} == set(Kind)
+    asks: list[Ask] = [Icmp(), Udp(1), Tcp(1), Http(1), Dns("a.")]
+    assert {Path("n1", POD, Layer.POD, Family.IPV4, ask).kind for ask in asks} == set(Kind)
 
 
-@given(st.sampled_from([Icmp(), Udp(9), Tcp(9), Http(9)]), st.text(max_size=4), st.text(max_size=4))
+@given(st.sampled_from([Icmp(), Udp(9), Tcp(9), Http(9), Dns("a.")]), st.text(max_size=4), st.text(max_size=4))
 def test_no_two_paths_share_a_canonical_text(ask: Ask, one: str, other: str) -> None:
     """Even where a word contains what looks like the next line."""
     first = Path(f"a{one}", Target(f"b{other}", "p", host="h"), Layer.POD, Family.IPV4, ask)

@@ -116,4 +116,12 @@ def test_a_measure_keeps_its_number_and_a_fact_its_name() -> None:
         "FIRST_BYTE_NS": 10,
         "TRANSFER_NS": 11,
     }
-    assert {fact.value for fact in FactName} == {"source", "status", "certificate_expires", "peer_uid", "hop_limit"}
+    assert {fact.value for fact in FactName} == {
+        "source",
+        "status",
+        "certificate_expires",
+        "peer_uid",
+        "hop_limit",
+        "mtu",
+        "answer",
+    }

@@ -11,7 +11,7 @@ SECOND = 10**9
 REFUSED = {
     "an unknown parameter": ([("colour", "red")], "unknown parameter; allowed are span, totals, layer, kind, family, from, to"),
     "one given twice": ([("layer", "pod"), ("layer", "host")], "layer is given twice"),
-    "a layer that is none": ([("layer", "cake")], "layer must be one of pod, host, service, external"),
+    "a layer that is none": ([("layer", "cake")], "layer must be one of pod, host, service, dns, external, mtu"),
     "a name that is none": ([("from", "<script>")], "from must be a name"),
     "a name too long": ([("to", "a" * 254)], "to must be a name"),
 }
