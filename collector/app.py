@@ -163,12 +163,9 @@ class Collector:
     def _install(self, snapshot: Snapshot, plans: Plans) -> None:
         """Let everything but the agents know of other plans. They are told last, so whatever they send is expected."""
         self._sessions.replan(snapshot)
-        self._matrix.replan(snapshot, plans.by_vantage)
+        self._matrix.replan(snapshot, {name: plans.plan(name) for name in plans.vantages})
         self._agents.admission = Admission(snapshot.vantages)
-        paths = sum(len(plan.paths) for plan in plans.by_vantage.values())
-        _log.info(
-            "planned", generation=plans.generation, vantages=len(plans.by_vantage), paths=paths, stretched=plans.stretched
-        )
+        _log.info("planned", generation=plans.generation, vantages=len(plans), paths=plans.paths, stretched=plans.stretched)
         for note in plans.notes:
             _log.warning("the plan is not as configured", because=note)
 

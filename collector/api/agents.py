@@ -174,7 +174,7 @@ class AgentPort:
         if report.vantage != vantage:
             _log.warning("report of another row", vantage=vantage, claimed=report.vantage, security=True)
             raise RefusedError(Refusal.FOREIGN_ROW)
-        if vantage not in self._board.plans.by_vantage:  # it left the inventory while it sent
+        if vantage not in self._board.plans:  # it left the inventory while it sent
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
         judgement = self._sessions.judge(report)
         if judgement.refusal is Refusal.RETIRED_BOOT:

@@ -30,11 +30,10 @@ class Board:
 
     def body(self, vantage: str) -> bytes | None:
         """The plan of a vantage as msgpack, made when it is first asked for; None where there is no such vantage."""
-        plan = self.plans.by_vantage.get(vantage)
-        if plan is None:
+        if vantage not in self.plans:
             return None
         if vantage not in self._bodies:
-            self._bodies[vantage] = encode(plan)
+            self._bodies[vantage] = encode(self.plans.plan(vantage))
         return self._bodies[vantage]
 
     async def other_than(self, etag: str, *, seconds: float) -> bool:

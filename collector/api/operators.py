@@ -16,7 +16,6 @@ from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dim
 from collector.matrix.answers import Answer, seconds
 from collector.matrix.query import cells, group_by, pair, worst
 from collector.matrix.store import Matrix
-from collector.plan.budget import packets_per_second
 from collector.plan.compose import Plans
 from collector.sessions import Sessions
 
@@ -146,18 +145,17 @@ class Operators:
         }
         if "vantage" not in found:
             answer["vantages"] = {
-                name: {"paths": len(plan.paths), "packets_per_second": round(packets_per_second(plan.paths), 3)}
-                for name, plan in plans.by_vantage.items()
+                name: {"paths": plans.paths_in(name), "packets_per_second": round(plans.packets_per_second(name), 3)}
+                for name in plans.vantages
             }
             return json_response(answer)
-        plan = plans.by_vantage.get(found["vantage"])
-        if plan is None:
+        if found["vantage"] not in plans:
             return json_response({"error": "there is no such vantage"}, status=404)
         answer["vantage"] = found["vantage"]
         answer["paths"] = [
             {"path": f"{planned.path.id:016x}", "kind": planned.path.kind.value, **msgspec.to_builtins(planned)["path"]}
             | {"interval_ms": planned.interval_ms, "timeout_ms": planned.timeout_ms}
-            for planned in plan.paths
+            for planned in plans.plan(found["vantage"]).paths
         ]
         return json_response(answer)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct, structs
 
 from collector.discovery.snapshot import Snapshot
-from collector.plan.budget import Load, agent_loads, stretched, target_loads
+from collector.plan.budget import Load, agent_loads, packets_per_second, stretched, target_loads
 from collector.plan.mesh import peers_of
 from collector.plan.targets import Targets
 from collector.settings import PlanSettings
@@ -26,11 +26,15 @@ class PlanError(ValueError):
 
 
 class Plans(Struct, frozen=True):
-    """The plans of all agents."""
+    """What all agents are asked to do. The plan of one is made when it is asked for, and always the same."""
 
     instance: int
     generation: int
-    by_vantage: dict[str, Plan]
+    keys: tuple[GroupKey, ...]
+    report_interval_ms: int
+    identities: dict[str, Identity]
+    """Of every vantage, in the order of their names."""
+    paths_of: dict[str, tuple[PlannedPath, ...]]
     stretched: float = 1.0
     """Factor by which all intervals were lengthened, to stay within the agents' budgets."""
     heaviest: Load | None = None
@@ -38,8 +42,54 @@ class Plans(Struct, frozen=True):
     notes: tuple[str, ...] = ()
     """What was left out or changed, and why: one sentence each."""
 
+    @property
+    def vantages(self) -> tuple[str, ...]:
+        """Names of all who have a plan, sorted."""
+        return tuple(self.identities)
 
-def compose(snapshot: Snapshot, settings: PlanSettings, *, instance: int, generation: int, keys: tuple[GroupKey, ...]) -> Plans:
+    @property
+    def paths(self) -> int:
+        """Number of paths in all plans together."""
+        return sum(map(len, self.paths_of.values()))
+
+    def __len__(self) -> int:
+        """Number of plans."""
+        return len(self.identities)
+
+    def __contains__(self, vantage: object) -> bool:
+        """Whether there is a plan for the vantage of this name."""
+        return vantage in self.identities
+
+    def plan(self, vantage: str) -> Plan:
+        """The plan of one vantage, made now; raises KeyError."""
+        return Plan(
+            instance=self.instance,
+            generation=self.generation,
+            identity=self.identities[vantage],
+            keys=self.keys,
+            report_interval_ms=self.report_interval_ms,
+            paths=self.paths_of[vantage],
+            stretched=self.stretched,
+        )
+
+    def paths_in(self, vantage: str) -> int:
+        """Number of paths of one vantage, known without making its plan; raises KeyError."""
+        return len(self.paths_of[vantage])
+
+    def packets_per_second(self, vantage: str) -> float:
+        """What one vantage sends, known without making its plan; raises KeyError."""
+        return packets_per_second(self.paths_of[vantage])
+
+
+def compose(
+    snapshot: Snapshot,
+    settings: PlanSettings,
+    *,
+    instance: int,
+    generation: int,
+    keys: tuple[GroupKey, ...],
+    slot: int = 0,  # noqa: ARG001 - nothing rotates in a full mesh
+) -> Plans:
     """The plans for a snapshot; raises PlanError where there are too many vantages or paths."""
     if len(snapshot.vantages) * (len(snapshot.vantages) - 1) > MAX_PAIRS:
         raise PlanError(f"{len(snapshot.vantages)} vantages are too many for a full mesh of at most {MAX_PAIRS} pairs")
@@ -64,25 +114,20 @@ def compose(snapshot: Snapshot, settings: PlanSettings, *, instance: int, genera
     return Plans(
         instance=instance,
         generation=generation,
-        by_vantage={
-            vantage.name: Plan(
-                instance=instance,
-                generation=generation,
-                identity=Identity(
-                    vantage=vantage.name,
-                    node=vantage.node,
-                    zone=zones[vantage.node],
-                    namespace=vantage.namespace,
-                    pod=vantage.pod,
-                    addresses=vantage.addresses,
-                ),
-                keys=keys,
-                report_interval_ms=settings.report.milliseconds,
-                paths=tuple(stretched(planned, factor) for planned in eased[vantage.name]),
-                stretched=factor,
+        keys=keys,
+        report_interval_ms=settings.report.milliseconds,
+        identities={
+            vantage.name: Identity(
+                vantage=vantage.name,
+                node=vantage.node,
+                zone=zones[vantage.node],
+                namespace=vantage.namespace,
+                pod=vantage.pod,
+                addresses=vantage.addresses,
             )
-            for vantage in snapshot.vantages
+            for vantage in sorted(snapshot.vantages, key=lambda vantage: vantage.name)
         },
+        paths_of={name: tuple(stretched(planned, factor) for planned in paths) for name, paths in eased.items()},
         stretched=factor,
         heaviest=heaviest,
         notes=tuple(_notes(snapshot, heaviest, targeted, paths_of)),
@@ -91,11 +136,7 @@ def compose(snapshot: Snapshot, settings: PlanSettings, *, instance: int, genera
 
 def rekeyed(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...]) -> Plans:
     """The same plans with other keys."""
-    return structs.replace(
-        plans,
-        generation=generation,
-        by_vantage={name: structs.replace(plan, generation=generation, keys=keys) for name, plan in plans.by_vantage.items()},
-    )
+    return structs.replace(plans, generation=generation, keys=keys)
 
 
 def _notes(

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from collector.discovery.snapshot import External, Node, Service, Snapshot, Vantage
 from collector.matrix.store import Matrix
+from collector.plan.compose import Plans, compose
+from collector.settings import PlanSettings
 from wire.histogram import bucket_of
 from wire.outcome import Outcome
 from wire.path import Family, Http, Icmp, Layer, Path, Target, Tcp, Udp
-from wire.plan import Identity, Plan, PlannedPath
+from wire.plan import GroupKey, Identity, Plan, PlannedPath
 from wire.report import Columns, Report, pack
 from wire.window import Flag, Measure, Timed, Window
 
@@ -68,6 +70,11 @@ def plans_of(snapshot: Snapshot = SNAPSHOT, *, interval_ms: int = 1000) -> dict[
         )
         for one in snapshot.vantages
     }
+
+
+def composed(keys: tuple[GroupKey, ...] = ()) -> Plans:
+    """What the planner makes of the small cluster."""
+    return compose(SNAPSHOT, PlanSettings(), instance=1, generation=1, keys=keys)
 
 
 def matrix_of(snapshot: Snapshot = SNAPSHOT, *, max_bytes: int = 10**8, retention_ns: int = 300 * SECOND) -> Matrix:

@@ -12,9 +12,8 @@ from aiohttp.test_utils import TestServer
 from collector.api.guard import HEADERS, is_own_host
 from collector.api.operators import operator_app
 from collector.export.exposition import exposition
-from collector.plan.compose import Plans
 from collector.sessions import Sessions
-from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, report_of, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, report_of, window
 from wire.plan import GroupKey
 from wire.report import Health
 
@@ -33,7 +32,7 @@ class Collector:
         self.sessions = Sessions(instance=1, silent_after_ns=3 * SECOND)
         self.sessions.replan(SNAPSHOT)
         self.sessions.record(report, now_ns=NOW)
-        self.plans = Plans(instance=1, generation=1, by_vantage=plans_of())
+        self.plans = composed()
         self.clock = SimpleNamespace(now=NOW, ready=True)
         self.rendered = 0
         self.refused: list[str] = []
@@ -119,19 +118,15 @@ async def test_a_pair_the_worst_and_the_agents(client: ClientSession) -> None:
 async def test_the_plan_as_a_whole_and_of_one_vantage(client: ClientSession) -> None:
     plan = await get(client, "/api/v1/plan")
     assert (plan["instance"], plan["generation"], plan["stretched"]) == (1, 1, 1.0)
-    assert plan["vantages"]["n1"]["paths"] == 8
+    assert plan["vantages"]["n1"]["paths"] == 14
     one = await get(client, "/api/v1/plan?vantage=n1")
-    assert {path["interval_ms"] for path in one["paths"]} == {1000}
-    assert len({path["path"] for path in one["paths"]}) == 8
+    assert {path["interval_ms"] for path in one["paths"]} == {10_000, 20_000, 30_000, 60_000}
+    assert len({path["path"] for path in one["paths"]}) == 14
     assert "error" in await get(client, "/api/v1/plan?vantage=nobody", status=404)
 
 
 async def test_survive_62_no_secret_is_behind_the_port(collector: Collector, client: ClientSession) -> None:
-    plan = plans_of()["n1"]
-    with_key = type(plan)(
-        plan.instance, plan.generation, plan.identity, (GroupKey(7, SECRET),), plan.report_interval_ms, plan.paths
-    )
-    collector.plans = Plans(instance=1, generation=1, by_vantage={"n1": with_key})
+    collector.plans = composed((GroupKey(7, SECRET),))
     for url in ("/metrics", "/api/v1/plan", "/api/v1/plan?vantage=n1", "/api/v1/matrix", "/api/v1/agents"):
         async with client.get(url) as response:
             body = await response.text()

@@ -14,9 +14,8 @@ from aiohttp.test_utils import TestServer
 
 from collector.api.operators import operator_app
 from collector.cli import main
-from collector.plan.compose import Plans
 from collector.sessions import Sessions
-from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, report_of, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, report_of, window
 from wire.outcome import Outcome
 
 NOW = 100 * SECOND
@@ -45,7 +44,7 @@ class Cluster:
         return operator_app(
             matrix=self.matrix,
             sessions=self.sessions,
-            plans=lambda: Plans(instance=1, generation=1, by_vantage=plans_of()),
+            plans=composed,
             metrics=lambda _: b"",
             now_ns=lambda: self.clock.now,
             ready=lambda: True,
