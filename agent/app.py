@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import lru_cache, partial
 
 import structlog
 
@@ -44,6 +44,8 @@ FLUSH_SECONDS = 3.0
 DRAIN_SECONDS = 5.0
 """How long peers are still answered after the farewell, so that they learn of it before they miss us."""
 LONGEST_RESTART_SECONDS = 30.0
+MAX_JUDGED = 4096
+"""Addresses whose place on the deny list is remembered: the list never changes while we run."""
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +65,7 @@ class Agent:
         )
         self._context = Context(
             uid=settings.pod_uid,
-            permits=lambda address: refusal(address, allow_loopback=settings.allow_loopback) is None,
+            permits=lru_cache(MAX_JUDGED)(lambda address: refusal(address, allow_loopback=settings.allow_loopback) is None),
         )
         self._leaving = asyncio.Event()
         self._first_probe_ns: int | None = None

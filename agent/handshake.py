@@ -47,7 +47,7 @@ class Shaken:
 
 def begin(address: str, port: int) -> socket.socket:
     """A non-blocking socket whose SYN is on its way; raises OSError where it never left."""
-    family = SOCKET_FAMILY[Family.of(address)]
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         connection.setsockopt(*_ERROR_REPORTS[family], 1)

@@ -5,9 +5,12 @@ is in them. A stamp can be missing (0); who needs one falls back to its own cloc
 """
 
 import socket
+import struct
 
 from agent import kernel
 
+_TIMESPEC = struct.Struct("@ll")  # the first of struct scm_timestamping, linux/errqueue.h
+_STAMP = (socket.SOL_SOCKET, kernel.SO_TIMESTAMPING)
 # A stream needs no identifiers: one request is sent on it.
 _FLAGS = kernel.TX_SOFTWARE | kernel.RX_SOFTWARE | kernel.SOFTWARE | kernel.OPT_TSONLY
 
@@ -24,15 +27,23 @@ def received(connection: socket.socket, size: int) -> tuple[bytes, int]:
     as it is read before the next segment comes, and the last byte's always is.
     """
     content, ancillary, _, _ = connection.recvmsg(size, kernel.ANCILLARY_BYTES)
-    return content, kernel.heard(ancillary).stamp_ns
+    return content, _stamp_ns(ancillary)
 
 
 def departed(connection: socket.socket) -> int:
-    """When the first segment left that was sent since the last call; 0 where no stamp has come back (yet)."""
-    first = 0
+    """When what was sent left for the first time; 0 where no stamp has come back (yet)."""
     while True:
         try:
             _, ancillary, _, _ = connection.recvmsg(1, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
         except OSError:
-            return first
-        first = first or kernel.heard(ancillary).stamp_ns
+            return 0
+        if stamp_ns := _stamp_ns(ancillary):
+            return stamp_ns
+
+
+def _stamp_ns(ancillary: kernel.Ancillary) -> int:
+    for level, kind, content in ancillary:
+        if (level, kind) == _STAMP and len(content) >= _TIMESPEC.size:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(content)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return 0
