@@ -15,8 +15,9 @@ from typing import cast
 
 from aiohttp.web import AppRunner, BaseRequest, RequestHandler
 
+from collector.api.encrypted import Encrypted
+
 PROOF_SECONDS = 10.0
-HANDSHAKE_SECONDS = 5.0
 BACKLOG = 1024
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_SECONDS = 0.1
@@ -47,7 +48,8 @@ class _Connection(asyncio.Protocol):
         self.inner.connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self.inner.connection_lost(exc)
+        if self._transport is not None:
+            self.inner.connection_lost(exc)
         self.ended.set()
 
     def data_received(self, data: bytes) -> None:
@@ -176,15 +178,10 @@ class Listener:
         late = loop.call_later(self._proof_seconds, self._too_late, connection)
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.connect_accepted_socket(
-                lambda: connection,
-                accepted,
-                ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS if self._tls else None,
-                ssl_shutdown_timeout=1.0 if self._tls else None,
-            )
+            lowest = Encrypted(self._tls, connection) if self._tls else connection
+            await loop.connect_accepted_socket(lambda: lowest, accepted)
             await connection.ended.wait()
-        except OSError:  # a failed handshake, an early reset: theirs to mend
+        except OSError:  # an early reset: theirs to mend
             pass
         finally:
             late.cancel()
