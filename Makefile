@@ -1,9 +1,11 @@
 # The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
-.PHONY: venv packages demo test check static suites lock clean
+.PHONY: venv packages demo test bench bench-quick peers check static suites lock clean
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
 LAB := ip:iproute2 nft:nftables nsenter:util-linux setpriv:util-linux unshare:util-linux
+# The tools that the bench compares with.
+PEERS := fping prometheus-smokeping-prober prometheus-blackbox-exporter
 
 venv: ## the virtual environment .venv with everything installed, by hash
 	@set -- $$(scripts/pythons | head -n 1); \
@@ -18,6 +20,15 @@ demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS=
 
 test: ## everything, on real packets; as root, since it builds network namespaces
 	@scripts/test
+
+peers: ## the Debian packages of the tools that the bench compares with; no service of theirs is started
+	@scripts/peers $(PEERS)
+
+bench: venv packages peers ## every figure, next to other tools and to the truth; writes bench/results.json, fails where a bar is missed
+	@.venv/bin/python -m bench $(ARGS)
+
+bench-quick: venv packages peers ## the most telling figures in three minutes
+	@.venv/bin/python -m bench --quick $(ARGS)
 
 check: static suites ## the whole gate without the lab, in seconds
 

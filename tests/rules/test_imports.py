@@ -16,6 +16,7 @@ PLANTED = (
     ("wire.codec", "numpy"),
     ("wire.report", "time"),
     ("agent.backlog", "collector.duration"),
+    ("agent.limits", "bench.usage"),
     ("agent.limits", "socket"),
     ("agent.schedule", "agent.runner"),
     ("agent.settings", "kubernetes"),

@@ -1,0 +1,101 @@
+"""The command `python -m bench`: enters every measurement, runs rounds through all of them, and says what came out."""
+
+import argparse
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from bench.lines import MEASUREMENTS
+from bench.measurement import Measurement, Spoilt, Unavailable
+from bench.results import Line, line, table, write
+
+ROUNDS = 5
+ATTEMPTS = 3
+"""How often a spoilt round is taken again."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure; the exit status: 0 every bar is met, 1 one is missed or could not be measured."""
+    asked = _asked(arguments)
+    signal.signal(signal.SIGTERM, _end)
+    wanted = re.compile(asked.only)
+    rounds = asked.rounds or (1 if asked.quick else ROUNDS)
+    runs: dict[str, list[float]] = {}
+    notes: dict[str, str] = {}
+    with ExitStack() as stack:
+        chosen = []
+        for make in MEASUREMENTS:
+            measurement = make()
+            if any(wanted.search(bar.name) for bar in measurement.bars):
+                chosen.append(measurement)
+        entered = [measurement for measurement in chosen if _enter(stack, measurement, notes)]
+        for number in range(1, rounds + 1):
+            for measurement in entered:
+                figures = _measure(measurement, notes, quick=asked.quick)
+                for name, value in figures.items():
+                    runs.setdefault(name, []).append(value)
+                    _say(f"round {number}/{rounds}  {name}: {value:.4g}")
+    lines = [
+        line(bar, runs.get(bar.name, ()), notes.get(bar.name, ""))
+        for measurement in chosen
+        for bar in measurement.bars
+        if wanted.search(bar.name) and (bar.name in runs or bar.name in notes or not asked.quick)
+    ]
+    return _tell(lines, asked.json)
+
+
+def _tell(lines: Sequence[Line], file: Path) -> int:
+    print(table(lines))
+    write(lines, file)
+    return 0 if lines and all(one.ok for one in lines) else 1
+
+
+def _asked(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the programs; see docs/benchmarks.md.")
+    parser.add_argument("--quick", action="store_true", help="short form: one short round, the most telling lines")
+    parser.add_argument("--only", default="", metavar="REGEX", help="only measurements that have a line of such a name")
+    parser.add_argument("--rounds", type=int, default=0, help=f"how many rounds (default {ROUNDS}, or 1 for the short form)")
+    parser.add_argument("--json", type=Path, default=Path("bench/results.json"), metavar="FILE", help="default: %(default)s")
+    return parser.parse_args(arguments)
+
+
+def _enter(stack: ExitStack, measurement: Measurement, notes: dict[str, str]) -> bool:
+    try:
+        stack.enter_context(measurement)
+    except Unavailable as reason:
+        _say(f"not measured: {reason}")
+        notes.update({bar.name: str(reason) for bar in measurement.bars})
+        return False
+    return True
+
+
+def _measure(measurement: Measurement, notes: dict[str, str], *, quick: bool) -> Mapping[str, float]:
+    for attempt in range(1, ATTEMPTS + 1):
+        started = time.monotonic()
+        try:
+            figures = measurement.round(quick=quick)
+        except Spoilt as reason:
+            _say(f"spoilt, attempt {attempt}: {measurement.bars[0].name}: {reason}")
+            notes.update({bar.name: str(reason) for bar in measurement.bars})
+        else:
+            if figures:
+                _say(f"{measurement.bars[0].name} and what goes with it took {time.monotonic() - started:.0f} s")
+            return figures
+    return {}
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)  # leaves through every `with`, so that no namespace and no process stays behind
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
