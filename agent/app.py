@@ -66,6 +66,7 @@ class Agent:
         self._context = Context(
             uid=settings.pod_uid,
             permits=lru_cache(MAX_JUDGED)(lambda address: refusal(address, allow_loopback=settings.allow_loopback) is None),
+            resolvers=self._limits.resolvers,
         )
         self._leaving = asyncio.Event()
         self._first_probe_ns: int | None = None

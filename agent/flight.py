@@ -9,7 +9,7 @@ While our own loop stands still nobody looks at the sockets; a probe whose time 
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from agent.probes.prober import NO_MEASURES, Observation, Probe
@@ -19,6 +19,8 @@ from wire.window import Timed
 
 MAX_LATE_NS = 500_000_000
 """Longest wait for late answers after the timeout; never more than the timeout itself."""
+SILENCE: Mapping[Kind, Outcome] = {Kind.DNS: Outcome.DNS_TIMEOUT}
+"""The word for no answer at all, where it is not `timeout`."""
 SETTLE_NS = 100_000_000
 """After a stall, answers may still have to be read in several steps; who runs out of time in these is paused as well."""
 
@@ -79,7 +81,7 @@ class Flights:
             flight = self._flights.get(number)
             if flight is not None:
                 self._remove(flight)
-                word = Outcome.PAUSED if _is_ours(flight) else Outcome.TIMEOUT
+                word = Outcome.PAUSED if _is_ours(flight) else SILENCE.get(flight.probe.path.kind, Outcome.TIMEOUT)
                 judged.append(Observation(flight.probe, outcome=word))
         return judged
 
@@ -108,5 +110,5 @@ class Flights:
 def _is_ours(flight: _Flight) -> bool:
     if flight.interrupted_until is None:
         return False
-    # HTTP takes several steps, each of which waited for us, so its whole exchange says nothing after a stall.
-    return flight.probe.path.kind is Kind.HTTP or flight.deadline_ns <= flight.interrupted_until + SETTLE_NS
+    # These take several steps, each of which waited for us, so that a whole exchange says nothing after a stall.
+    return flight.probe.path.kind in (Kind.HTTP, Kind.DNS) or flight.deadline_ns <= flight.interrupted_until + SETTLE_NS

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from agent.probes.dns import DnsProber
 from agent.probes.http import HttpProber
 from agent.probes.icmp import IcmpProber
 from agent.probes.prober import Prober
@@ -14,4 +15,5 @@ PROBERS: Mapping[Kind, type[Prober]] = {
     Kind.UDP: UdpProber,
     Kind.TCP: TcpProber,
     Kind.HTTP: HttpProber,
+    Kind.DNS: DnsProber,
 }

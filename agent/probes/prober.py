@@ -74,6 +74,8 @@ class Context:
     """Our own addresses as the collector knows them; seen from another one, we are behind NAT. Empty: not known."""
     permits: Callable[[str], bool] = field(default=lambda _: False)
     """Whether an address may be connected to; asked again at connect time by whoever opens a connection."""
+    resolvers: frozenset[str] = frozenset()
+    """Name servers of resolv.conf, which may be asked on port 53 wherever they are: NodeLocal DNSCache is on 169.254.20.10."""
     spawn: Callable[[Coroutine[Any, Any, None]], Task[None]] | None = None
     """Starts a task that somebody owns and awaits, such as `TaskGroup.create_task`. None: what needs a task is unsupported."""
 
