@@ -23,9 +23,14 @@ Ancillary = Iterable[tuple[int, int, bytes]]
 """Control messages as recvmsg returns them: level, type, content."""
 
 IP_PKTINFO = 8  # linux/in.h
+IP_MTU_DISCOVER = 10
 IP_RECVERR = 11
 IP_RECVTTL = 12
-IPV6_RECVERR = 25  # linux/in6.h
+IP_RECVFRAGSIZE = 25
+PMTUDISC_WANT, PMTUDISC_PROBE = 1, 3
+IPV6_MTU_DISCOVER = 23  # linux/in6.h
+IPV6_RECVERR = 25
+IPV6_RECVFRAGSIZE = 77
 SO_TIMESTAMPING = 37  # asm-generic/socket.h
 SCM_TS_OPT_ID = 81  # asm-generic/socket.h of Linux 6.13
 TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_ID, OPT_TSONLY = 1 << 1, 1 << 3, 1 << 4, 1 << 7, 1 << 11  # linux/net_tstamp.h
@@ -34,6 +39,7 @@ ORIGIN_ICMP, ORIGIN_ICMP6, ORIGIN_TIMESTAMPING = 2, 3, 4  # linux/errqueue.h
 ANCILLARY_BYTES = 512
 """Room for every control message that a packet of ours can bring."""
 _EXTENDED_ERROR = struct.Struct("=IBBBxII")  # struct sock_extended_err, linux/errqueue.h
+_TOO_BIG = {(socket.AF_INET, 3, 4), (socket.AF_INET6, 2, 0)}  # fragmentation needed (RFC 1191), packet too big (RFC 4443)
 _TIMESPEC = struct.Struct("@ll")
 _INT = struct.Struct("@i")
 _KEY = struct.Struct("@I")
@@ -61,6 +67,8 @@ class IcmpError(NamedTuple):
     code: int
     offender: str
     """Address of the host or router that says so; empty where the kernel does not tell."""
+    mtu: int = 0
+    """Bytes that the next link carries, where the packet was too big for it; 0 where not told."""
 
 
 class Heard(NamedTuple):
@@ -76,11 +84,13 @@ class Heard(NamedTuple):
     interface: int = 0
     hop_limit: int = 0
     """TTL or hop limit on arrival, 0 where not told."""
+    fragmented: bool = False
+    """It came in fragments; known only where `told_of_fragments` was called."""
 
 
-def heard(ancillary: Ancillary) -> Heard:  # noqa: C901 - one flat switch, read for every packet
+def heard(ancillary: Ancillary) -> Heard:  # noqa: C901, PLR0912 - one flat switch, read for every packet
     """Read control messages; what is unknown or too short is skipped."""
-    stamp, identifier, error, local, interface, hop_limit = 0, None, None, "", 0, 0
+    stamp, identifier, error, local, interface, hop_limit, fragmented = 0, None, None, "", 0, 0, False
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET:
             if kind == SO_TIMESTAMPING and len(content) >= _TIMESPEC.size:
@@ -93,6 +103,8 @@ def heard(ancillary: Ancillary) -> Heard:  # noqa: C901 - one flat switch, read 
                 interface, local = _INT.unpack_from(content)[0], socket.inet_ntop(socket.AF_INET, content[8:12])
             elif kind == socket.IP_TTL and len(content) >= _INT.size:
                 (hop_limit,) = _INT.unpack_from(content)
+            elif kind == IP_RECVFRAGSIZE:
+                fragmented = True
         elif level == socket.IPPROTO_IPV6:
             if kind == IPV6_RECVERR and len(content) >= _EXTENDED_ERROR.size:
                 identifier, error = _extended_error(content)
@@ -100,11 +112,13 @@ def heard(ancillary: Ancillary) -> Heard:  # noqa: C901 - one flat switch, read 
                 interface, local = _INT.unpack_from(content, 16)[0], socket.inet_ntop(socket.AF_INET6, content[:16])
             elif kind == socket.IPV6_HOPLIMIT and len(content) >= _INT.size:
                 (hop_limit,) = _INT.unpack_from(content)
-    return Heard(stamp, identifier, error, local, interface, hop_limit)
+            elif kind == IPV6_RECVFRAGSIZE:
+                fragmented = True
+    return Heard(stamp, identifier, error, local, interface, hop_limit, fragmented)
 
 
 def _extended_error(content: bytes) -> tuple[int | None, IcmpError | None]:
-    _, origin, kind, code, _, key = _EXTENDED_ERROR.unpack_from(content)
+    _, origin, kind, code, told, key = _EXTENDED_ERROR.unpack_from(content)
     if origin == ORIGIN_TIMESTAMPING:
         return key, None
     if origin == ORIGIN_ICMP:
@@ -118,7 +132,8 @@ def _extended_error(content: bytes) -> tuple[int | None, IcmpError | None]:
     else:
         return None, None
     known = len(offender) in (4, 16) and any(offender)
-    return None, IcmpError(family, kind, code, str(ipaddress.ip_address(offender)) if known else "")
+    mtu = told if (family, kind, code) in _TOO_BIG else 0
+    return None, IcmpError(family, kind, code, str(ipaddress.ip_address(offender)) if known else "", mtu)
 
 
 def identified(key: int) -> list[tuple[int, int, bytes]]:
@@ -167,6 +182,27 @@ def told_own_address(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     else:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+
+def told_of_fragments(sock: socket.socket) -> None:
+    """Have each packet that came in fragments say so."""
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVFRAGSIZE, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVFRAGSIZE, 1)
+
+
+def send_whole(sock: socket.socket, *, whole: bool = True) -> None:
+    """Send every packet whole from now on: never in fragments, with DF, and however small the path is thought to be.
+
+    What is longer than the own link is then EMSGSIZE at the send. `whole` False is the default of a new socket: what is longer
+    than the path's MTU, as far as the kernel knows it, goes in fragments. Raises OSError.
+    """
+    mode = PMTUDISC_PROBE if whole else PMTUDISC_WANT
+    if sock.family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, mode)
+    else:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, mode)
 
 
 @functools.cache

@@ -8,14 +8,15 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.packet_length import padding_bytes, payload_bytes
 from wire.address import refusal
 from wire.outcome import Outcome
-from wire.path import Http, Icmp, Kind, Path, Target, Udp
+from wire.path import Family, Http, Icmp, Kind, Path, Target, Udp
 from wire.plan import PlannedPath
 
 SECOND_NS = 1_000_000_000
 MAX_PAYLOAD_BYTES = 1472
-"""What fits an Ethernet frame of 1,500 bytes after the headers of IPv4 and UDP; larger probes are another kind's business."""
+"""What fits an Ethernet frame of 1,500 bytes after the headers of IPv4 and UDP; what tests longer ones says `packet_bytes`."""
 MAX_PADDING_BYTES = 1300
 """UDP: the same, less the STAMP packet and the TLVs that prove it."""
 MAX_WAIT_NS = 5 * SECOND_NS
@@ -83,13 +84,22 @@ def _refusal(planned: PlannedPath, limits: Limits) -> str | None:
         return "interval"
     if timeout_ns > max(interval_ns, MAX_WAIT_NS):
         return "timeout"
-    if (isinstance(ask, Icmp) and ask.size > MAX_PAYLOAD_BYTES) or (isinstance(ask, Udp) and ask.padding > MAX_PADDING_BYTES):
+    if isinstance(ask, Icmp | Udp) and not _sendable(ask, path.family):
         return "size"
     if isinstance(ask, Http) and ask.method not in METHODS:
         return "method"
     # A name is judged when it is resolved, and every address again when it is connected to.
     word = permission(path, path.target.address, limits) if path.target.address else None
     return f"address_{word.replace('-', '_')}" if word else None
+
+
+def _sendable(ask: Icmp | Udp, family: Family) -> bool:
+    try:
+        if isinstance(ask, Icmp):
+            return payload_bytes(ask, family) <= MAX_PAYLOAD_BYTES or ask.packet_bytes > 0
+        return padding_bytes(ask, family) <= MAX_PADDING_BYTES or ask.packet_bytes > 0
+    except ValueError:  # no packet of this length is possible, or it is longer than any link's
+        return False
 
 
 def permission(path: Path, address: str, limits: Limits) -> str | None:

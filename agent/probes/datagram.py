@@ -21,7 +21,7 @@ from agent.latency import round_trip
 from agent.probes.lines import RECEIVE_BYTES, Line, Lines
 from agent.probes.prober import NO_FACTS, Context, Note, Observation, Probe
 from wire.outcome import Outcome
-from wire.path import Family, Path
+from wire.path import Family, Icmp, Path, Udp
 from wire.window import FactName, Measure
 
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -94,7 +94,10 @@ class DatagramProber(ABC):
 
     @abstractmethod
     def _request(self, flight: Flight) -> tuple[bytes, int]:
-        """Packet and port of a probe; may set the flight's sequence. Raises OSError where it cannot be made."""
+        """Packet and port of a probe; may set the flight's sequence.
+
+        Raises OSError where it cannot be made, and ValueError where no packet has the length that is asked for.
+        """
 
     def _left(self, flight: Flight) -> None:  # noqa: B027 - only some kinds count what has left
         """The packet of this flight has left."""
@@ -154,13 +157,20 @@ class DatagramProber(ABC):
         """The flight with this identifier, under way or answered not long ago."""
         return self._flights.get(identifier) or self._answered.get(identifier)
 
-    def _fresh(self, family: Family) -> socket.socket:
+    def _fresh(self, family: Family, whole: bool) -> socket.socket:  # noqa: FBT001 - called by position only
         self._match = kernel.transmit_match()
-        return self._open(family)
+        sock = self._open(family)
+        if whole:
+            try:
+                kernel.send_whole(sock)
+            except OSError:
+                sock.close()
+                raise
+        return sock
 
     def _launch(self, probe: Probe, nonce: bytes, offset_ns: int) -> Outcome | None:
         try:
-            line = self._lines.current(probe.path.family)
+            line = self._lines.current(probe.path.family, whole=_must_stay_whole(probe.path))
         except OSError as error:
             return _refused(error)
         self._identifier = identifier = (self._identifier + 1) & 0xFFFFFFFF
@@ -172,6 +182,8 @@ class DatagramProber(ABC):
             self._transmit(line, packet, identifier, (probe.address, port))
         except OSError as error:
             return word_for(error)
+        except ValueError:
+            return Outcome.UNSUPPORTED
         line.under_way += 1
         self._flights[identifier] = flight
         self._identifiers[probe.number] = identifier
@@ -241,7 +253,8 @@ class DatagramProber(ABC):
             self.ignored += 1
             return
         self._landed(flight)
-        self._ready.append(Observation(flight.probe, outcome=outcome))
+        facts = {FactName.MTU: str(error.mtu)} if error.mtu else NO_FACTS
+        self._ready.append(Observation(flight.probe, outcome=outcome, facts=facts))
 
     def _take(self, arrival: Arrival, heard: kernel.Heard, read_ns: int, offset_ns: int) -> None:
         answer = self._answer(arrival)
@@ -295,6 +308,10 @@ class DatagramProber(ABC):
         self._newest.move_to_end(path.id)
         if len(self._newest) > REMEMBERED_PATHS:
             self._newest.popitem(last=False)
+
+
+def _must_stay_whole(path: Path) -> bool:
+    return isinstance(path.ask, Icmp | Udp) and path.ask.packet_bytes > 0
 
 
 def _refused(error: OSError) -> Outcome:

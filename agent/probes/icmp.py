@@ -14,6 +14,7 @@ import struct
 from typing import cast
 
 from agent import kernel
+from agent.packet_length import payload_bytes
 from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import Context
@@ -63,8 +64,7 @@ class IcmpProber(DatagramProber):
         return sock
 
     def _request(self, flight: Flight) -> tuple[bytes, int]:
-        size = cast("Icmp", flight.probe.path.ask).size
-        payload = _payload(flight, size)
+        payload = _payload(flight)
         family, sequence = flight.line.family, flight.identifier & 0xFFFF
         own_id = self._raw_ids[flight.line.sock.fileno()] if flight.line.raw else 0
         checksum = 0
@@ -84,7 +84,7 @@ class IcmpProber(DatagramProber):
         flight = self.known(self._full(sequence))
         if flight is None or flight.probe.address != arrival.address:
             return None
-        if packet[_HEADER.size :] != _payload(flight, cast("Icmp", flight.probe.path.ask).size):
+        if packet[_HEADER.size :] != _payload(flight):
             return None
         return Answer(flight.identifier)
 
@@ -100,7 +100,8 @@ class IcmpProber(DatagramProber):
         return (self._identifier - ((self._identifier - sequence) & 0xFFFF)) & 0xFFFFFFFF
 
 
-def _payload(flight: Flight, size: int) -> bytes:
+def _payload(flight: Flight) -> bytes:
+    size = payload_bytes(cast("Icmp", flight.probe.path.ask), flight.line.family)
     head = MAGIC + flight.identifier.to_bytes(4, "big") + flight.nonce
     return head[:size].ljust(size, b"\0")
 

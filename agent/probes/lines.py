@@ -1,8 +1,11 @@
-"""The sockets of a datagram kind: one line per family, replaced before anything on the way gets stuck on it.
+"""The sockets of a datagram kind: one line per family and treatment, replaced before anything on the way gets stuck on it.
 
-In: families. Out: lines. A firewall or a NAT may hold a dead session for an id or a port; a line therefore ends after some
-minutes, or after a run of silence, and another id or port takes its place. A replaced line is read on until nothing is under
-way on it and its last straggler has had time to come.
+In: families. Out: lines. Packets that must stay whole have a line of their own, so that all others are sent as ever; whatever
+their length they share it, and with it the id or port by which networks choose one of several ways: only length differs.
+
+A firewall or a NAT may hold a dead session for an id or a port; a line therefore ends after some minutes, or after a run of
+silence, and another id or port takes its place. A replaced line is read on until nothing is under way on it and its last
+straggler has had time to come.
 """
 
 import socket
@@ -41,27 +44,30 @@ class Line:
 
 
 class Lines:
-    """All lines of one kind; `opened` makes a socket for a family, or raises OSError."""
+    """All lines of one kind; `opened` makes a socket for a family, told whether its packets stay whole, or raises OSError."""
 
-    def __init__(self, opened: Callable[[Family], socket.socket]) -> None:
+    def __init__(self, opened: Callable[[Family, bool], socket.socket]) -> None:
         self._opened = opened
-        self._current: dict[Family, Line] = {}
+        self._current: dict[tuple[Family, bool], Line] = {}
         self._replaced: list[Line] = []
 
     def __iter__(self) -> Iterator[Line]:
         """Every line that is to be read, older ones first, so that answers are read in the order in which they came."""
         return iter((*self._replaced, *self._current.values()))
 
-    def current(self, family: Family) -> Line:
-        """The line to send on. Raises OSError where there is none and none can be opened."""
+    def current(self, family: Family, *, whole: bool = False) -> Line:
+        """The line to send on; `whole` for packets that must not be fragmented.
+
+        Raises OSError where there is none and none can be opened.
+        """
         now_ns = time.monotonic_ns()
-        line = self._current.get(family)
+        line = self._current.get((family, whole))
         if line is not None:
             age_ns = now_ns - line.opened_ns
             if age_ns < (SHORTEST_LINE_LIFE_NS if line.silent >= SILENT_LIMIT else LINE_LIFE_NS):
                 return line
         try:
-            sock = self._opened(family)
+            sock = self._opened(family, whole)
         except OSError:
             if line is None:
                 raise
@@ -69,8 +75,8 @@ class Lines:
         if line is not None:
             line.landed_ns = now_ns
             self._replaced.append(line)
-        self._current[family] = Line(sock, family, now_ns, raw=sock.type == socket.SOCK_RAW)
-        return self._current[family]
+        line = self._current[family, whole] = Line(sock, family, now_ns, raw=sock.type == socket.SOCK_RAW)
+        return line
 
     def close_quiet(self) -> None:
         """Close replaced lines on which nothing is to be expected any more."""

@@ -16,6 +16,7 @@ from typing import cast
 
 from agent import kernel, stamp
 from agent.directions import Directions, Settled
+from agent.packet_length import padding_bytes
 from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import Context, Note
@@ -71,7 +72,7 @@ class UdpProber(DatagramProber):
             nonce=flight.nonce,
             session=session.name,
             uid=self.context.uid,
-            padding=ask.padding,
+            padding=padding_bytes(ask, path.family),
         )
         return packet, ask.port
 

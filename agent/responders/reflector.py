@@ -1,7 +1,8 @@
 """The stateful STAMP reflector (RFC 8762 section 4.3) that answers our peers' probes.
 
 In: datagrams on the echo port. Out: to each that proves to be a colleague's, one reply of the same size, from the address that
-was asked to the address that asked; to all others nothing. T2 is the kernel's receive stamp and T3 is taken last, so that a
+was asked to the address that asked; to all others nothing. What came whole is answered whole, with DF, so that both directions
+are tested alike; what came in fragments may go in fragments. T2 is the kernel's receive stamp and T3 is taken last, so that a
 sender can subtract all of our own scheduling. A wake-up reads a bounded number of packets, so that a flood starves nobody else.
 """
 
@@ -71,6 +72,8 @@ class Reflector:
         sock = kernel.stamped(family, socket.SOCK_DGRAM, 0, kernel.TransmitMatch.NONE)
         try:
             kernel.told_own_address(sock)
+            kernel.told_of_fragments(sock)
+            kernel.send_whole(sock)
             sock.bind(("", self.port))
         except OSError:
             sock.close()
@@ -117,6 +120,15 @@ class Reflector:
             port=sender[1],
             ttl=heard.hop_limit,
         )
+        if heard.fragmented:
+            kernel.send_whole(sock, whole=False)
+        try:
+            self._reply(sock, reply, heard, sender)
+        finally:
+            if heard.fragmented:
+                kernel.send_whole(sock)
+
+    def _reply(self, sock: socket.socket, reply: bytearray, heard: kernel.Heard, sender: tuple[str, int]) -> None:
         ancillary = kernel.leaving_from(heard.local, heard.interface) if heard.local else []
         # The ICMP error of an earlier reply is reported by the next send, which is innocent: once more, then.
         for attempt in (1, 2):

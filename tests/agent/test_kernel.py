@@ -23,21 +23,27 @@ def test_no_control_message_is_an_error_however_long_it_is(ancillary: list[tuple
 
 def test_a_transmit_stamp_an_icmp_error_and_a_local_error_are_told_apart() -> None:
     def extended(origin: int, *, kind: int = 0, code: int = 0, key: int = 0, offender: bytes = b"") -> bytes:
-        return struct.pack("=IBBBxII", 113, origin, kind, code, 0, key) + offender
+        told, own = (0, key) if origin == kernel.ORIGIN_TIMESTAMPING else (key, 0)
+        return struct.pack("=IBBBxII", 113, origin, kind, code, told, own) + offender
 
     stamp = struct.pack("@6l", 12, 34, 0, 0, 0, 0)
     transmit = heard([(socket.SOL_SOCKET, 37, stamp), (socket.IPPROTO_IP, 11, extended(4, key=77))])
     assert (transmit.stamp_ns, transmit.identifier, transmit.error) == (12_000_000_034, 77, None)
     offender = struct.pack("=HH4s8x", socket.AF_INET, 0, bytes([10, 0, 0, 1]))
     error = heard([(socket.IPPROTO_IP, 11, extended(2, kind=3, code=13, offender=offender))]).error
-    assert error == (socket.AF_INET, 3, 13, "10.0.0.1")
+    assert error == (socket.AF_INET, 3, 13, "10.0.0.1", 0)
+    too_big = heard([(socket.IPPROTO_IP, 11, extended(2, kind=3, code=4, key=1400, offender=offender))]).error
+    assert too_big == (socket.AF_INET, 3, 4, "10.0.0.1", 1400)
     offender6 = struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, bytes(15) + b"\1", 0)
     assert heard([(socket.IPPROTO_IPV6, 25, extended(3, kind=1, code=1, offender=offender6))]).error == (
         socket.AF_INET6,
         1,
         1,
         "::1",
+        0,
     )
+    too_big6 = heard([(socket.IPPROTO_IPV6, 25, extended(3, kind=2, key=1280, offender=offender6))]).error
+    assert too_big6 == (socket.AF_INET6, 2, 0, "::1", 1280)
     local = heard([(socket.IPPROTO_IP, 11, extended(1))])
     assert (local.error, local.identifier) == (None, None)
 

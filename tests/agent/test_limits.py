@@ -25,6 +25,10 @@ def test_an_ordinary_path_is_admitted() -> None:
         (planned(interval_ms=1000, timeout_ms=5001), "timeout"),
         (planned(path(ask=Icmp(size=1473))), "size"),
         (planned(path(ask=Udp(port=8620, padding=1301))), "size"),
+        (planned(path(ask=Icmp(packet_bytes=9217))), "size"),
+        (planned(path(ask=Icmp(packet_bytes=27))), "size"),
+        (planned(path(ask=Udp(port=8620, packet_bytes=9217))), "size"),
+        (planned(path(ask=Udp(port=8620, packet_bytes=100))), "size"),
         (planned(path(ask=Http(port=80, method="POST"))), "method"),
         (planned(path(address="127.0.0.1")), "address_loopback"),
         (planned(path(address="169.254.169.254")), "address_metadata"),
@@ -36,6 +40,11 @@ def test_an_ordinary_path_is_admitted() -> None:
 )
 def test_survive_56_a_malicious_path_is_refused_with_its_reason(one: PlannedPath, reason: str) -> None:
     assert refused(one) == {reason: 1}
+
+
+@pytest.mark.parametrize("ask", [Icmp(packet_bytes=9000), Udp(port=8620, packet_bytes=9000)])
+def test_a_packet_as_long_as_a_jumbo_frame_may_be_planned(ask: Icmp | Udp) -> None:
+    assert refused(planned(path(ask=ask))) == {}
 
 
 def test_loopback_is_only_probed_where_the_process_permits_it() -> None:
