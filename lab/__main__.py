@@ -20,13 +20,14 @@ from lab.door import leave_open
 from lab.expectation import SECOND
 from lab.faults import Fault, parse
 from lab.reading import Refused
-from lab.run import run, say
-from lab.scenario import Scenario, load
+from lab.run import Result, run, say
+from lab.scenario import NotApplicable, Scenario, load
+from lab.shape import Fabric
 
 SCENARIOS = Path(__file__).parent / "scenarios"
 PLAYGROUND = "lab"
 """Name of the lab that `up` leaves running."""
-TOOLS = ("ip", "nft")
+TOOLS = ("ip", "bridge", "nft", "nsenter", "setpriv")
 
 _SPAN = re.compile(r"([0-9]{1,6})(s|m)?")
 
@@ -54,23 +55,38 @@ def _check_machine() -> None:
 
 def _run(wish: argparse.Namespace) -> int:
     scenarios = [load(file) for file in wish.files] * wish.repeat
-    return _until_done(_run_all(scenarios, keep=wish.keep, as_json=wish.json))
+    return _until_done(_run_all(scenarios, fabric=wish.fabric, keep=wish.keep, as_json=wish.json))
 
 
-async def _run_all(scenarios: Sequence[Scenario], *, keep: bool, as_json: bool) -> int:
-    failed = []
+async def _run_all(scenarios: Sequence[Scenario], *, fabric: Fabric | None, keep: bool, as_json: bool) -> int:
+    results = []
     for scenario in scenarios:
-        result = await run(scenario, keep=keep)
+        result = await run(scenario, fabric=fabric, keep=keep)
         if as_json or not sys.stdout.isatty():
             print(msgspec.json.encode(result).decode(), flush=True)
-        if not result.passed:
-            failed.append(scenario.name)
-    say(f"{len(scenarios) - len(failed)} of {len(scenarios)} passed" + (f"; failed: {', '.join(failed)}" if failed else ""))
-    return 1 if failed else 0
+        results.append(result)
+    say(summary(results))
+    return 1 if any(not result.passed and not result.not_applicable for result in results) else 0
+
+
+def summary(results: Sequence[Result]) -> str:
+    """How a run ended, in one line."""
+    passed = sum(result.passed for result in results)
+    failed = [result.name for result in results if not result.passed and not result.not_applicable]
+    beside = [result.name for result in results if result.not_applicable]
+    return (
+        f"{passed} of {len(results)} passed"
+        + (f"; failed: {', '.join(failed)}" if failed else "")
+        + (f"; not applicable: {', '.join(beside)}" if beside else "")
+    )
 
 
 def _up(wish: argparse.Namespace) -> int:
-    return _until_done(_leave_running(load(wish.file)))
+    scenario = load(wish.file)
+    try:
+        return _until_done(_leave_running(scenario.on(wish.fabric or scenario.cluster.fabric)))
+    except NotApplicable as reason:
+        raise Refused(f"{wish.file}: not on fabric {wish.fabric}: {reason}") from None
 
 
 async def _leave_running(scenario: Scenario) -> int:
@@ -157,7 +173,9 @@ def _demo(wish: argparse.Namespace) -> int:
         raise Refused(why)
     if wish.json is not None and not wish.json.parent.is_dir():
         raise Refused(f"{wish.json} cannot be written: there is no directory {wish.json.parent}")
-    return _until_done(_demonstrate(Wish(seconds=wish.seconds, json_file=wish.json, port=wish.port)))
+    return _until_done(
+        _demonstrate(Wish(seconds=wish.seconds, json_file=wish.json, port=wish.port, fabric=wish.fabric or Fabric.FLAT))
+    )
 
 
 async def _demonstrate(wish: Wish) -> int:
@@ -216,17 +234,28 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=does, needs_root=root)
         return added
 
+    def fabric(one: argparse.ArgumentParser, otherwise: str) -> None:
+        one.add_argument(
+            "--fabric",
+            type=Fabric,
+            choices=list(Fabric),
+            help=f"how packets between pods get from node to node (default: {otherwise})",
+        )
+
     one = command("demo", _demo, "six nodes, their matrix from real packets, a fault, and where it bites")
     one.add_argument("--for", dest="seconds", type=_seconds, metavar="TIME", help="end by itself after this time, such as 40s")
     one.add_argument("--json", type=Path, metavar="FILE", help="write the last matrix there")
     one.add_argument("--port", type=_port, default=8080, help="where the API is served on 127.0.0.1 (default: 8080)")
+    fabric(one, "flat")
     one = command("run", _run, "run scenarios and judge them; one JSON object each on standard output")
     one.add_argument("files", nargs="+", type=Path, metavar="FILE")
     one.add_argument("--json", action="store_true", help="JSON also on a terminal")
     one.add_argument("--keep", action="store_true", help="leave the cluster running after a scenario")
     one.add_argument("--repeat", type=_count, default=1, metavar="N", help="run all of them N times")
+    fabric(one, "what each scenario says")
     one = command("up", _up, "build the cluster of a scenario and leave it running")
     one.add_argument("file", type=Path, metavar="FILE")
+    fabric(one, "what the scenario says")
     one = command("fault", _fault, "break something in the running lab, such as: fault loss node=n3 direction=in percent=20")
     one.add_argument("kind", metavar="KIND")
     one.add_argument("words", nargs="*", metavar="KEY=VALUE")

@@ -16,7 +16,8 @@ from lab.drops import DropLog
 from lab.faults import AgentRestart, CpuHogs, DeadNode, Fault, KillCollector, ReusedAddress, Stop, check
 from lab.programs import Programs, end_hogs, start_hogs
 from lab.rules import node_rules
-from lab.topology import OPERATOR_PORT, Pod, Role, Shape, Topology
+from lab.shape import Shape
+from lab.topology import OPERATOR_PORT, Pod, Role, Topology
 
 _GRACE_SECONDS = 30.0
 """What Kubernetes grants a pod between SIGTERM and SIGKILL unless told otherwise."""

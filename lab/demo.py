@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
@@ -21,7 +22,7 @@ from lab.cluster import Cluster, demolish, labs
 from lab.evidence import Cell
 from lab.faults import Loss
 from lab.scenario import PLAN
-from lab.topology import Shape
+from lab.shape import Fabric, Shape
 from lab.watch import Watch
 
 SHAPE = Shape(nodes=6, zones=3, namespaces=("shop", "pay"))
@@ -43,6 +44,7 @@ class Wish(Struct, frozen=True):
     """How long after the first matrix it ends; None for until it is interrupted."""
     json_file: Path | None = None
     port: int = 8080
+    fabric: Fabric = Fabric.FLAT
 
 
 def taken(port: int) -> str:
@@ -61,7 +63,7 @@ async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
     name = f"demo{wish.port or os.getpid()}"
     if name in labs():
         demolish(name)  # left by a demo that was killed: the port is free, so no other one runs
-    cluster = Cluster(SHAPE, name, PLAN, port=wish.port)
+    cluster = Cluster(replace(SHAPE, fabric=wish.fabric), name, PLAN, port=wish.port)
     began = monotonic()
     screen = _Screen(out)
     try:

@@ -29,7 +29,7 @@ ETH_P_ALL = 3
 SO_RCVBUFFORCE = 33
 SO_TIMESTAMPNS = 35
 _BUFFER_BYTES = 64 * 1024 * 1024
-_SNAP_BYTES = 192
+_SNAP_BYTES = 256
 _CATCH_UP = 1.0
 _TIMESPEC = struct.Struct("=qq")
 
@@ -61,7 +61,12 @@ class DropLog:
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
-        self._names = {bytes.fromhex(node.mac.replace(":", "")): node.name for node in topology.nodes}
+        self._names = {
+            bytes.fromhex(mac.replace(":", "")): node.name
+            for node in topology.nodes
+            for network in topology.shape.networks
+            for mac in topology.macs(node, network)
+        }
         self._records: list[Drop] = []
         self._captured = 0
         self._counted_before = 0

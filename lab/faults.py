@@ -6,16 +6,19 @@ its active faults, so taking one from the list and loading the rules again is th
 """
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from lab.shape import DEFAULT_NETWORK, Fabric
 from lab.topology import Node, Topology
 
 Direction = Literal["in", "out", "both"]
 """As seen from the node: `in` is what it would receive, `out` is what it has sent."""
-Protocol = Literal["icmp", "udp", "tcp"]
+Protocol = Literal["icmp", "udp", "tcp", "vxlan"]
+"""Of the packet that a pod or a node has sent, inside of a tunnel too; `vxlan` are the tunnels themselves."""
 LayerName = Literal["pod", "host"]
 Percent = Annotated[float, Meta(gt=0, le=100)]
 Milliseconds = Annotated[float, Meta(gt=0, le=10_000)]
@@ -32,15 +35,17 @@ class Hit(Struct, frozen=True):
     """Also ARP and neighbour discovery, as when the cable is out; otherwise only what probes and programs send."""
     protocol: Protocol | None = None
     layer: LayerName | None = None
+    network: str = DEFAULT_NETWORK
 
 
 class _Links(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which links are meant: all of one node, or those from one node to another."""
+    """Which links of a network are meant: all of one node, or those from one node to another."""
 
     node: str = ""
     direction: Direction = "both"
     from_: str = field(default="", name="from")
     to: str = ""
+    network: str = DEFAULT_NETWORK
 
     def links(self, topology: Topology) -> Iterator[tuple[Node, Literal["in", "out"], Node | None]]:
         """Port, direction there, and the other node where only one pair is meant."""
@@ -81,10 +86,11 @@ class DeadNode(Struct, frozen=True, forbid_unknown_fields=True, tag="dead_node",
     node: str
 
 
-class Partition(Struct, frozen=True, forbid_unknown_fields=True, tag="partition", tag_field="kind"):
-    """Nothing passes between two zones."""
+class Partition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="partition", tag_field="kind"):
+    """Nothing passes between two zones on a network."""
 
     zones: tuple[str, str]
+    network: str = DEFAULT_NETWORK
 
 
 class BrokenDnat(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="broken_dnat", tag_field="kind"):
@@ -163,16 +169,16 @@ def parse(words: Mapping[str, object], topology: Topology) -> Fault:
 
 
 def check(fault: Fault, topology: Topology) -> None:
-    """Raise ValueError where a fault names a node, zone or service that the lab does not have."""
+    """Raise ValueError where a fault names a node, zone, network or service that the lab does not have."""
     for name in (getattr(fault, part, "") for part in ("node", "from_", "to")):
         if name and name not in topology.node:
             raise ValueError(f"fault: there is no node {name!r}, there are n1 to n{len(topology.nodes)}")
+    network = getattr(fault, "network", DEFAULT_NETWORK)
+    if network not in topology.shape.networks:
+        raise ValueError(f"fault: there is no network {network!r}, there are {', '.join(topology.shape.networks)}")
     match fault:
-        case _Links(node=node, direction=direction, from_=from_, to=to):
-            if bool(node) == bool(from_ or to) or bool(from_) != bool(to):
-                raise ValueError("fault: name either a node, or both from and to")
-            if from_ and (direction != "both" or from_ == to):
-                raise ValueError("fault: from and to are two different nodes, and a direction in themselves")
+        case _Links():
+            _check_links(fault, topology)
         case Partition(zones=zones):
             if zones[0] == zones[1] or not set(zones) <= set(topology.zones):
                 raise ValueError(f"fault: zones must be two of {', '.join(topology.zones)}")
@@ -184,22 +190,33 @@ def check(fault: Fault, topology: Topology) -> None:
             pass
 
 
+def _check_links(fault: _Links, topology: Topology) -> None:
+    if bool(fault.node) == bool(fault.from_ or fault.to) or bool(fault.from_) != bool(fault.to):
+        raise ValueError("fault: name either a node, or both from and to")
+    if fault.from_ and (fault.direction != "both" or fault.from_ == fault.to):
+        raise ValueError("fault: from and to are two different nodes, and a direction in themselves")
+    if isinstance(fault, Delay) and fault.network != DEFAULT_NETWORK:
+        raise ValueError("fault: only the default network has delays")
+    if isinstance(fault, Blackhole) and fault.protocol == "vxlan" and topology.shape.fabric is not Fabric.VXLAN:
+        raise ValueError("fault: there are no tunnels on a flat fabric")
+
+
 def hits(fault: Fault, topology: Topology) -> Iterator[Hit]:
     """Which packets a fault drops, port by port."""
     match fault:
         case Loss():
             for node, direction, peer in fault.links(topology):
-                yield Hit(node, direction, peer, share=fault.percent / 100)
+                yield Hit(node, direction, peer, share=fault.percent / 100, network=fault.network)
         case Blackhole():
             for node, direction, peer in fault.links(topology):
-                yield Hit(node, direction, peer, protocol=fault.protocol, layer=fault.layer)
+                yield Hit(node, direction, peer, protocol=fault.protocol, layer=fault.layer, network=fault.network)
         case DeadNode():
-            yield Hit(topology.node[fault.node], "out", everything=True)
-            yield Hit(topology.node[fault.node], "in", everything=True)
-        case Partition(zones=(one, other)):
+            for network in topology.shape.networks:
+                yield Hit(topology.node[fault.node], "out", everything=True, network=network)
+                yield Hit(topology.node[fault.node], "in", everything=True, network=network)
+        case Partition(zones=(one, other), network=network):
             for here, there in ((one, other), (other, one)):
-                for node in topology.zones[here]:
-                    for peer in topology.zones[there]:
-                        yield Hit(node, "out", peer)
+                for node, peer in product(topology.zones[here], topology.zones[there]):
+                    yield Hit(node, "out", peer, network=network)
         case _:
             return

@@ -1,10 +1,13 @@
-"""What an Ethernet frame that was dropped had in it: addresses, protocol, and the sequence number of a STAMP packet."""
+"""What an Ethernet frame that was dropped had in it: addresses, protocol, and the sequence number of a STAMP packet.
+
+Of a packet inside of a tunnel they are told as if there were no tunnel, since that is what a pod has sent.
+"""
 
 import struct
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
-from lab.topology import ECHO_PORT
+from lab.topology import ECHO_PORT, VXLAN_PORT
 
 ETHERNET = 14
 _ETHERTYPE = struct.Struct("!H")
@@ -13,6 +16,7 @@ _ICMP, _TCP, _UDP, _ICMPV6 = 1, 6, 17, 58
 _IPV4_LEAST, _IPV6_HEADER, _UDP_HEADER = 20, 40, 8
 _NEIGHBOUR_DISCOVERY = range(133, 138)
 _NAMES = {_ICMP: "icmp", _ICMPV6: "icmp", _TCP: "tcp", _UDP: "udp"}
+_VXLAN_HEADER = 8  # RFC 7348 section 5
 _FRAGMENT_OFFSET = 0x1FFF
 
 # RFC 8762: a sender's packet starts with its sequence number (4.2.1); in a reply the sender's own stands behind the reflector's
@@ -22,7 +26,7 @@ _REQUEST_SEQUENCE, _REPLY_SEQUENCE = 0, 24
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What can be told from a frame; empty and zero where it is not in there."""
+    """What can be told from a frame; empty and zero where it is not in there. MAC addresses are those outside."""
 
     destination: bytes
     source: bytes
@@ -62,6 +66,9 @@ def _transport(ends: Frame, number: int, payload: bytes) -> Frame:
     if number not in {_TCP, _UDP} or len(payload) < _UDP_HEADER:
         return replace(ends, protocol=name)
     src_port, dst_port = struct.unpack_from("!HH", payload)
+    if number == _UDP and dst_port == VXLAN_PORT:
+        inner = dissect(payload[_UDP_HEADER + _VXLAN_HEADER :])
+        return replace(inner, destination=ends.destination, source=ends.source)
     sequence = None
     reply = number == _UDP and src_port == ECHO_PORT
     if number == _UDP and ECHO_PORT in {src_port, dst_port}:

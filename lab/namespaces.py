@@ -163,10 +163,10 @@ def remove(netns_names: Iterable[str]) -> None:
         run_batch("\n".join(f"netns del {name}" for name in names))
 
 
-def run_batch(lines: str, netns: str | None = None) -> None:
-    """Run a batch of `ip` commands, all in one process; raises RuntimeError with what ip said."""
+def run_batch(lines: str, netns: str | None = None, *, tool: str = "ip") -> None:
+    """Run a batch of `ip` (or `bridge`) commands, all in one process; raises RuntimeError with what it said."""
     where = ["-n", netns] if netns else []
-    _run(["ip", *where, "-batch", "-"], lines + "\n")
+    _run([tool, *where, "-batch", "-"], lines + "\n")
 
 
 def load_rules(netns: str, rules: str) -> None:

@@ -1,18 +1,23 @@
 """The network of a lab: namespaces, links, addresses, routes and sysctls, built in a few batches and removed by name.
 
 Nodes hang on one bridge. A pod hangs on its node's bridge with a /32 (or /128) and a default route through the node, so that
-every packet is routed by the node and passes its service rules, even between two pods of one node.
+every packet is routed by the node and passes its service rules, even between two pods of one node. A further network is one
+Ethernet segment with bridges of its own, on which its addresses are neighbours.
 """
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from lab import namespaces
-from lab.rules import SEEN, SINK, fabric_rules, node_rules, router_rules
-from lab.topology import ROUTER_INSIDE, ROUTER_OUTSIDE, UNDERLAY, Node, Pod, Topology
+from lab.rules import SEEN, SINK, TUNNEL, fabric_rules, node_rules, router_rules
+from lab.shape import Fabric
+from lab.topology import ROUTER_INSIDE, ROUTER_OUTSIDE, UNDERLAY, VXLAN_PORT, Node, Pod, Topology
 from wire.path import Family
 
 BRIDGE = "underlay"
+_TUNNEL_NUMBER = 1
+_LAST_RESORT = 10_000
+"""Metric of a route that only holds where no other one does."""
 PROBE_GROUP = 65532
 """Group whose members may open ping sockets in pods; agents run in it."""
 
@@ -61,12 +66,13 @@ def build(topology: Topology) -> None:
     namespaces.run_batch("\n".join(_fabric(topology)), topology.fabric_netns)
     # Every batch below waits for the kernel more than it computes.
     with ThreadPoolExecutor(4) as workers:
-        list(workers.map(lambda node: namespaces.run_batch("\n".join(_node(topology, node)), node.netns), topology.nodes))
+        list(workers.map(lambda node: _build_node(topology, node), topology.nodes))
         if topology.external:
             _build_outside(topology)
         list(
             workers.map(
-                lambda pod: namespaces.run_batch("\n".join(_pod(topology.node[pod.node], pod)), pod.netns), topology.pods
+                lambda pod: namespaces.run_batch("\n".join(_pod(topology, topology.node[pod.node], pod)), pod.netns),
+                topology.pods,
             )
         )
         namespaces.load_rules(topology.fabric_netns, fabric_rules(topology, ()))
@@ -104,9 +110,23 @@ def _fabric(topology: Topology) -> Iterator[str]:
     for node in topology.nodes:
         yield f"link add {node.port} type veth peer name eth0 address {node.mac} netns {node.netns}"
         yield f"link set {node.port} master {BRIDGE} up"
+    for network in topology.shape.further_networks:
+        device = topology.device(network)
+        yield f"link add {device} type bridge stp_state 0 mcast_snooping 0"
+        yield f"link set {device} up"
+        for node in topology.nodes:
+            port = topology.port(node, network)
+            yield f"link add {port} type veth peer name {device}_up netns {node.netns}"
+            yield f"link set {port} master {device} up"
     if topology.external:
         yield f"link add router type veth peer name inside netns {topology.external.router_netns}"
         yield f"link set router master {BRIDGE} up"
+
+
+def _build_node(topology: Topology, node: Node) -> None:
+    namespaces.run_batch("\n".join(_node(topology, node)), node.netns)
+    if topology.shape.fabric is Fabric.VXLAN and len(topology.nodes) > 1:
+        namespaces.run_batch("\n".join(_forwarding(topology, node)), node.netns, tool="bridge")
 
 
 def _node(topology: Topology, node: Node) -> Iterator[str]:
@@ -120,22 +140,70 @@ def _node(topology: Topology, node: Node) -> Iterator[str]:
         yield f"addr add {node.gateways[family]}/{network.partition('/')[2]} dev pods{_nodad(family)}"
     for pod in topology.pods_on(node.name):
         yield f"link add {pod.interface} type veth peer name eth0 netns {pod.netns}"
-        yield f"link set {pod.interface} master pods up"
-    for other in topology.nodes:
-        if other != node:
-            for family, network in other.pod_networks.items():
-                yield f"route add {network} via {other.addresses[family]}"
+        yield f"link set {pod.interface} mtu {topology.mtu} master pods up"
+        for attachment in pod.attachments:
+            yield (
+                f"link add {attachment.interface} type veth peer name {attachment.device} "
+                f"address {attachment.mac} netns {pod.netns}"
+            )
+    for network in topology.shape.further_networks:
+        # The node itself has no address there, so nothing gets from one network to another.
+        device = topology.device(network)
+        yield f"link add {device} type bridge stp_state 0 mcast_snooping 0"
+        yield f"link set {device} addrgenmode none up"
+        yield f"link set {device}_up addrgenmode none master {device} up"
+        for attachment in (found for pod in topology.pods_on(node.name) for found in pod.attachments):
+            if attachment.network == network:
+                yield f"link set {attachment.interface} master {device} up"
+    yield from _tunnel(topology, node) if topology.shape.fabric is Fabric.VXLAN else _routes(topology, node)
     if topology.external:
         for family in node.addresses:
             yield f"route add default via {ROUTER_INSIDE[family]}"
 
 
-def _pod(node: Node, pod: Pod) -> Iterator[str]:
+def _routes(topology: Topology, node: Node) -> Iterator[str]:
+    for other in topology.nodes:
+        if other != node:
+            for family, network in other.pod_networks.items():
+                yield f"route add {network} via {other.addresses[family]}"
+
+
+def _tunnel(topology: Topology, node: Node) -> Iterator[str]:
+    """One device for all tunnels of a node. Who is at the other end is written down, so nothing has to be learnt or flooded."""
+    yield (
+        f"link add {TUNNEL} address {node.tunnel_mac} mtu {topology.mtu} type vxlan id {_TUNNEL_NUMBER} "
+        f"dstport {VXLAN_PORT} local {node.addresses[topology.outer]} dev eth0 nolearning"
+    )
+    yield f"link set {TUNNEL} addrgenmode none up"
+    for family, address in node.tunnel_addresses.items():
+        yield f"addr add {address}/{32 if family is Family.IPV4 else 128} dev {TUNNEL}{_nodad(family)}"
+    for other in topology.nodes:
+        if other != node:
+            for family, network in other.pod_networks.items():
+                there = other.tunnel_addresses[family]
+                yield f"neigh add {there} lladdr {other.tunnel_mac} dev {TUNNEL} nud permanent"
+                yield f"route add {network} via {there} dev {TUNNEL} onlink"
+
+
+def _forwarding(topology: Topology, node: Node) -> Iterator[str]:
+    for other in topology.nodes:
+        if other != node:
+            yield f"fdb add {other.tunnel_mac} dev {TUNNEL} dst {other.addresses[topology.outer]} self permanent"
+
+
+def _pod(topology: Topology, node: Node, pod: Pod) -> Iterator[str]:
     yield "link set lo up"
-    yield "link set eth0 up"
+    yield f"link set eth0 mtu {topology.mtu} up"
     for family, address in pod.addresses.items():
         yield f"addr add {address}/{32 if family is Family.IPV4 else 128} dev eth0{_nodad(family)}"
         yield f"route add default via {node.gateways[family]} dev eth0 onlink"
+    for attachment in pod.attachments:
+        yield f"link set {attachment.device} up"
+        for family, address in attachment.addresses.items():
+            prefix = attachment.prefixes[family]
+            yield f"addr add {address}/{prefix.partition('/')[2]} dev {attachment.device}{_nodad(family)}"
+            # Where its interface is down, the network is out of reach and not somewhere behind the default route.
+            yield f"route add unreachable {prefix} metric {_LAST_RESORT}"
 
 
 def _build_outside(topology: Topology) -> None:

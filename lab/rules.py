@@ -3,19 +3,29 @@
 Every text replaces what was loaded before in one transaction, so that loading it is how a fault begins and how it is undone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 from lab.faults import BrokenDnat, Delay, Fault, Hit, Snat, hits
-from lab.topology import PODS, UNDERLAY, Node, Service, Topology
+from lab.shape import DEFAULT_NETWORK, Fabric
+from lab.topology import PODS, UNDERLAY, VXLAN_PORT, Node, Service, Topology
 from wire.path import Family
 
 SINK = {"in": "drop-in", "out": "drop-out"}
 """Where dropped packets are sent instead, by direction; whoever listens at the other end sees each of them."""
 SEEN = {"in": "seen-in", "out": "seen-out"}
 """The other ends."""
+TUNNEL = "vxlan0"
+"""A node's interface into the tunnels to all others, on a fabric that has any."""
 
 _IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 _MILLION = 1_000_000
+_NUMBERS = {"icmp": "1, 58", "udp": "17", "tcp": "6"}
+_INNER_ETHERTYPE = (8 + 8 + 12) * 8
+"""In bits behind the start of the outer UDP header: that, the VXLAN header and two MAC addresses. nft before 1.0.7 has no words
+for what is in a tunnel."""
+_INNER = (("0x0800", (8 + 8 + 14 + 9) * 8), ("0x86dd", (8 + 8 + 14 + 6) * 8))
+"""Ethertype, and where the protocol of the inner packet stands."""
 _NOWHERE = 251
 """Host number that no pod ever has."""
 
@@ -26,26 +36,27 @@ def relay_tap(node: Node) -> str:
 
 
 def fabric_rules(topology: Topology, faults: Sequence[Fault]) -> str:
-    """For the underlay: what is dropped at each node's port, and what goes through a relay.
+    """For the cables: what is dropped at each node's port of each network, and what goes through a relay.
 
-    Named counters `n1_in`, `n1_out`, … keep their values when rules are loaded again.
+    Named counters `n1_in`, `n1_out`, `n1_net1_in`, … keep their values when rules are loaded again.
     """
     found = [hit for fault in faults for hit in hits(fault, topology)]
     delayed = {node.name for fault in faults if isinstance(fault, Delay) for node, _, _ in fault.links(topology)}
     lines = ["add table netdev lab"]
-    for node in topology.nodes:
+    for network, node in product(topology.shape.networks, topology.nodes):
+        device = topology.port(node, network)
         for direction, hook in (("out", "ingress"), ("in", "egress")):
-            port = f"{node.port}_{direction}"
+            port = f"{device}_{direction}"
             lines += [
                 f"add counter netdev lab {port}",
                 f"add chain netdev lab {port}_drops",
-                f'add chain netdev lab {port} {{ type filter hook {hook} device "{node.port}" priority 0; }}',
+                f'add chain netdev lab {port} {{ type filter hook {hook} device "{device}" priority 0; }}',
                 f"flush chain netdev lab {port}",
                 f"flush chain netdev lab {port}_drops",
             ]
-            here = [hit for hit in found if hit.node == node and hit.direction == direction]
-            lines += [f"add rule netdev lab {port} {rule}" for hit in here if hit.everything for rule in _drop(hit)]
-            selective = [rule for hit in here if not hit.everything for rule in _drop(hit)]
+            here = [hit for hit in found if (hit.node, hit.direction, hit.network) == (node, direction, network)]
+            lines += [f"add rule netdev lab {port} {rule}" for hit in here if hit.everything for rule in _drop(topology, hit)]
+            selective = [rule for hit in here if not hit.everything for rule in _drop(topology, hit)]
             if selective:
                 # A lost ARP or neighbour solicitation delays packets that are then neither lost nor counted.
                 lines += [
@@ -54,26 +65,61 @@ def fabric_rules(topology: Topology, faults: Sequence[Fault]) -> str:
                     f"add rule netdev lab {port}_drops icmpv6 type {{ 133-137 }} return",
                 ]
                 lines += [f"add rule netdev lab {port}_drops {rule}" for rule in selective]
-        if node.name in delayed:
+        if node.name in delayed and network == DEFAULT_NETWORK:
             lines.append(f'add rule netdev lab {node.port}_out fwd to "{relay_tap(node)}"')
     return "\n".join(lines) + "\n"
 
 
-def _drop(hit: Hit) -> Iterator[str]:
-    words = []
+def _drop(topology: Topology, hit: Hit) -> Iterator[str]:
+    """Rules of which a packet fits at most one, so that its chance to be dropped is that of the fault."""
+    who = ""
     if hit.peer:
-        words.append(f"ether {'daddr' if hit.direction == 'out' else 'saddr'} {hit.peer.mac}")
-    if hit.protocol:
-        words.append("meta l4proto " + ("{ icmp, ipv6-icmp }" if hit.protocol == "icmp" else hit.protocol))
-    if hit.share < 1:
-        words.append(f"numgen random mod {_MILLION} < {round(hit.share * _MILLION)}")
-    words.append(f'counter name "{hit.node.port}_{hit.direction}" fwd to "{SINK[hit.direction]}"')
+        macs = ", ".join(topology.macs(hit.peer, hit.network))
+        who = f"ether {'daddr' if hit.direction == 'out' else 'saddr'} {{ {macs} }}"
+    chance = f"numgen random mod {_MILLION} < {round(hit.share * _MILLION)}" if hit.share < 1 else ""
+    port = topology.port(hit.node, hit.network)
+    end = f'counter name "{port}_{hit.direction}" fwd to "{SINK[hit.direction]}"'
+    tunnelled = topology.shape.fabric is Fabric.VXLAN and hit.network == DEFAULT_NETWORK
+    for what in _tunnelled(hit) if tunnelled else _plain(hit):
+        yield " ".join(word for word in (what, who, chance, end) if word)
+
+
+def _plain(hit: Hit) -> Iterator[str]:
+    """Matches for what a fault names, where packets pass as they are."""
+    protocol = _protocol(hit.protocol) if hit.protocol else ""
     if hit.layer is None:
-        yield " ".join(words)
+        yield protocol
         return
-    networks = PODS if hit.layer == "pod" else UNDERLAY
-    for family, network in networks.items():
-        yield " ".join([f"{_IP[family]} saddr {network} {_IP[family]} daddr {network}", *words])
+    for scope in _between(PODS if hit.layer == "pod" else UNDERLAY):
+        yield f"{scope} {protocol}"
+
+
+def _tunnelled(hit: Hit) -> Iterator[str]:
+    """The same, where packets between pods are inside of others."""
+    if hit.protocol == "vxlan" or (hit.layer, hit.protocol) == ("pod", None):
+        yield f"udp dport {VXLAN_PORT}"
+        return
+    if hit.layer is None and hit.protocol is None:
+        yield ""
+        return
+    if hit.layer != "pod":
+        for scope in _between(UNDERLAY) if hit.layer else [""]:
+            if hit.protocol != "udp":
+                yield f"{scope} {_protocol(hit.protocol) if hit.protocol else 'meta l4proto != udp'}"
+            if hit.protocol in {None, "udp"}:
+                yield f"{scope} udp dport != {VXLAN_PORT}"
+    if hit.layer != "host":
+        for ethertype, protocol_at in _INNER:
+            numbers = _NUMBERS[hit.protocol or ""]
+            yield f"udp dport {VXLAN_PORT} @th,{_INNER_ETHERTYPE},16 {ethertype} @th,{protocol_at},8 {{ {numbers} }}"
+
+
+def _between(networks: Mapping[Family, str]) -> list[str]:
+    return [f"{_IP[family]} saddr {network} {_IP[family]} daddr {network}" for family, network in networks.items()]
+
+
+def _protocol(name: str) -> str:
+    return "meta l4proto " + ("{ icmp, ipv6-icmp }" if name == "icmp" else name)
 
 
 def node_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
@@ -107,7 +153,7 @@ def node_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
     for family, network in node.pod_networks.items():
         ip = _IP[family]
         if snat:
-            masquerade.append(f'oifname "eth0" {ip} saddr {network} {ip} daddr {PODS[family]} masquerade')
+            masquerade.append(f'oifname {{ "eth0", "{TUNNEL}" }} {ip} saddr {network} {ip} daddr {PODS[family]} masquerade')
         masquerade.append(f'oifname "eth0" {ip} saddr {network} {ip} daddr != {PODS[family]} masquerade')
     return "\n".join(
         [

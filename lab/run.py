@@ -15,14 +15,15 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from lab.cluster import Cluster
 from lab.drops import Drop
 from lab.evidence import Cell, Dropped, Evidence, Look
 from lab.expect import Finding, judge_agents, judge_cells
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, seconds
-from lab.scenario import Event, Scenario
+from lab.scenario import Event, NotApplicable, Scenario
+from lab.shape import Fabric
 from lab.topology import Topology
 from lab.watch import Watch
 
@@ -49,13 +50,25 @@ class Result(Struct, frozen=True):
     looks: int = 0
     error: str = ""
     """Why it could not be run."""
+    fabric: str = ""
+    not_applicable: str = ""
+    """Why it was not run, since it would say nothing here. Then it has neither passed nor failed."""
 
 
-async def run(scenario: Scenario, *, keep: bool = False, tell: Say = say) -> Result:
-    """Run one scenario on a cluster of its own, which is removed afterwards unless it shall be kept."""
+async def run(scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = False, tell: Say = say) -> Result:
+    """Run one scenario on a cluster of its own, which is removed afterwards unless it shall be kept.
+
+    `fabric` is another one than the scenario's own.
+    """
+    fabric = fabric or scenario.cluster.fabric
+    try:
+        scenario = scenario.on(fabric)
+    except NotApplicable as reason:
+        tell(f"{scenario.name}: not applicable on fabric {fabric}: {reason}")
+        return Result(scenario.name, passed=False, fabric=fabric, not_applicable=str(reason))
     cluster = Cluster(scenario.cluster, f"run{os.getpid()}", scenario.plan_words)
     try:
-        tell(f"{scenario.name}: building {scenario.cluster.nodes} nodes")
+        tell(f"{scenario.name}: building {scenario.cluster.nodes} nodes, fabric {fabric}")
         await cluster.up()
         async with aiohttp.ClientSession() as session:
             watch = Watch(cluster.api_url, session)
@@ -70,6 +83,7 @@ async def run(scenario: Scenario, *, keep: bool = False, tell: Say = say) -> Res
             tell(f"{scenario.name}: kept; logs are in {cluster.directory}, and `python -m lab down` removes it")
         else:
             await cluster.down()
+    result = structs.replace(result, fabric=fabric)
     for line in _summary(result):
         tell(line)
     return result

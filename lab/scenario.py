@@ -4,23 +4,29 @@ In comes the file's text, out comes a valid value or one sentence that names the
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from collector.duration import Duration
 from collector.settings import PlanSettings
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval
 from lab.faults import Fault, check
 from lab.reading import Refused, convert, values
-from lab.topology import Shape, Topology
+from lab.shape import Fabric, Shape
+from lab.topology import Topology
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?")
 LONGEST = Duration(3600 * SECOND)
 PLAN = {"interval": "1s", "timeout": "500ms", "report": "1s", "kinds": {"tcp": 3, "http": 8}}
 """What the lab's plan says unless a scenario says otherwise: 75 packets a second from each of six nodes, of the 80 allowed."""
+
+
+class NotApplicable(Exception):  # noqa: N818 - it is no error
+    """A scenario says nothing under the given circumstances; the text says why."""
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -57,6 +63,14 @@ class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         }
 
 
+class Only(Struct, frozen=True, forbid_unknown_fields=True):
+    """The one fabric that a scenario makes sense on."""
+
+    fabric: Fabric
+    because: Annotated[str, Meta(min_length=1, max_length=200)]
+    """Why it says nothing on another one."""
+
+
 class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     """One scenario. Times count from when the cluster is up and every path has been measured."""
 
@@ -65,6 +79,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     cluster: Shape = field(default_factory=Shape)
     plan: PlanSettings = field(default_factory=PlanSettings)
     timeline: tuple[Event, ...] = ()
+    only: Only | None = None
+    """Where it makes sense; everywhere unless given."""
     duration: Duration | None = None
     """How long it runs; long enough for the last interval to be reported unless given."""
 
@@ -74,6 +90,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"name {self.name[:64]!r} is not 1 to 64 of a-z, 0-9 and dashes, with a letter or digit at its ends"
             )
+        if self.only and self.cluster.fabric is not self.only.fabric:
+            raise ValueError(f"cluster.fabric: is {self.cluster.fabric}, but only.fabric says {self.only.fabric}")
         _check_timeline(self.timeline, Topology.of(self.cluster, "check"))
         for kind, intervals in self.expect.intervals.items():
             for place, (_, end) in enumerate(intervals):
@@ -90,6 +108,12 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
         ends = [end for intervals in self.expect.intervals.values() for _, end in intervals]
         settle = 3 * self.plan.report + self.plan.timeout
         return Duration(max([*ends, *(event.at for event in self.timeline)]) + settle)
+
+    def on(self, fabric: Fabric) -> "Scenario":
+        """The same on a fabric; raises NotApplicable where it makes no sense there."""
+        if self.only and self.only.fabric is not fabric:
+            raise NotApplicable(self.only.because)
+        return structs.replace(self, cluster=replace(self.cluster, fabric=fabric))
 
     @property
     def plan_words(self) -> dict[str, object]:

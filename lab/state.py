@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from lab.faults import Fault
-from lab.topology import Shape
+from lab.shape import Shape
 
 ROOT = Path("/run/netmatrix-lab")
 _FILE = "state.json"

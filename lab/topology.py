@@ -12,11 +12,9 @@ from functools import cached_property
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from lab.shape import DEFAULT_NETWORK, DNS_NAMESPACE, OWN_NAMESPACE, Fabric, Shape
 from wire.path import Family
 
-OWN_NAMESPACE = "netmatrix"
-"""Kubernetes namespace of the node agents and the collector."""
-DNS_NAMESPACE = "kube-system"
 ECHO_PORT = 8620
 AGENT_PORT = 8443
 OPERATOR_PORT = 8080
@@ -24,20 +22,21 @@ BACKEND_PORT = 8080
 SERVICE_PORT = 80
 DNS_PORT = 53
 EXTERNAL_HOST = "www.example.test"
-BOTH_FAMILIES = (Family.IPV4, Family.IPV6)
 
-MAX_NODES = 60
-MAX_NAMESPACES = 20
 BACKENDS_PER_SERVICE = 2
 
 UNDERLAY = {Family.IPV4: "172.30.0.0/24", Family.IPV6: "fd30::/64"}
 PODS = {Family.IPV4: "10.30.0.0/16", Family.IPV6: "fd31::/16"}
 ROUTER_INSIDE = {Family.IPV4: "172.30.0.254", Family.IPV6: "fd30::fe"}
 ROUTER_OUTSIDE = {Family.IPV4: "198.51.100.1", Family.IPV6: "2001:db8:1::1"}
+VXLAN_PORT = 4789
+MTU = 1500
+"""Of every cable."""
+TUNNEL_OVERHEAD = {Family.IPV4: 50, Family.IPV6: 70}
+"""Outer IP, UDP, VXLAN and inner Ethernet header, by the family outside (RFC 7348 section 5)."""
 EXTERNAL = {Family.IPV4: "198.51.100.10", Family.IPV6: "2001:db8:1::10"}
 
 _LAB_NAME = re.compile(r"[a-z0-9]{1,16}")
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 
 
 class Role(StrEnum):
@@ -50,42 +49,6 @@ class Role(StrEnum):
     BACKEND = "backend"
     COLLECTOR = "collector"
     DNS = "dns"
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How large a lab is and what is in it. Raises ValueError, in one sentence, where it cannot be built."""
-
-    nodes: int = 6
-    zones: int = 3
-    """Nodes are shared out over the zones in blocks."""
-    namespaces: tuple[str, ...] = ("shop", "pay")
-    """Namespaces of applications; each has a vantage in it. netmatrix's own comes on top."""
-    families: tuple[Family, ...] = BOTH_FAMILIES
-    services: tuple[str, ...] | None = None
-    """Each `namespace/name`, with two backends; None stands for a service `web` in every namespace."""
-    external: bool = True
-    """Whether there is a host outside, behind a router that does NAT."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where it cannot be built."""
-        if not 1 <= self.nodes <= MAX_NODES:
-            raise ValueError(f"nodes is {self.nodes}, allowed are 1 to {MAX_NODES}")
-        if not 1 <= self.zones <= self.nodes:
-            raise ValueError(f"zones is {self.zones}, allowed are 1 to the number of nodes, {self.nodes}")
-        if len(self.namespaces) > MAX_NAMESPACES or len(set(self.namespaces)) < len(self.namespaces):
-            raise ValueError(f"namespaces must be at most {MAX_NAMESPACES} different names")
-        for namespace in self.namespaces:
-            if not _LABEL.fullmatch(namespace) or namespace in {OWN_NAMESPACE, DNS_NAMESPACE}:
-                raise ValueError(f"namespaces: {namespace!r} is not a DNS label, or is the lab's own")
-        if not self.families or len(set(self.families)) < len(self.families):
-            raise ValueError("families must be ipv4, ipv6 or both")
-        for service in self.services or ():
-            namespace, _, name = service.partition("/")
-            if namespace not in self.namespaces or not _LABEL.fullmatch(name):
-                raise ValueError(f"services: {service!r} is not one of {', '.join(self.namespaces)}, a slash and a DNS label")
-        if self.services is not None and len(set(self.services)) < len(self.services):
-            raise ValueError("services must be different")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +68,29 @@ class Node:
     gateways: Mapping[Family, str]
     """Its own addresses on the pod bridge."""
     pod_networks: Mapping[Family, str]
+    tunnel_mac: str
+    """Of its end of the tunnels, where there are any."""
+    tunnel_addresses: Mapping[Family, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A pod's interface on a further network, which is one Ethernet segment through all nodes."""
+
+    network: str
+    device: str
+    """Its name inside of the pod, which also the network's bridges have."""
+    interface: str
+    """Name of its port on the node's bridge."""
+    mac: str
+    addresses: Mapping[Family, str]
+    prefixes: Mapping[Family, str]
+    """The whole network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod: a network namespace with one interface."""
+    """A pod: a network namespace with one interface, and one more for each further network."""
 
     namespace: str
     name: str
@@ -122,6 +103,8 @@ class Pod:
     uid: str
     vantage: str = ""
     """Name of the vantage, for agents."""
+    attachments: tuple[Attachment, ...] = ()
+    """Its further networks; only pods with an agent have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +172,32 @@ class Topology:
     def collector(self) -> Pod:
         """The collector's pod."""
         return next(pod for pod in self.pods if pod.role is Role.COLLECTOR)
+
+    @cached_property
+    def outer(self) -> Family:
+        """Which family tunnels run over."""
+        return Family.IPV4 if Family.IPV4 in self.shape.families else Family.IPV6
+
+    @property
+    def mtu(self) -> int:
+        """Longest IP packet that the default pod network carries whole."""
+        return MTU if self.shape.fabric is Fabric.FLAT else MTU - TUNNEL_OVERHEAD[self.outer]
+
+    def port(self, node: Node, network: str = DEFAULT_NETWORK) -> str:
+        """Name of a node's port on the switch of a network, in the fabric's namespace."""
+        return node.port if network == DEFAULT_NETWORK else f"{node.port}_{self.device(network)}"
+
+    def device(self, network: str) -> str:
+        """What the interfaces and bridges of a further network are called, such as `net1`."""
+        return f"net{self.shape.networks.index(network)}"
+
+    def macs(self, node: Node, network: str = DEFAULT_NETWORK) -> tuple[str, ...]:
+        """Source addresses of all frames that a node sends on a network."""
+        if network == DEFAULT_NETWORK:
+            return (node.mac,)
+        return tuple(
+            attachment.mac for pod in self.pods_on(node.name) for attachment in pod.attachments if attachment.network == network
+        )
 
     def pods_on(self, node: str) -> tuple[Pod, ...]:
         """Pods of one node."""
@@ -278,6 +287,8 @@ class _Layout:
             addresses=self._addresses(f"172.30.0.{number}", f"fd30::{number:x}"),
             gateways=self._addresses(f"10.30.{number}.1", f"fd31:{number:x}::1"),
             pod_networks=self._addresses(f"10.30.{number}.0/24", f"fd31:{number:x}::/64"),
+            tunnel_mac=f"02:6e:6d:77:00:{number:02x}",
+            tunnel_addresses=self._addresses(f"10.30.{number}.254", f"fd31:{number:x}::fe"),
         )
 
     def _pod(self, node: int, namespace: str, name: str, role: Role, *, vantage: str = "") -> Pod:
@@ -295,6 +306,21 @@ class _Layout:
             addresses=self._addresses(f"10.30.{node}.{place}", f"fd31:{node:x}::{place:x}"),
             uid=str(uuid5(NAMESPACE_URL, f"{netns}/{namespace}/{name}")),
             vantage=vantage,
+            attachments=tuple(self._attachment(node, place, number) for number in self._further) if vantage else (),
+        )
+
+    @property
+    def _further(self) -> range:
+        return range(1, len(self._shape.networks))
+
+    def _attachment(self, node: int, place: int, number: int) -> Attachment:
+        return Attachment(
+            network=self._shape.networks[number],
+            device=f"net{number}",
+            interface=f"pod{place}_net{number}",
+            mac=f"02:6e:6d:{0x78 + number:02x}:{node:02x}:{place:02x}",
+            addresses=self._addresses(f"10.{30 + number}.{node}.{place}", f"fd{0x31 + number:x}:{node:x}::{place:x}"),
+            prefixes=self._addresses(f"10.{30 + number}.0.0/16", f"fd{0x31 + number:x}::/16"),
         )
 
 
@@ -312,6 +338,10 @@ def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
                 "addresses": list(pod.addresses.values()),
                 "key": keys[pod.vantage],
                 "port": ECHO_PORT,
+                "networks": [
+                    {"name": further.network, "addresses": list(further.addresses.values()), "mtu": MTU}
+                    for further in pod.attachments
+                ],
             }
             for pod in topology.vantages
         ],

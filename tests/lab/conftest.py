@@ -13,7 +13,8 @@ import pytest
 
 from lab.cluster import Cluster, demolish
 from lab.namespaces import call_inside
-from lab.topology import Role, Shape
+from lab.shape import Fabric, Shape
+from lab.topology import Role
 
 _echo_ids = itertools.count(os.getpid() % 30000)
 _OUTCOMES = {4: (8, 0, socket.AF_INET, "icmp"), 6: (128, 129, socket.AF_INET6, "ipv6-icmp")}
@@ -82,10 +83,11 @@ def get() -> Get:
     return inside
 
 
-@pytest.fixture(scope="module")
-def grounds() -> Iterator[Cluster]:
+@pytest.fixture(scope="module", params=Fabric)
+def grounds(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """Four nodes in two zones with the backends of one service, a name server, a host outside, and no agents."""
-    cluster = Cluster(Shape(nodes=4, zones=2, namespaces=("shop",)), f"t{os.getpid()}g")
+    shape = Shape(nodes=4, zones=2, namespaces=("shop",), fabric=request.param, networks=("default", "storage"))
+    cluster = Cluster(shape, f"t{os.getpid()}g")
     try:
         cluster._build()
         responders: Sequence[Role] = (Role.BACKEND, Role.DNS)

@@ -5,7 +5,8 @@ from lab.cluster import Wanted, wanted
 from lab.delays import relays
 from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, Partition, hits, parse
 from lab.rules import fabric_rules, node_rules
-from lab.topology import Role, Shape, Topology
+from lab.shape import Shape
+from lab.topology import Role, Topology
 
 TOPOLOGY = Topology.of(Shape(), "x")
 

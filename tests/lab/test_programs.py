@@ -13,7 +13,8 @@ import pytest
 from lab.cluster import Cluster, demolish
 from lab.faults import AgentRestart, CpuHogs, DeadNode, KillCollector, ReusedAddress, Stop
 from lab.namespaces import command_of, processes
-from lab.topology import Pod, Shape
+from lab.shape import Shape
+from lab.topology import Pod
 
 pytestmark = pytest.mark.lab
 

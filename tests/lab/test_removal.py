@@ -23,7 +23,8 @@ BUILDER = """
 import sys, time
 from lab.cluster import Cluster
 from lab.faults import CpuHogs, DeadNode, Delay, Loss
-from lab.topology import Role, Shape
+from lab.shape import Shape
+from lab.topology import Role
 
 cluster = Cluster(Shape(nodes=3, zones=1, namespaces=("shop",)), sys.argv[1])
 cluster._build()

@@ -41,11 +41,14 @@ BAD = [
     (GOOD + "1: y\n", "x.yaml: line 3: not YAML: a key must be text"),
     (
         GOOD + "timelime: []\n",
-        "x.yaml: timelime: unknown key, allowed are cluster, duration, expect, name, plan, timeline",
+        "x.yaml: timelime: unknown key, allowed are cluster, duration, expect, name, only, plan, timeline",
     ),
     (
         GOOD + "cluster: {nods: 6}\n",
-        "x.yaml: cluster.nods: unknown key, allowed are external, families, namespaces, nodes, services, zones",
+        (
+            "x.yaml: cluster.nods: unknown key, "
+            "allowed are external, fabric, families, namespaces, networks, nodes, services, zones"
+        ),
     ),
     (GOOD + "cluster: {nodes: six}\n", "x.yaml: cluster.nodes: expected int, got str"),
     (GOOD + "cluster: {nodes: 61}\n", "x.yaml: cluster: nodes is 61, allowed are 1 to 60"),
@@ -61,7 +64,7 @@ BAD = [
     ),
     (
         GOOD + "timeline: [{at: 1s, fault: {kind: loss, node: n1, procent: 3}}]\n",
-        "x.yaml: timeline[0].fault.procent: unknown key, allowed are direction, from, kind, node, percent, to",
+        "x.yaml: timeline[0].fault.procent: unknown key, allowed are direction, from, kind, network, node, percent, to",
     ),
     (
         GOOD + "timeline: [{at: 1s, fault: {kind: loss, node: n1, percent: 120}}]\n",

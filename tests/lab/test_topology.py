@@ -4,7 +4,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from lab.rules import SEEN, SINK, relay_tap
-from lab.topology import PODS, Role, Shape, Topology, inventory, netns_prefix
+from lab.shape import Shape
+from lab.topology import PODS, Role, Topology, inventory, netns_prefix
 from wire.path import Family
 
 STANDARD = Topology.of(Shape(), "demo")
