@@ -5,10 +5,8 @@ cannot be. `packet_bytes` counts the whole packet from the first byte of the IP 
 """
 
 from agent import stamp
-from wire.path import Family, Icmp, Udp
+from wire.path import LONGEST_PACKET_BYTES, Family, Icmp, Udp
 
-LONGEST_PACKET_BYTES = 9216
-"""What the switches with the longest frames carry. A plan can make nobody send more at once."""
 _IP_HEADER_BYTES = {Family.IPV4: 20, Family.IPV6: 40}  # RFC 791, RFC 8200
 _HEADER_BYTES = 8  # ICMP echo (RFC 792, RFC 4443) and UDP (RFC 768) alike
 _TLV_HEADER_BYTES = 4  # RFC 8972 section 4

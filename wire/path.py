@@ -19,6 +19,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Size = Annotated[int, Meta(ge=0, le=65507)]
 PacketBytes = Annotated[int, Meta(ge=0, le=65535)]
 """Length of the whole IP packet with all headers, which then must not be fragmented (DF, RFC 8899). 0: short, and no matter."""
+LONGEST_PACKET_BYTES = 9216
+"""What the switches with the longest frames carry. No agent sends more in one packet, whatever its plan says."""
 
 _LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
