@@ -10,12 +10,16 @@ from wire.address import refusal
 _HOSTS = ("localhost", "metadata", "metadata.google.internal", "instance-data")
 
 
-def denied_address(address: str, *, loopback: bool) -> str | None:
-    """Why an IP address is not to be probed, in a few words; None where it may be. `loopback` permits loopback addresses."""
+def denied_address(address: str, *, loopback: bool, link_local: bool = False) -> str | None:
+    """Why an IP address is not to be probed, in a few words; None where it may be.
+
+    `loopback` permits loopback addresses, `link_local` IPv4 link-local ones, of which metadata services stay denied.
+    """
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
         return "an IPv4 address inside of an IPv6 one"
-    return refusal(address, allow_loopback=loopback)
+    word = refusal(address, allow_loopback=loopback)
+    return None if link_local and word == "link-local" and parsed.version == 4 else word  # noqa: PLR2004 - IP versions
 
 
 def denied_host(host: str) -> str | None:

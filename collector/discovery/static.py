@@ -11,9 +11,11 @@ import structlog
 from msgspec import structs
 
 from collector.discovery.denied import denied_address, denied_host
+from collector.discovery.name_servers import complaints_of
 from collector.discovery.probes import external_ask, service_ask
-from collector.discovery.snapshot import External, Node, Service, Snapshot, Vantage
+from collector.discovery.snapshot import DnsServer, External, Node, Service, Snapshot, Vantage
 from collector.document import BadFileError, bad, parse, read_text
+from wire.address import DNS_PORT
 from wire.text import MAX_NAME
 
 MIN_KEY = 32
@@ -38,7 +40,8 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
     snapshot = parse(text, Snapshot, name=name)
     for path, sentence in _complaints(snapshot):
         raise bad(name, path, sentence)
-    return Snapshot(
+    return structs.replace(
+        snapshot,
         nodes=tuple(structs.replace(node, addresses=_shortest(node.addresses)) for node in snapshot.nodes),
         vantages=tuple(structs.replace(vantage, addresses=_shortest(vantage.addresses)) for vantage in snapshot.vantages),
         services=tuple(structs.replace(service, addresses=_shortest(service.addresses)) for service in snapshot.services),
@@ -46,7 +49,14 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
             structs.replace(external, address=str(ip_address(external.address)) if external.address else "")
             for external in snapshot.external
         ),
-        secret=snapshot.secret,
+        dns=tuple(
+            structs.replace(
+                server,
+                addresses=_shortest(server.addresses),
+                contains=str(ip_address(server.contains)) if server.contains else "",
+            )
+            for server in snapshot.dns
+        ),
     )
 
 
@@ -127,6 +137,10 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
     for group, owners, loopback in groups:
         for place, owner in enumerate(owners):
             yield from _of_addresses(f"{group}[{place}]", owner, seen if group != "vantages" else {}, loopback=loopback)
+    for place, server in enumerate(snapshot.dns):
+        # NodeLocal DNSCache listens on 169.254.20.10; agents ask there only where their own resolv.conf says so.
+        yield from _of_addresses(f"dns[{place}]", server, {}, loopback=False, link_local=server.port == DNS_PORT)
+        yield from complaints_of(f"dns[{place}]", server)
     for place, service in enumerate(snapshot.services):
         try:
             service_ask(service)
@@ -143,6 +157,7 @@ def _of_names(snapshot: Snapshot) -> Iterator[Complaint]:
         "vantages": ("pod", "pod", [f"{vantage.namespace}/{vantage.pod}" for vantage in snapshot.vantages]),
         "services": ("name", "service", [f"{service.namespace}/{service.name}" for service in snapshot.services]),
         "external": ("name", "external", [external.name for external in snapshot.external]),
+        "dns": ("name", "dns", [server.name for server in snapshot.dns]),
     }
     yield from _doubles("vantages", "name", [vantage.name for vantage in snapshot.vantages])
     for group, (key, prefix, names) in groups.items():
@@ -168,14 +183,16 @@ def _of_vantage(path: str, vantage: Vantage, nodes: set[str]) -> Iterator[Compla
         yield f"{path}.key", "has other characters than printable ASCII without blanks"
 
 
-def _of_addresses(path: str, owner: Node | Vantage | Service, seen: dict[str, str], *, loopback: bool) -> Iterator[Complaint]:
+def _of_addresses(
+    path: str, owner: Node | Vantage | Service | DnsServer, seen: dict[str, str], *, loopback: bool, link_local: bool = False
+) -> Iterator[Complaint]:
     if not owner.addresses and not isinstance(owner, Node):
         yield f"{path}.addresses", "needs at least one address"
     if len(owner.addresses) > MAX_ADDRESSES:
         yield f"{path}.addresses", f"more than {MAX_ADDRESSES}"
     for place, text in enumerate(owner.addresses):
         where = f"{path}.addresses[{place}]"
-        sentence = _address(text, loopback=loopback)
+        sentence = _address(text, loopback=loopback, link_local=link_local)
         if sentence:
             yield where, sentence
             continue
@@ -184,14 +201,14 @@ def _of_addresses(path: str, owner: Node | Vantage | Service, seen: dict[str, st
             yield where, f"{text} is also {first}"
 
 
-def _address(text: str, *, loopback: bool) -> str | None:
+def _address(text: str, *, loopback: bool, link_local: bool = False) -> str | None:
     try:
         ip_address(text)
     except ValueError:
         return f"{text} is not an IP address" if text.isprintable() else "not an IP address"
     if "%" in text:
         return f"{text} has a zone index, which names an interface of one machine only"
-    denied = denied_address(text, loopback=loopback)
+    denied = denied_address(text, loopback=loopback, link_local=link_local)
     return f"{text} is never probed: {denied}" if denied else None
 
 
