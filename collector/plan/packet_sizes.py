@@ -25,5 +25,5 @@ def sizes(mtu: int) -> tuple[int, ...]:
 
 
 def mtu_asks(mtu: int, port: int) -> Sequence[Icmp | Udp]:
-    """What a vantage asks a peer that answers on this port: every length by ICMP and by UDP, which devices treat differently."""
+    """What a vantage asks a peer that answers on this port: every length by ICMP and UDP, which devices treat differently."""
     return [ask for length in sizes(mtu) for ask in (Icmp(packet_bytes=length), Udp(port=port, packet_bytes=length))]
