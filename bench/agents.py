@@ -1,7 +1,7 @@
 """The real agent as a process, with a plan of a measurement's choice.
 
-It is `python -m agent run`, its ceilings raised by its environment, which alone can. Its plan comes over HTTP from a stand-in for
-the collector, and its reports go there.
+It is `python -m agent run`, its ceilings raised by its environment, which alone can. Its plan comes over HTTP from a stand-in
+for the collector, and its reports go there.
 """
 
 import sys
