@@ -4,6 +4,7 @@ It is `python -m agent run`, its ceilings raised by its environment, which alone
 for the collector, and its reports go there.
 """
 
+import signal
 import sys
 import tempfile
 import urllib.request
@@ -109,3 +110,4 @@ def agent(netns: str, plan: Plan, *, environment: Mapping[str, str] = {}) -> Ite
             program.wait_until(running.ready)
             yield running
             program.check()
+            program.end(signal.SIGKILL)  # asked to leave, it would answer its peers for seconds yet
