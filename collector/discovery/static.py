@@ -13,7 +13,7 @@ from msgspec import structs
 from collector.discovery.denied import denied_address, denied_host
 from collector.discovery.name_servers import complaints_of
 from collector.discovery.probes import external_ask, service_ask
-from collector.discovery.snapshot import DnsServer, External, Node, Service, Snapshot, Vantage
+from collector.discovery.snapshot import Attachment, DnsServer, External, Node, Service, Snapshot, Vantage
 from collector.document import BadFileError, bad, parse, read_text
 from wire.address import DNS_PORT
 from wire.text import MAX_NAME
@@ -23,6 +23,9 @@ MIN_KEY = 32
 
 MAX_ADDRESSES = 16
 """Most addresses of one owner, as many as a plan's identity takes."""
+
+DEFAULT_NETWORK = "default"
+"""What nobody may call a further network."""
 
 _log = structlog.get_logger()
 
@@ -43,7 +46,14 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
     return structs.replace(
         snapshot,
         nodes=tuple(structs.replace(node, addresses=_shortest(node.addresses)) for node in snapshot.nodes),
-        vantages=tuple(structs.replace(vantage, addresses=_shortest(vantage.addresses)) for vantage in snapshot.vantages),
+        vantages=tuple(
+            structs.replace(
+                vantage,
+                addresses=_shortest(vantage.addresses),
+                networks=tuple(structs.replace(other, addresses=_shortest(other.addresses)) for other in vantage.networks),
+            )
+            for vantage in snapshot.vantages
+        ),
         services=tuple(structs.replace(service, addresses=_shortest(service.addresses)) for service in snapshot.services),
         external=tuple(
             structs.replace(external, address=str(ip_address(external.address)) if external.address else "")
@@ -136,7 +146,10 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
     ]
     for group, owners, loopback in groups:
         for place, owner in enumerate(owners):
-            yield from _of_addresses(f"{group}[{place}]", owner, seen if group != "vantages" else {}, loopback=loopback)
+            known = seen if group != "vantages" else {}
+            yield from _of_addresses(f"{group}[{place}]", owner, known, loopback=loopback)
+            if isinstance(owner, Vantage):
+                yield from _of_networks(f"{group}[{place}]", owner, known)
     for place, server in enumerate(snapshot.dns):
         # NodeLocal DNSCache listens on 169.254.20.10; agents ask there only where their own resolv.conf says so.
         yield from _of_addresses(f"dns[{place}]", server, {}, loopback=False, link_local=server.port == DNS_PORT)
@@ -183,8 +196,23 @@ def _of_vantage(path: str, vantage: Vantage, nodes: set[str]) -> Iterator[Compla
         yield f"{path}.key", "has other characters than printable ASCII without blanks"
 
 
+def _of_networks(path: str, vantage: Vantage, known: dict[str, str]) -> Iterator[Complaint]:
+    """The default network is not listed, since its addresses stand with the vantage itself."""
+    yield from _doubles(f"{path}.networks", "name", [attachment.name for attachment in vantage.networks])
+    for place, attachment in enumerate(vantage.networks):
+        where = f"{path}.networks[{place}]"
+        if attachment.name == DEFAULT_NETWORK:
+            yield f"{where}.name", f"{attachment.name} is the network of {path}.addresses"
+        yield from _of_addresses(where, attachment, known, loopback=True)
+
+
 def _of_addresses(
-    path: str, owner: Node | Vantage | Service | DnsServer, seen: dict[str, str], *, loopback: bool, link_local: bool = False
+    path: str,
+    owner: Node | Vantage | Service | DnsServer | Attachment,
+    seen: dict[str, str],
+    *,
+    loopback: bool,
+    link_local: bool = False,
 ) -> Iterator[Complaint]:
     if not owner.addresses and not isinstance(owner, Node):
         yield f"{path}.addresses", "needs at least one address"

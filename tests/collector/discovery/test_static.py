@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.discovery.probes import external_asks, service_ask
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.snapshot import Attachment, Snapshot
 from collector.discovery.static import InventoryFile, load_inventory, parse_inventory
 from collector.document import BadFileError
 from wire.path import Http
@@ -19,7 +19,7 @@ nodes:
   - {{name: n2, zone: z2, addresses: [172.30.0.2]}}
 vantages:
   - {{name: n1, node: n1, namespace: netmatrix, pod: agent-n1, addresses: [10.30.1.2, FD31:1::2], key: {KEY}}}
-  - {{name: n2, node: n2, namespace: netmatrix, pod: agent-n2, addresses: [10.30.2.2], key: {KEY}2}}
+  - {{name: n2, node: n2, namespace: netmatrix, pod: agent-n2, addresses: [10.30.2.2], key: {KEY}2, networks: [{{name: storage, addresses: ["fd32::0002"], mtu: 9000}}]}}
 services:
   - {{name: cart, namespace: shop, addresses: [10.96.0.10, "fd96::a"], port: 80, probe: "http:/", endpoints: 2}}
 external:
@@ -43,6 +43,18 @@ REFUSED = [
     ("FD31:1::2", "10.30.1.2", "vantages[0].addresses[1]: 10.30.1.2 is also vantages[0].addresses[0]"),
     ("[10.30.2.2]", "[]", "vantages[1].addresses: needs at least one address"),
     ("[10.30.2.2]", "10.30.2.2", "vantages[1].addresses: expected list, got str"),
+    ("storage", "default", "vantages[1].networks[0].name: default is the network of vantages[1].addresses"),
+    ('["fd32::0002"]', "[]", "vantages[1].networks[0].addresses: needs at least one address"),
+    ('"fd32::0002"', "fd32", "vantages[1].networks[0].addresses[0]: fd32 is not an IP address"),
+    ('"fd32::0002"', "10.30.2.2", "vantages[1].networks[0].addresses[0]: 10.30.2.2 is also vantages[1].addresses[0]"),
+    ('"fd32::0002"', "224.0.0.9", "vantages[1].networks[0].addresses[0]: 224.0.0.9 is never probed: multicast"),
+    ("mtu: 9000", "mtu: 70000", "vantages[1].networks[0].mtu: expected int <= 65535"),
+    ("mtu: 9000", "size: 9000", "vantages[1].networks[0].size: unknown key; allowed are addresses, mtu, name"),
+    (
+        "[{name: storage,",
+        "[{name: storage, addresses: [10.31.2.2]}, {name: storage,",
+        "vantages[1].networks[1].name: storage is also vantages[1].networks[0]",
+    ),
     ("node: n2", "node: n9", "vantages[1].node: n9 is not one of the nodes"),
     ("name: n2, node", "name: n1, node", "vantages[1].name: n1 is also vantages[0]"),
     ("pod: agent-n2", "pod: agent-n1", "vantages[1].pod: netmatrix/agent-n1 is also vantages[0]"),
@@ -110,6 +122,7 @@ def test_addresses_are_kept_in_their_shortest_form() -> None:
     snapshot = parse_inventory(GOOD, name="i")
     assert snapshot.nodes[0].addresses == ("172.30.0.1", "fd30::1")
     assert snapshot.vantages[0].addresses == ("10.30.1.2", "fd31:1::2")
+    assert snapshot.vantages[1].networks == (Attachment("storage", ("fd32::2",), 9000),)
 
 
 def test_an_empty_inventory_is_an_empty_snapshot() -> None:
