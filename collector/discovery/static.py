@@ -138,18 +138,15 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
         yield from _of_vantage(f"vantages[{place}]", vantage, nodes)
         if keys.setdefault(vantage.key, place) != place:
             yield f"vantages[{place}].key", f"the same as that of vantages[{keys[vantage.key]}]; every vantage needs its own"
+        yield from _of_networks(f"vantages[{place}]", vantage)
     seen: dict[str, str] = {}
-    groups: list[tuple[str, Sequence[Node | Vantage | Service], bool]] = [
+    groups: list[tuple[str, Sequence[Node | Service], bool]] = [
         ("nodes", snapshot.nodes, True),
-        ("vantages", snapshot.vantages, True),
         ("services", snapshot.services, False),
     ]
     for group, owners, loopback in groups:
         for place, owner in enumerate(owners):
-            known = seen if group != "vantages" else {}
-            yield from _of_addresses(f"{group}[{place}]", owner, known, loopback=loopback)
-            if isinstance(owner, Vantage):
-                yield from _of_networks(f"{group}[{place}]", owner, known)
+            yield from _of_addresses(f"{group}[{place}]", owner, seen, loopback=loopback)
     for place, server in enumerate(snapshot.dns):
         # NodeLocal DNSCache listens on 169.254.20.10; agents ask there only where their own resolv.conf says so.
         yield from _of_addresses(f"dns[{place}]", server, {}, loopback=False, link_local=server.port == DNS_PORT)
@@ -196,14 +193,16 @@ def _of_vantage(path: str, vantage: Vantage, nodes: set[str]) -> Iterator[Compla
         yield f"{path}.key", "has other characters than printable ASCII without blanks"
 
 
-def _of_networks(path: str, vantage: Vantage, known: dict[str, str]) -> Iterator[Complaint]:
-    """The default network is not listed, since its addresses stand with the vantage itself."""
+def _of_networks(path: str, vantage: Vantage) -> Iterator[Complaint]:
+    """All addresses of a vantage. The default network is not listed, since its addresses stand with the vantage itself."""
+    seen: dict[str, str] = {}
+    yield from _of_addresses(path, vantage, seen, loopback=True)
     yield from _doubles(f"{path}.networks", "name", [attachment.name for attachment in vantage.networks])
     for place, attachment in enumerate(vantage.networks):
         where = f"{path}.networks[{place}]"
         if attachment.name == DEFAULT_NETWORK:
             yield f"{where}.name", f"{attachment.name} is the network of {path}.addresses"
-        yield from _of_addresses(where, attachment, known, loopback=True)
+        yield from _of_addresses(where, attachment, seen, loopback=True)
 
 
 def _of_addresses(

@@ -19,7 +19,8 @@ nodes:
   - {{name: n2, zone: z2, addresses: [172.30.0.2]}}
 vantages:
   - {{name: n1, node: n1, namespace: netmatrix, pod: agent-n1, addresses: [10.30.1.2, FD31:1::2], key: {KEY}}}
-  - {{name: n2, node: n2, namespace: netmatrix, pod: agent-n2, addresses: [10.30.2.2], key: {KEY}2, networks: [{{name: storage, addresses: ["fd32::0002"], mtu: 9000}}]}}
+  - {{name: n2, node: n2, namespace: netmatrix, pod: agent-n2, addresses: [10.30.2.2], key: {KEY}2,
+     networks: [{{name: storage, addresses: ["fd32::0002"], mtu: 9000}}]}}
 services:
   - {{name: cart, namespace: shop, addresses: [10.96.0.10, "fd96::a"], port: 80, probe: "http:/", endpoints: 2}}
 external:
