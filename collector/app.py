@@ -205,7 +205,7 @@ class Collector:
             shutdown_timeout=2.0,
         )
 
-    def _listeners(self, agents: web.AppRunner, operators: web.AppRunner) -> tuple[Listener, Listener]:
+    def _listeners(self, agents: web.ServerRunner, operators: web.AppRunner) -> tuple[Listener, Listener]:
         settings, name = self._settings, self._configuration
         tls = _context(settings.agents.tls, name) if settings.agents.tls else None
         return (

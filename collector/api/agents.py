@@ -7,7 +7,7 @@ consistent before anything of it counts. One that is refused is counted by reaso
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 import structlog
@@ -30,11 +30,6 @@ LINGER_SECONDS = 0.5
 MAX_READING = 64
 """Most bodies that are read at once: with both of its sizes a report holds up to 8 MiB."""
 MSGPACK = "application/msgpack"
-VANTAGE = web.RequestKey("vantage", str)
-"""Who asks, once that is known."""
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 _log = structlog.get_logger()
 
 _STATUS = {
@@ -92,62 +87,59 @@ class AgentPort:
         self._now_ns = now_ns
         self._reading: set[str] = set()
 
-    def application(self) -> web.Application:
-        """The aiohttp application."""
-        app = web.Application(middlewares=[self._guarded])
-        app.router.add_get("/agent/v1/plan", self._plan, allow_head=False)
-        app.router.add_post("/agent/v1/report", self._report)
-        return app
+    def runner(self) -> web.ServerRunner:
+        """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request.
 
-    def runner(self) -> web.AppRunner:
-        """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request."""
-        return web.AppRunner(
-            self.application(),
+        Without the router and the middlewares of an application, which cost more than the two paths that there are.
+        """
+        server = web.Server(
+            self._answer,
             access_log=None,
             logger=server_log("agents", self._refuse),
             auto_decompress=False,
             keepalive_timeout=KEEPALIVE_SECONDS,
             lingering_time=LINGER_SECONDS,
             max_headers=32,
-            shutdown_timeout=2.0,
         )
+        return web.ServerRunner(server, shutdown_timeout=2.0)
 
-    @web.middleware
-    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Turn a refusal into its answer and its count."""
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        """Who asks comes first, then what; a refusal becomes its answer and its count."""
+        vantage = ""
         try:
             vantage = self.admission.vantage_of(request.headers.get("Authorization"))
             self.prove(request)
-            request[VANTAGE] = vantage
-            return await handler(request)
+            handlers = {"/agent/v1/plan": ("GET", self._plan), "/agent/v1/report": ("POST", self._report)}
+            method, handler = handlers.get(request.path, ("", None))
+            if handler is None:
+                return _closing(request, web.Response(status=404))
+            if request.method != method:
+                return _closing(request, web.Response(status=405, headers={"Allow": method}))
+            return await handler(request, vantage)
         except RefusedError as error:
-            return self._refused(request, error.reason)
+            return self._refused(request, error.reason, vantage)
 
-    def _refused(self, request: web.Request, reason: Refusal) -> web.Response:
+    def _refused(self, request: web.BaseRequest, reason: Refusal, vantage: str) -> web.Response:
         self._refuse(reason.value)
         status, sentence = _STATUS[reason]
         headers = {}
         if status == web.HTTPUnauthorized.status_code:
             headers["WWW-Authenticate"] = "Bearer"
         elif reason is Refusal.SHED:
-            headers["Retry-After"] = str(_spread_seconds(request[VANTAGE]))
-        response = web.Response(status=status, text=sentence, headers=headers)
-        if not request.body_exists or not request.content.is_eof():
-            response.force_close()
-        return response
+            headers["Retry-After"] = str(_spread_seconds(vantage))
+        return _closing(request, web.Response(status=status, text=sentence, headers=headers))
 
-    async def _plan(self, request: web.Request) -> web.Response:
+    async def _plan(self, request: web.BaseRequest, vantage: str) -> web.Response:
         known = request.headers.get("If-None-Match", "")
         seconds = _wait_seconds(request.headers.get("Prefer", ""))
         if known and not await self._board.other_than(known, seconds=seconds):
             return web.Response(status=304, headers={"ETag": self._board.etag})
-        body = self._board.body(request[VANTAGE])
+        body = self._board.body(vantage)
         if body is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
         return web.Response(body=body, content_type=MSGPACK, headers={"ETag": self._board.etag, "Cache-Control": "no-store"})
 
-    async def _report(self, request: web.Request) -> web.Response:
-        vantage: str = request[VANTAGE]
+    async def _report(self, request: web.BaseRequest, vantage: str) -> web.Response:
         if request.content_type != MSGPACK or request.headers.get("Content-Encoding", "identity") not in ("identity", "gzip"):
             raise RefusedError(Refusal.ENCODING)
         if (request.content_length or 0) > MAX_REPORT_BYTES:
@@ -200,8 +192,18 @@ class AgentPort:
         return web.Response(status=status, body=encode(acknowledgement), content_type=MSGPACK)
 
 
-async def _body(request: web.Request, seconds: float) -> bytes:
+def _closing(request: web.BaseRequest, response: web.Response) -> web.Response:
+    """An answer that ends the connection, unless the whole body of its request is here already."""
+    if not request.body_exists or not request.content.is_eof():
+        response.force_close()
+    return response
+
+
+async def _body(request: web.BaseRequest, seconds: float) -> bytes:
     """The body as it was sent; raises RefusedError where it is too long, too slow or torn."""
+    content = request.content
+    if content.is_eof() and content.total_bytes <= MAX_REPORT_BYTES and content.exception() is None:
+        return bytes(content.read_nowait())  # all of it is here already, as of nearly every report: no deadline needs to be set
     parts = bytearray()
     try:
         async with asyncio.timeout(seconds):

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from ssl import SSLContext
 from typing import cast
 
-from aiohttp.web import AppRunner, BaseRequest, RequestHandler
+from aiohttp.web import BaseRequest, RequestHandler
+from aiohttp.web_runner import BaseRunner
 
 from collector.api.encrypted import Encrypted
 
@@ -84,7 +85,7 @@ class Listener:
 
     def __init__(
         self,
-        runner: AppRunner,
+        runner: BaseRunner,
         listening: socket.socket,
         *,
         most: int,
