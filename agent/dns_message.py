@@ -139,7 +139,7 @@ class _Records:
     def found(self) -> tuple[tuple[bytes, ...], int]:
         """The addresses at the end of the chain, and the shortest time to live on the way."""
         name, ttls = self._asked, list[int]()
-        while name in self._aliases:
+        while name not in self._addresses and name in self._aliases:
             if len(ttls) == MAX_CHAIN:
                 raise MalformedError("a chain of names that does not end")
             name, ttl = self._aliases[name]
@@ -186,8 +186,8 @@ class _Records:
 
 
 def _encoded(name: str) -> bytes:
-    labels = [label.encode("ascii") for label in name.removesuffix(".").split(".")] if name != "." else []
-    if not all(1 <= len(label) <= _MAX_LABEL for label in labels):
+    labels = [label.encode() for label in name.removesuffix(".").split(".")] if name != "." else []
+    if not name.isascii() or not all(1 <= len(label) <= _MAX_LABEL for label in labels):
         raise ValueError(f"{name!r} is not a name")
     encoded = b"".join(len(label).to_bytes(1, "big") + label for label in labels) + b"\0"
     if len(encoded) > _MAX_NAME:

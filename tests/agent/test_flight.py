@@ -1,13 +1,12 @@
-from dataclasses import replace
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from agent.flight import MAX_LATE_NS, SETTLE_NS, Flights
 from agent.probes.prober import Observation, Probe
 from tests.agent.plans import SECOND_NS, answer, failure, path, probe
 from wire.outcome import Outcome
-from wire.path import Http, Kind
+from wire.path import Dns, Http, Kind
 from wire.window import Timed
 
 TIMEOUT = SECOND_NS
@@ -24,6 +23,11 @@ def launched(*probes: Probe, timeout_ns: int = TIMEOUT) -> Flights:
 
 def words(observations: list[Observation]) -> list[Outcome | None]:
     return [observation.outcome for observation in observations]
+
+
+def test_the_silence_of_a_name_server_has_a_word_of_its_own() -> None:
+    flights = launched(probe(path(ask=Dns("www.example.test."))))
+    assert words(flights.overdue(DEADLINE)) == [Outcome.DNS_TIMEOUT]
 
 
 def test_an_answer_in_time_is_a_latency() -> None:
