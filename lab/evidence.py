@@ -46,8 +46,8 @@ class Evidence:
     latencies: Mapping[tuple[float, float], Mapping[str, Cell]] = field(default_factory=dict)
     """By interval: the cells over just that span."""
     dropped: Dropped = nothing_dropped
-    addresses: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """Own address of each (vantage, family)."""
+    addresses: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    """Own address of each (vantage, network, family)."""
     window_seconds: float = 1.0
     """Longest window: the agents' report interval."""
 
@@ -109,8 +109,9 @@ def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_secon
 
 
 def name_of(cell: Cell) -> str:
-    """Such as `n1 > pod/netmatrix/agent-n3 pod udp ipv4`."""
-    return f"{cell['from']['vantage']} > {cell['to']['name']} {cell['layer']} {cell['kind']} {cell['family']}"
+    """Such as `n1 > pod/netmatrix/agent-n3 pod udp ipv4`, and where it is not the default network, its name."""
+    words = [cell["from"]["vantage"], ">", cell["to"]["name"], cell["layer"], cell["kind"], cell["family"]]
+    return " ".join([*words, cell["to"].get("network", "")]).rstrip()
 
 
 def _lost(cell: Cell) -> int:

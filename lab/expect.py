@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.evidence import Evidence, Look, Stretch, name_of, stretch
-from lab.expectation import AgentsExpectation, Band, CellsExpectation, LossBand, seconds
+from lab.expectation import AgentsExpectation, Band, CellsExpectation, LossBand, network_of, seconds
 
 SHOWN = 5
 """Cells that a finding names at most."""
@@ -163,7 +163,7 @@ def _judge_direction(
 
 
 def _dropped(direction: str, found: Stretch, evidence: Evidence) -> int:
-    here = evidence.addresses[found.last["from"]["vantage"], found.last["family"]]
+    here = evidence.addresses[found.last["from"]["vantage"], network_of(found.last), found.last["family"]]
     there = found.last["to"]["address"]
     if direction == "forward":
         return evidence.dropped(here, there, reply=False, after=found.after, through=found.through)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct, field
 
 from collector.duration import Duration
+from lab.shape import DEFAULT_NETWORK
 from wire.outcome import LOCAL, NETWORK
 from wire.path import Family, Kind, Layer
 from wire.window import FactName
@@ -111,6 +112,8 @@ class CellsExpectation(
     layer: Layer | None = None
     kind: Kind | None = None
     family: Family | None = None
+    network: Glob | None = None
+    """Of the pods, `default` for the one that every pod is on; a shell pattern."""
     loss: Band | None = None
     forward_loss: LossBand | None = None
     backward_loss: LossBand | None = None
@@ -158,7 +161,13 @@ class CellsExpectation(
             self.source.matches(cell["from"])
             and self.target.matches(cell["to"])
             and all(wanted is None or cell[key] == wanted for key, wanted in _fixed(self.layer, kind, self.family))
+            and (self.network is None or fnmatchcase(network_of(cell), self.network))
         )
+
+
+def network_of(cell: Mapping[str, Any]) -> str:
+    """Which network of the pods a cell is about."""
+    return str(cell["to"].get("network") or DEFAULT_NETWORK)
 
 
 def _fixed(layer: Layer | None, kind: Kind | None, family: Family | None) -> tuple[tuple[str, str | None], ...]:

@@ -129,9 +129,14 @@ def dropped_stamp(records: Iterable[Drop]) -> Dropped:
     return count
 
 
-def addresses(topology: Topology) -> dict[tuple[str, str], str]:
-    """Own address of each vantage, by family."""
-    return {(pod.vantage, str(family)): address for pod in topology.vantages for family, address in pod.addresses.items()}
+def addresses(topology: Topology) -> dict[tuple[str, str, str], str]:
+    """Own address of each vantage, by network and family."""
+    return {
+        (pod.vantage, network, str(family)): address
+        for pod in topology.vantages
+        for network, owned in pod.networks.items()
+        for family, address in owned.items()
+    }
 
 
 async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say) -> tuple[Evidence, str]:

@@ -106,6 +106,11 @@ class Pod:
     attachments: tuple[Attachment, ...] = ()
     """Its further networks; only pods with an agent have any."""
 
+    @property
+    def networks(self) -> Mapping[str, Mapping[Family, str]]:
+        """Its addresses by network."""
+        return {DEFAULT_NETWORK: self.addresses, **{further.network: further.addresses for further in self.attachments}}
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

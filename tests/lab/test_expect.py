@@ -15,6 +15,8 @@ from lab.run import dropped_stamp, judge
 from lab.scenario import parse
 
 ADDRESS = {"n1": "10.0.0.1", "n2": "10.0.0.2"}
+STORAGE = {"n1": "10.9.0.1", "n2": "10.9.0.2"}
+NETWORKS = {"default": ADDRESS, "storage": STORAGE}
 
 
 def cell(
@@ -69,7 +71,7 @@ def expected(**words: Any) -> CellsExpectation:
 
 
 def judged(wanted: CellsExpectation, *looks: Look, **more: Any) -> Finding:
-    addresses = {(name, "ipv4"): address for name, address in ADDRESS.items()}
+    addresses = {(name, network, "ipv4"): at for network in NETWORKS for name, at in NETWORKS[network].items()}
     return judge_cells(wanted, Evidence(looks=looks, addresses=addresses, **more))
 
 
@@ -119,6 +121,31 @@ def test_a_ratio_may_rest_on_some_cells_alone_but_not_on_none() -> None:
     assert rests_on_one.measured["cells_without_probes"] == 1
     assert judged(expected(loss={"max": 0}), before, before).because == "no probe stands behind it"
     assert judged(expected(loss={"max": 0}), look(10, cell()), look(21, cell(sent=9))).because == "no probe stands behind it"
+
+
+def on_storage(**words: Any) -> dict[str, Any]:
+    plain = cell(**words)
+    to = {**plain["to"], "address": STORAGE["n2"], "network": "storage"}
+    return {**plain, "path": "storage", "to": to}
+
+
+@pytest.mark.parametrize(("network", "sent"), [("default", 10), ("storage", 7), ("*", 17), (None, 17)])
+def test_networks_are_told_apart_where_an_expectation_asks_for_one(network: str | None, sent: int) -> None:
+    words = {} if network is None else {"network": network}
+    looks = look(10, cell(), on_storage()), look(20, cell(sent=10), on_storage(sent=7))
+    assert judged(expected(loss={"max": 0}, **words), *looks).measured["sent"] == sent
+
+
+def test_drops_on_a_further_network_are_those_between_the_addresses_on_it() -> None:
+    drops = [
+        Drop(1, "in", "n2", "udp", STORAGE["n1"], STORAGE["n2"], sequence=3),
+        Drop(2, "in", "n2", "udp", ADDRESS["n1"], ADDRESS["n2"], sequence=4),
+    ]
+    lost = {"through_sequence": 10, "forward_lost": 1, "backward_lost": 0}
+    looks = look(10, on_storage()), look(20, on_storage(sent=10, failed={"timeout": 1}, measures=lost))
+    wanted = expected(forward_loss={"equals": "dropped"}, network="storage")
+    assert judged(wanted, *looks, dropped=dropped_stamp(drops)).passed
+    assert not judged(wanted, *looks, dropped=dropped_stamp(drops[1:])).passed
 
 
 def test_what_must_hold_for_each_cell_needs_probes_behind_each() -> None:

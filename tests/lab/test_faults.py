@@ -4,8 +4,9 @@ import pytest
 from lab.cluster import Wanted, wanted
 from lab.delays import relays
 from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, Partition, hits, parse
+from lab.links import routes
 from lab.rules import fabric_rules, node_rules
-from lab.shape import Shape
+from lab.shape import Fabric, Shape
 from lab.topology import Role, Topology
 
 TOPOLOGY = Topology.of(Shape(), "x")
@@ -15,6 +16,10 @@ GOOD: list[dict[str, object]] = [
     {"kind": "loss", "from": "n2", "to": "n5", "percent": 0.2},
     {"kind": "blackhole", "node": "n3", "protocol": "udp"},
     {"kind": "blackhole", "node": "n3", "layer": "pod"},
+    {"kind": "mtu_blackhole", "from": "n2", "to": "n5", "longer_than": 1400},
+    {"kind": "mtu", "node": "n3", "direction": "in", "bytes": 1400},
+    {"kind": "reject", "from": "n2", "to": "n3", "says": "unreachable"},
+    {"kind": "full_queue", "node": "n2"},
     {"kind": "dead_node", "node": "n4"},
     {"kind": "partition", "zones": ["z1", "z2"]},
     {"kind": "broken_dnat", "node": "n1", "service": "shop/web"},
@@ -56,8 +61,12 @@ def test_every_kind_has_an_example_here() -> None:
         ({"kind": "loss", "from": "n2"}, "name either a node, or both from and to"),
         ({"kind": "loss", "from": "n2", "to": "n2"}, "two different nodes"),
         ({"kind": "loss", "from": "n2", "to": "n3", "direction": "in"}, "a direction in themselves"),
+        ({"kind": "mtu", "node": "n1", "bytes": 1279}, r">= 1280 - at `\$.bytes`"),
+        ({"kind": "reject", "from": "n2", "to": "n2"}, "two different nodes"),
         ({"kind": "partition", "zones": ["z1", "z9"]}, "zones must be two of z1, z2, z3"),
         ({"kind": "partition", "zones": ["z1", "z1"]}, "zones must be two of"),
+        ({"kind": "loss", "node": "n1", "network": "storage"}, "there is no network 'storage', there are default"),
+        ({"kind": "blackhole", "node": "n1", "protocol": "vxlan"}, "there are no tunnels on a flat fabric"),
         ({"kind": "broken_dnat", "node": "n1", "service": "web"}, "there is no service 'web', there are shop/web, pay/web"),
     ],
 )
@@ -77,6 +86,39 @@ def test_a_partition_cuts_every_pair_of_the_two_zones_once_in_each_direction() -
     assert sorted(pairs) == sorted(
         [(a, b) for a in ("n1", "n2") for b in ("n5", "n6")] + [(b, a) for a in ("n1", "n2") for b in ("n5", "n6")]
     )
+
+
+def test_a_fault_on_one_network_touches_no_other() -> None:
+    topology = Topology.of(Shape(nodes=4, networks=("default", "storage")), "x")
+    for network, port, other in (("default", "n3_in", "n3_net1_in"), ("storage", "n3_net1_in", "n3_in")):
+        rules = fabric_rules(topology, [Loss(node="n3", direction="in", percent=20, network=network)])
+        assert f"{port}_drops numgen" in rules
+        assert f"{other}_drops numgen" not in rules
+
+
+def test_a_pair_on_a_further_network_is_known_by_the_addresses_of_its_pods() -> None:
+    topology = Topology.of(Shape(nodes=4, networks=("default", "storage")), "x")
+    macs = [pod.attachments[0].mac for pod in topology.pods_on("n4") if pod.attachments]
+    rules = fabric_rules(topology, [Loss(from_="n2", to="n4", network="storage")])
+    assert f"n2_net1_out_drops ether daddr {{ {', '.join(macs)} }}" in rules
+
+
+def test_what_a_fault_names_is_looked_for_inside_of_tunnels_too() -> None:
+    topology = Topology.of(Shape(nodes=3, fabric=Fabric.VXLAN), "x")
+
+    def rules(**words: object) -> list[str]:
+        fault = parse({"kind": "blackhole", "node": "n1", "direction": "in", **words}, topology)
+        lines = fabric_rules(topology, [fault]).splitlines()
+        return [line.removeprefix("add rule netdev lab n1_in_drops ") for line in lines if "counter name" in line]
+
+    inside = ["udp dport 4789 @th,224,16 0x0800 @th,312,8", "udp dport 4789 @th,224,16 0x86dd @th,288,8"]
+    drop = ' counter name "n1_in" fwd to "drop-in"'
+    assert rules(protocol="icmp", layer="pod") == [f"{place} {{ 1, 58 }}{drop}" for place in inside]
+    assert rules(protocol="vxlan") == rules(layer="pod") == [f"udp dport 4789{drop}"]
+    assert len(rules()) == 1
+    assert not any("udp dport 4789" in rule for rule in rules(layer="host"))
+    assert rules(protocol="udp")[1:] == [f"{place} {{ 17 }}{drop}" for place in inside]
+    assert rules(protocol="udp")[0].strip() == f"udp dport != 4789{drop}"
 
 
 def test_a_dead_node_loses_its_link_to_the_last_arp_and_all_of_its_programs() -> None:
@@ -107,6 +149,29 @@ def test_a_fault_on_one_node_changes_no_other_nodes_rules() -> None:
         fault = parse(kind, TOPOLOGY)
         changed = [n.name for n in TOPOLOGY.nodes if node_rules(TOPOLOGY, n, [fault]) != node_rules(TOPOLOGY, n, [])]
         assert changed == ["n2"]
+
+
+def test_a_hole_for_long_packets_counts_the_ethernet_header_only_where_the_kernel_does() -> None:
+    rules = fabric_rules(TOPOLOGY, [parse({"kind": "mtu_blackhole", "node": "n1", "longer_than": 1400}, TOPOLOGY)])
+    assert [rule for rule in rules.splitlines() if "meta length" in rule] == [
+        'add rule netdev lab n1_out_drops meta length > 1400 counter name "n1_out" fwd to "drop-out"',
+        'add rule netdev lab n1_in_drops meta length > 1414 counter name "n1_in" fwd to "drop-in"',
+    ]
+
+
+def test_a_small_mtu_is_one_of_the_routes_that_it_is_about_and_of_no_other() -> None:
+    for words, where in (
+        ({"node": "n3", "direction": "in"}, {("n3", "10.30.3.0/24"), ("n3", "fd31:3::/64")}),
+        ({"from": "n3", "to": "n5"}, {("n3", "10.30.5.0/24"), ("n3", "fd31:5::/64")}),
+    ):
+        fault = parse({"kind": "mtu", **words}, TOPOLOGY)
+        small = {
+            (node.name, route.split()[2])
+            for node in TOPOLOGY.nodes
+            for route in routes(TOPOLOGY, node, [fault])
+            if route.endswith("mtu 1400")
+        }
+        assert small == where
 
 
 def test_delays_of_one_node_share_a_relay() -> None:

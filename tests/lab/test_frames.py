@@ -43,6 +43,15 @@ def test_a_stamp_reply_tells_the_senders_number_and_not_the_reflectors() -> None
         assert (read.sequence, read.reply) == (77, True)
 
 
+def test_of_a_packet_in_a_tunnel_all_is_told_but_the_addresses_of_the_frame_around_it() -> None:
+    inside = bytes(12) + ipv6(17, udp(40000, 8620, REQUEST))[12:]
+    tunnel = udp(49152, 4789, b"\x08" + bytes(7) + inside)
+    for frame in (ipv4(17, tunnel), ipv6(17, tunnel)):
+        read = dissect(frame)
+        assert (read.src, read.dst, read.protocol, read.sequence) == ("fd31:1::2", "fd31:2::2", "udp", 77)
+        assert read.destination + read.source == MACS
+
+
 def test_addresses_are_in_their_shortest_form() -> None:
     assert (dissect(ipv4(6, bytes(20))).src, dissect(ipv4(6, bytes(20))).dst) == ("10.30.1.2", "10.30.2.2")
     assert (dissect(ipv6(6, bytes(20))).src, dissect(ipv6(6, bytes(20))).dst) == ("fd31:1::2", "fd31:2::2")

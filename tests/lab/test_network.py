@@ -1,16 +1,38 @@
+import fcntl
 import socket
+import struct
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import dns.message
 import pytest
 
 from lab.cluster import Cluster
-from lab.namespaces import call_inside
+from lab.faults import Blackhole
+from lab.namespaces import call_inside, run_batch
+from lab.shape import Fabric
 from lab.topology import BACKEND_PORT, ROUTER_OUTSIDE, SERVICE_PORT, Pod, Role
 from tests.lab.conftest import Get, Ping
 from wire.path import Family
 
+SIOCGIFMTU = 0x8921  # linux/sockios.h
 pytestmark = pytest.mark.lab
+
+
+def mtu(interface: str) -> int:
+    with socket.socket() as asking:
+        request = struct.pack("16si12x", interface.encode(), 0)
+        return int(struct.unpack("16si12x", fcntl.ioctl(asking, SIOCGIFMTU, request))[1])
+
+
+@contextmanager
+def broken(cluster: Cluster, fault: Blackhole) -> Iterator[None]:
+    cluster._apply(fault)
+    try:
+        yield
+    finally:
+        cluster._clear(fault)
 
 
 def backend(cluster: Cluster) -> Pod:
@@ -29,6 +51,39 @@ def test_pod_to_pod_is_not_translated(grounds: Cluster, get: Get) -> None:
     for agent in grounds.topology.vantages:
         for family, address in backend(grounds).addresses.items():
             assert get(agent.netns, address, BACKEND_PORT).split()[-1] == agent.addresses[family]
+
+
+def test_packets_between_pods_are_as_long_as_the_fabric_allows(grounds: Cluster) -> None:
+    topology = grounds.topology
+    for pod in topology.pods:
+        lengths = call_inside(pod.netns, lambda: {name: mtu(name) for _, name in socket.if_nameindex()})
+        assert lengths["eth0"] == topology.mtu
+        assert lengths.get("net1", 1500) == 1500
+
+
+def test_on_a_fabric_of_tunnels_pods_talk_in_them_and_nodes_do_not(grounds: Cluster, ping: Ping) -> None:
+    topology = grounds.topology
+    with broken(grounds, Blackhole(node="n2", layer="pod")):
+        assert not ping(topology.agent_on("n1").netns, topology.agent_on("n2").addresses[Family.IPV4], patience=0.2)
+        assert ping(topology.agent_on("n1").netns, topology.node["n2"].addresses[Family.IPV4])
+        if topology.shape.fabric is Fabric.VXLAN:
+            assert {drop.protocol for drop in grounds.drops.records if drop.dst.startswith("10.30.2.")} == {"icmp"}
+
+
+def test_a_further_network_is_reached_through_its_own_interface_only(grounds: Cluster, ping: Ping) -> None:
+    here, there = grounds.topology.agent_on("n1"), grounds.topology.agent_on("n3")
+    for address in there.attachments[0].addresses.values():
+        assert ping(here.netns, address)
+        with broken(grounds, Blackhole(node="n3", network="storage")):
+            assert not ping(here.netns, address, patience=0.2)
+            assert all(ping(here.netns, other) for other in there.addresses.values())
+    run_batch("link set net1 down", here.netns)
+    try:
+        assert not ping(here.netns, there.attachments[0].addresses[Family.IPV4], patience=0.2)
+    finally:
+        run_batch("link set net1 up", here.netns)
+    backend_pod = next(pod for pod in grounds.topology.pods if not pod.attachments)
+    assert not ping(backend_pod.netns, there.attachments[0].addresses[Family.IPV4], patience=0.2)
 
 
 def test_what_leaves_for_a_node_or_the_outside_is_translated(grounds: Cluster, get: Get) -> None:

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from lab.rules import SEEN, SINK, relay_tap
-from lab.shape import Shape
+from lab.shape import Fabric, Shape
 from lab.topology import PODS, Role, Topology, inventory, netns_prefix
 from wire.path import Family
 
@@ -42,6 +42,49 @@ def test_a_pod_lies_in_its_nodes_network() -> None:
         for family, address in pod.addresses.items():
             assert ip_address(address) in ip_network(STANDARD.node[pod.node].pod_networks[family])
             assert ip_address(address) in ip_network(PODS[family])
+
+
+def test_agents_alone_are_on_further_networks_with_addresses_and_frames_of_their_own() -> None:
+    topology = Topology.of(Shape(nodes=60, zones=3, networks=("default", "storage", "backup")), "x")
+    attached = [attachment for pod in topology.pods for attachment in pod.attachments]
+    assert all(bool(pod.attachments) == bool(pod.vantage) for pod in topology.pods)
+    assert len(attached) == 2 * len(topology.vantages)
+    macs = [*(node.mac for node in topology.nodes), *(found.mac for found in attached)]
+    assert len(set(macs)) == len(macs)
+    for found in attached:
+        for family, address in found.addresses.items():
+            assert ip_address(address) in ip_network(found.prefixes[family])
+            assert ip_address(address) not in ip_network(PODS[family])
+    assert {str(found.prefixes[Family.IPV4]) for found in attached} == {"10.31.0.0/16", "10.32.0.0/16"}
+
+
+def test_the_inventory_lists_further_networks_with_each_vantage() -> None:
+    topology = Topology.of(Shape(nodes=2, zones=1, networks=("default", "storage")), "x")
+    keys = {pod.vantage: "k" for pod in topology.vantages}
+    (network,) = inventory(topology, keys)["vantages"][0]["networks"]
+    assert network == {"name": "storage", "addresses": ["10.31.1.2", "fd32:1::2"], "mtu": 1500}
+
+
+@pytest.mark.parametrize(
+    ("families", "mtu"), [((Family.IPV4,), 1450), ((Family.IPV4, Family.IPV6), 1450), ((Family.IPV6,), 1430)]
+)
+def test_a_tunnel_takes_its_headers_from_what_a_pod_can_send(families: tuple[Family, ...], mtu: int) -> None:
+    assert Topology.of(Shape(fabric=Fabric.VXLAN, families=families), "x").mtu == mtu
+    assert Topology.of(Shape(families=families), "x").mtu == 1500
+
+
+@pytest.mark.parametrize(
+    ("networks", "sentence"),
+    [
+        (("storage",), "networks must be different names, and the first one default"),
+        (("default", "a", "a"), "networks must be different names, and the first one default"),
+        (("default", "Storage"), "networks: 'Storage' is not 1 to 8 of a-z and 0-9 that begin with a letter"),
+        (("default", "a", "b", "c", "d"), "networks must be at most 4"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_refused(networks: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Shape(networks=networks)
 
 
 def test_every_node_has_one_agent_and_every_namespace_one_vantage() -> None:
