@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
-from lab import conntrack, namespaces, network, state
+from lab import conntrack, links, namespaces, network, state
 from lab.delays import load_fabric
 from lab.doorway import Doorway
 from lab.drops import DropLog
@@ -139,6 +139,7 @@ class Cluster:
 
     def _change(self, before: tuple[Fault, ...], after: tuple[Fault, ...]) -> None:
         """From the lab as it is with some faults to the lab as it is with others. Doing it twice is harmless."""
+        links.load(self.topology, before, after)
         load_fabric(self.topology, before, after, self.directory / "logs" / "relay.log")
         for node in self.topology.nodes:
             rules = node_rules(self.topology, node, after)

@@ -10,7 +10,7 @@ from itertools import product
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from lab.shape import DEFAULT_NETWORK, Fabric
 from lab.topology import Node, Topology
@@ -36,6 +36,8 @@ class Hit(Struct, frozen=True):
     protocol: Protocol | None = None
     layer: LayerName | None = None
     network: str = DEFAULT_NETWORK
+    longer_than: int = 0
+    """Only IP packets of more bytes than this, as they are on the cable."""
 
 
 class _Links(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -69,6 +71,35 @@ class Blackhole(_Links, frozen=True, tag="blackhole", tag_field="kind"):
 
     protocol: Protocol | None = None
     layer: LayerName | None = None
+
+
+class MtuBlackhole(_Links, frozen=True, tag="mtu_blackhole", tag_field="kind"):
+    """IP packets of more than so many bytes on the cable vanish without a word, those of a tunnel with their outer headers."""
+
+    longer_than: Annotated[int, Meta(ge=64, le=9000)] = 1400
+
+
+class SmallMtu(_Links, frozen=True, tag="mtu", tag_field="kind"):
+    """A node, which is the router of its pods, says of IP packets of more than so many bytes that they are too big.
+
+    `out`: for what its pods send to those of other nodes; `in`: for what these send to its pods.
+    """
+
+    bytes: Annotated[int, Meta(ge=1280, le=9000)] = 1400
+
+
+class Reject(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="reject", tag_field="kind"):
+    """A node refuses what its pods send to those of another one, and says so with an ICMP error."""
+
+    from_: str = field(name="from")
+    to: str
+    says: Literal["prohibited", "unreachable"] = "prohibited"
+
+
+class FullQueue(Struct, frozen=True, forbid_unknown_fields=True, tag="full_queue", tag_field="kind"):
+    """The agent of a node has a queue with place for next to nothing in front of what it sends to reflectors over UDP."""
+
+    node: str
 
 
 class Delay(_Links, frozen=True, tag="delay", tag_field="kind"):
@@ -145,6 +176,10 @@ class AgentRestart(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 Fault = (
     Loss
     | Blackhole
+    | MtuBlackhole
+    | SmallMtu
+    | Reject
+    | FullQueue
     | Delay
     | DeadNode
     | Partition
@@ -179,6 +214,8 @@ def check(fault: Fault, topology: Topology) -> None:
     match fault:
         case _Links():
             _check_links(fault, topology)
+        case Reject(from_=one, to=other) if one == other:
+            raise ValueError("fault: from and to are two different nodes")
         case Partition(zones=zones):
             if zones[0] == zones[1] or not set(zones) <= set(topology.zones):
                 raise ValueError(f"fault: zones must be two of {', '.join(topology.zones)}")
@@ -197,6 +234,8 @@ def _check_links(fault: _Links, topology: Topology) -> None:
         raise ValueError("fault: from and to are two different nodes, and a direction in themselves")
     if isinstance(fault, Delay) and fault.network != DEFAULT_NETWORK:
         raise ValueError("fault: only the default network has delays")
+    if isinstance(fault, SmallMtu) and fault.network != DEFAULT_NETWORK:
+        raise ValueError("fault: only the default network has routers")
     if isinstance(fault, Blackhole) and fault.protocol == "vxlan" and topology.shape.fabric is not Fabric.VXLAN:
         raise ValueError("fault: there are no tunnels on a flat fabric")
 
@@ -204,12 +243,9 @@ def _check_links(fault: _Links, topology: Topology) -> None:
 def hits(fault: Fault, topology: Topology) -> Iterator[Hit]:
     """Which packets a fault drops, port by port."""
     match fault:
-        case Loss():
+        case Loss() | Blackhole() | MtuBlackhole():
             for node, direction, peer in fault.links(topology):
-                yield Hit(node, direction, peer, share=fault.percent / 100, network=fault.network)
-        case Blackhole():
-            for node, direction, peer in fault.links(topology):
-                yield Hit(node, direction, peer, protocol=fault.protocol, layer=fault.layer, network=fault.network)
+                yield _hit(fault, Hit(node, direction, peer, network=fault.network))
         case DeadNode():
             for network in topology.shape.networks:
                 yield Hit(topology.node[fault.node], "out", everything=True, network=network)
@@ -220,3 +256,13 @@ def hits(fault: Fault, topology: Topology) -> Iterator[Hit]:
                     yield Hit(node, "out", peer, network=network)
         case _:
             return
+
+
+def _hit(fault: Loss | Blackhole | MtuBlackhole, where: Hit) -> Hit:
+    match fault:
+        case Loss(percent=percent):
+            return structs.replace(where, share=percent / 100)
+        case Blackhole(protocol=protocol, layer=layer):
+            return structs.replace(where, protocol=protocol, layer=layer)
+        case MtuBlackhole(longer_than=longer_than):
+            return structs.replace(where, longer_than=longer_than)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from lab import namespaces
-from lab.rules import SEEN, SINK, TUNNEL, fabric_rules, node_rules, router_rules
+from lab.links import TUNNEL, routes
+from lab.rules import SEEN, SINK, fabric_rules, node_rules, router_rules
 from lab.shape import Fabric
 from lab.topology import ROUTER_INSIDE, ROUTER_OUTSIDE, UNDERLAY, VXLAN_PORT, Node, Pod, Topology
 from wire.path import Family
@@ -155,17 +156,12 @@ def _node(topology: Topology, node: Node) -> Iterator[str]:
         for attachment in (found for pod in topology.pods_on(node.name) for found in pod.attachments):
             if attachment.network == network:
                 yield f"link set {attachment.interface} master {device} up"
-    yield from _tunnel(topology, node) if topology.shape.fabric is Fabric.VXLAN else _routes(topology, node)
+    if topology.shape.fabric is Fabric.VXLAN:
+        yield from _tunnel(topology, node)
+    yield from routes(topology, node)
     if topology.external:
         for family in node.addresses:
             yield f"route add default via {ROUTER_INSIDE[family]}"
-
-
-def _routes(topology: Topology, node: Node) -> Iterator[str]:
-    for other in topology.nodes:
-        if other != node:
-            for family, network in other.pod_networks.items():
-                yield f"route add {network} via {other.addresses[family]}"
 
 
 def _tunnel(topology: Topology, node: Node) -> Iterator[str]:
@@ -179,10 +175,8 @@ def _tunnel(topology: Topology, node: Node) -> Iterator[str]:
         yield f"addr add {address}/{32 if family is Family.IPV4 else 128} dev {TUNNEL}{_nodad(family)}"
     for other in topology.nodes:
         if other != node:
-            for family, network in other.pod_networks.items():
-                there = other.tunnel_addresses[family]
+            for there in other.tunnel_addresses.values():
                 yield f"neigh add {there} lladdr {other.tunnel_mac} dev {TUNNEL} nud permanent"
-                yield f"route add {network} via {there} dev {TUNNEL} onlink"
 
 
 def _forwarding(topology: Topology, node: Node) -> Iterator[str]:

@@ -6,7 +6,8 @@ Every text replaces what was loaded before in one transaction, so that loading i
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from lab.faults import BrokenDnat, Delay, Fault, Hit, Snat, hits
+from lab.faults import BrokenDnat, Delay, Fault, Hit, Reject, Snat, hits
+from lab.links import TUNNEL
 from lab.shape import DEFAULT_NETWORK, Fabric
 from lab.topology import PODS, UNDERLAY, VXLAN_PORT, Node, Service, Topology
 from wire.path import Family
@@ -15,11 +16,11 @@ SINK = {"in": "drop-in", "out": "drop-out"}
 """Where dropped packets are sent instead, by direction; whoever listens at the other end sees each of them."""
 SEEN = {"in": "seen-in", "out": "seen-out"}
 """The other ends."""
-TUNNEL = "vxlan0"
-"""A node's interface into the tunnels to all others, on a fabric that has any."""
 
 _IP = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 _MILLION = 1_000_000
+_ETHERNET_BYTES = 14
+_REJECTED = {"prohibited": "admin-prohibited", "unreachable": "host-unreachable"}
 _NUMBERS = {"icmp": "1, 58", "udp": "17", "tcp": "6"}
 _INNER_ETHERTYPE = (8 + 8 + 12) * 8
 """In bits behind the start of the outer UDP header: that, the VXLAN header and two MAC addresses. nft before 1.0.7 has no words
@@ -76,12 +77,15 @@ def _drop(topology: Topology, hit: Hit) -> Iterator[str]:
     if hit.peer:
         macs = ", ".join(topology.macs(hit.peer, hit.network))
         who = f"ether {'daddr' if hit.direction == 'out' else 'saddr'} {{ {macs} }}"
+    # On its way out of a port a packet is counted with its Ethernet header.
+    longest = hit.longer_than + (_ETHERNET_BYTES if hit.direction == "in" else 0)
+    length = f"meta length > {longest}" if hit.longer_than else ""
     chance = f"numgen random mod {_MILLION} < {round(hit.share * _MILLION)}" if hit.share < 1 else ""
     port = topology.port(hit.node, hit.network)
     end = f'counter name "{port}_{hit.direction}" fwd to "{SINK[hit.direction]}"'
     tunnelled = topology.shape.fabric is Fabric.VXLAN and hit.network == DEFAULT_NETWORK
     for what in _tunnelled(hit) if tunnelled else _plain(hit):
-        yield " ".join(word for word in (what, who, chance, end) if word)
+        yield " ".join(word for word in (what, who, length, chance, end) if word)
 
 
 def _plain(hit: Hit) -> Iterator[str]:
@@ -165,9 +169,21 @@ def node_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
             _chain("prerouting", "type nat hook prerouting priority dstnat;", ["jump services"]),
             _chain("output", "type nat hook output priority -100;", ["jump services"]),
             _chain("postrouting", "type nat hook postrouting priority srcnat;", [*hairpin, *masquerade]),
+            _chain("forward", "type filter hook forward priority filter;", _rejections(topology, node, faults)),
             "}\n",
         ]
     )
+
+
+def _rejections(topology: Topology, node: Node, faults: Sequence[Fault]) -> list[str]:
+    """What a node refuses. Answers to the other one's packets pass."""
+    return [
+        f"ct state new {_IP[family]} saddr {network} {_IP[family]} daddr {topology.node[fault.to].pod_networks[family]} "
+        f"reject with icmpx type {_REJECTED[fault.says]}"
+        for fault in faults
+        if isinstance(fault, Reject) and topology.node[fault.from_] == node
+        for family, network in node.pod_networks.items()
+    ]
 
 
 def router_rules() -> str:

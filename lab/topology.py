@@ -332,6 +332,7 @@ class _Layout:
 def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
     """The collector's inventory file as plain values; `keys` holds the token of every vantage."""
     return {
+        "mtu": topology.mtu,
         "nodes": [{"name": n.name, "zone": n.zone, "addresses": list(n.addresses.values())} for n in topology.nodes],
         "vantages": [
             {
