@@ -52,8 +52,10 @@ def plan_of(
 class Agent:
     """A running agent, as seen from outside."""
 
-    def __init__(self, program: Program, netns: str) -> None:
+    def __init__(self, program: Program, netns: str, collector: Program) -> None:
         self.program = program
+        self.collector = collector
+        """The stand-in, which may be ended."""
         self.pid = program.pid
         self._netns = netns
 
@@ -76,11 +78,15 @@ class Agent:
 
     def probes(self) -> Counter[str]:
         """Probes by what became of them: `received` or a word of the closed list."""
+        return self.figures("probes", "outcome")
+
+    def figures(self, name: str, label: str = "") -> Counter[str]:
+        """One of its counters, by one of its labels, or all under `` where it has none."""
         found: Counter[str] = Counter()
         for family in text_string_to_metric_families(self.page("/metrics")):
-            if family.name == "netmatrix_agent_probes":
+            if family.name == f"netmatrix_agent_{name}":
                 for sample in family.samples:
-                    found[sample.labels["outcome"]] += int(sample.value)
+                    found[sample.labels.get(label, "")] += int(sample.value)
         return found
 
 
@@ -101,12 +107,12 @@ def agent(netns: str, plan: Plan, *, environment: Mapping[str, str] = {}) -> Ite
         }
         serve = [sys.executable, "-m", "bench.plan_server", str(folder / "plan"), str(PLAN_PORT)]
         with (
-            Program(serve, log=folder / "server.log", netns=netns),
+            Program(serve, log=folder / "server.log", netns=netns) as collector,
             Program(
                 [sys.executable, "-m", "agent", "run"], log=folder / "agent.log", netns=netns, environment=settings
             ) as program,
         ):
-            running = Agent(program, netns)
+            running = Agent(program, netns, collector)
             program.wait_until(running.ready)
             yield running
             program.check()

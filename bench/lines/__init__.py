@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from bench.lines.guest import Guest
 from bench.lines.http import HttpCost
 from bench.lines.icmp import IcmpCost
 from bench.lines.tcp import TcpCost
@@ -14,4 +15,5 @@ MEASUREMENTS: tuple[Callable[[], Measurement], ...] = (
     partial(IcmpCost, "10,000", count=1000, interval_ms=100, smokeping_most=0.35),
     TcpCost,
     HttpCost,
+    Guest,
 )

@@ -1,0 +1,56 @@
+"""The plan that the collector makes at its defaults for one agent of a full mesh, and the other side of that mesh.
+
+One process plays all the peers: it answers on the addresses of all of them, and probes the agent as often as all of them would.
+"""
+
+from msgspec import structs
+
+from bench.agents import KEYS
+from bench.network import PROBER, TARGET, targets
+from collector.discovery.snapshot import Node, Snapshot, Vantage
+from collector.plan.compose import compose
+from collector.settings import PlanSettings
+from wire.plan import Identity, Plan, PlannedPath
+
+UID = "00000000-0000-4000-8000-000000000001"
+"""Of every pod, since one process answers for all of them."""
+_OWN = "v000"
+_PEERS = "peers"
+
+
+def mesh(nodes: int) -> tuple[Plan, Plan]:
+    """The plan of one agent among so many nodes, and that of the process which plays the others towards it."""
+    addresses = targets(2 * (nodes - 1))
+    pods = [PROBER, *addresses[: nodes - 1]]
+    hosts = [PROBER, *addresses[nodes - 1 :]]
+    names = [f"v{number:03}" for number in range(nodes)]
+    snapshot = Snapshot(
+        nodes=tuple(Node(name, f"zone-{number % 3}", (hosts[number],)) for number, name in enumerate(names)),
+        vantages=tuple(
+            Vantage(name, name, "netmatrix", f"agent-{name}", (pods[number],), UID) for number, name in enumerate(names)
+        ),
+    )
+    plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=KEYS)
+    towards_us = tuple(
+        _by_the_peers(name, planned)
+        for name in names[1:]
+        for planned in plans.plan(name).paths
+        if planned.path.target.address == PROBER
+    )
+    own = plans.plan(_OWN)
+    return own, structs.replace(own, identity=Identity(_PEERS, _PEERS, addresses=(TARGET,)), paths=towards_us)
+
+
+def hastened(plan: Plan, factor: int) -> Plan:
+    """The same plan, so many times as fast: the same probes in every span, and a report for each in a shorter time."""
+    return structs.replace(
+        plan,
+        report_interval_ms=plan.report_interval_ms // factor,
+        paths=tuple(structs.replace(planned, interval_ms=planned.interval_ms // factor) for planned in plan.paths),
+    )
+
+
+def _by_the_peers(name: str, planned: PlannedPath) -> PlannedPath:
+    path = planned.path
+    target = structs.replace(path.target, name=f"{path.target.name}/{name}", peer=name)
+    return structs.replace(planned, path=structs.replace(path, vantage=_PEERS, target=target))
