@@ -7,10 +7,11 @@ A probe waits for its timeout and then a little longer, so that an answer that i
 While our own loop stands still nobody looks at the sockets; a probe whose time ran out meanwhile is `paused`, and never loss.
 """
 
-import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.probes.prober import NO_MEASURES, Observation, Probe
 from wire.outcome import Outcome
@@ -25,12 +26,12 @@ SETTLE_NS = 100_000_000
 """After a stall, answers may still have to be read in several steps; who runs out of time in these is paused as well."""
 
 
-@dataclass(slots=True)
-class _Flight:
+class _Flight(Struct, gc=False):
     probe: Probe
     timeout_ns: int
     deadline_ns: int
     interrupted_until: int | None = None
+    landed: bool = False
 
 
 class Flights:
@@ -38,7 +39,8 @@ class Flights:
 
     def __init__(self) -> None:
         self._flights: dict[int, _Flight] = {}
-        self._deadlines: list[tuple[int, int]] = []
+        # By timeout: probes that wait equally long run out of time in the order in which they left, so that no heap is needed.
+        self._queues: dict[int, deque[_Flight]] = {}
         self._kinds: Counter[Kind] = Counter()
 
     def __len__(self) -> int:
@@ -50,11 +52,14 @@ class Flights:
         return frozenset(kind for kind, count in self._kinds.items() if count)
 
     def launch(self, probe: Probe, timeout_ns: int, now: int) -> None:
-        """A probe leaves now."""
+        """A probe leaves now, which is not before the last one left."""
         deadline_ns = now + timeout_ns + min(timeout_ns, MAX_LATE_NS)
-        self._flights[probe.number] = _Flight(probe, timeout_ns, deadline_ns)
+        flight = self._flights[probe.number] = _Flight(probe, timeout_ns, deadline_ns)
         self._kinds[probe.path.kind] += 1
-        heapq.heappush(self._deadlines, (deadline_ns, probe.number))
+        queue = self._queues.get(timeout_ns)
+        if queue is None:
+            queue = self._queues[timeout_ns] = deque()
+        queue.append(flight)
 
     def land(self, observation: Observation) -> Observation | None:
         """What an observation means, given what happened to us meanwhile; None where its probe was already judged."""
@@ -76,13 +81,15 @@ class Flights:
     def overdue(self, now: int) -> list[Observation]:
         """Judge every probe whose time is over."""
         judged: list[Observation] = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, number = heapq.heappop(self._deadlines)
-            flight = self._flights.get(number)
-            if flight is not None:
-                self._remove(flight)
-                word = Outcome.PAUSED if _is_ours(flight) else SILENCE.get(flight.probe.path.kind, Outcome.TIMEOUT)
-                judged.append(Observation(flight.probe, outcome=word))
+        for timeout_ns, queue in list(self._queues.items()):
+            while queue and (queue[0].landed or queue[0].deadline_ns <= now):
+                flight = queue.popleft()
+                if not flight.landed:
+                    self._remove(flight)
+                    word = Outcome.PAUSED if _is_ours(flight) else SILENCE.get(flight.probe.path.kind, Outcome.TIMEOUT)
+                    judged.append(Observation(flight.probe, outcome=word))
+            if not queue:
+                del self._queues[timeout_ns]
         return judged
 
     def interrupt(self, now: int) -> None:
@@ -95,7 +102,7 @@ class Flights:
         flights = list(self._flights.values())
         for flight in flights:
             self._remove(flight)
-        self._deadlines.clear()
+        self._queues.clear()
         return [Observation(flight.probe, outcome=Outcome.PAUSED) for flight in flights]
 
     def probes(self) -> Iterable[Probe]:
@@ -104,6 +111,7 @@ class Flights:
 
     def _remove(self, flight: _Flight) -> None:
         del self._flights[flight.probe.number]
+        flight.landed = True
         self._kinds[flight.probe.path.kind] -= 1
 
 

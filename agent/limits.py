@@ -4,7 +4,7 @@ In: a plan, which is untrusted input, and the limits of this process. Out: the p
 refused for which reason. Pure: `now` is monotonic nanoseconds. Nothing here can be changed by what a collector says.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -142,11 +142,11 @@ class PeerBudget:
 
     def take(self, target: Target, now: int) -> bool:
         """Whether this target may be sent to now; remembers it if so."""
-        place = target.address or target.host
-        if not (self._peers.fits(target.peer, now) and self._places.fits(place, now)):
+        peer, place = target.peer, target.address or target.host
+        peers, places = self._peers, self._places
+        if not (peer in peers.last or peers.has_room(now)) or not (place in places.last or places.has_room(now)):
             return False
-        self._peers.remember(target.peer, now)
-        self._places.remember(place, now)
+        peers.last[peer] = places.last[place] = now
         return True
 
 
@@ -155,16 +155,16 @@ class _Recent:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._last: OrderedDict[str, int] = OrderedDict()
+        self.last: dict[str, int] = {}
+        """When each was last seen. One that is out of date may still be here, as long as there is room."""
+        self._expires_ns = 0
 
-    def fits(self, name: str, now: int) -> bool:
-        while self._last and now - next(iter(self._last.values())) >= PEER_MEMORY_NS:
-            self._last.popitem(last=False)
-        return name in self._last or len(self._last) < self._most
-
-    def remember(self, name: str, now: int) -> None:
-        self._last[name] = now
-        self._last.move_to_end(name)
+    def has_room(self, now: int) -> bool:
+        """Whether one more fits; forgets what is out of date, and looks for that only when some of it may be."""
+        if len(self.last) >= self._most and now >= self._expires_ns:
+            self.last = {name: seen for name, seen in self.last.items() if now - seen < PEER_MEMORY_NS}
+            self._expires_ns = min(self.last.values(), default=now) + PEER_MEMORY_NS
+        return len(self.last) < self._most
 
 
 class Spacing:
@@ -207,7 +207,7 @@ class Relief:
                 self._word[kind] = outcome
                 self._pause_ns[kind] = min(2 * self._pause_ns.get(kind, SECOND_NS // 2), self.LONGEST_NS)
                 self._until[kind] = now + self._pause_ns[kind]
-        elif outcome is None or not outcome.is_local:
+        elif self._pause_ns and (outcome is None or not outcome.is_local):
             self._pause_ns.pop(kind, None)
 
     def withheld(self, kind: Kind, now: int) -> Outcome | None:

@@ -1,14 +1,14 @@
 """The edge that owns time: it sends what is due, takes in what came back, and judges what did not.
 
 In: admitted paths. Out: judged observations in the open span. On every tick what has arrived is collected first, so that a
-stall of ours never turns into loss; then overdue probes are judged; then what is due is sent. A tick is 25 ms, and there is
+stall of ours never turns into loss; then overdue probes are judged; then what is due is sent. A tick is 50 ms, and there is
 none while nothing is due and nothing is in flight. The kernel stamps packets, so that a coarse tick costs no precision.
 """
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -16,14 +16,15 @@ import structlog
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
 from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing, permission
-from agent.probes.prober import Context, Note, Observation, Probe, Prober
+from agent.probes.prober import Context, Observation, Probe, Prober
 from agent.schedule import Schedule
 from agent.windows import FirstLosses, OpenSpan
 from wire.outcome import Outcome
 from wire.path import Family, Kind, Path
 from wire.plan import PlannedPath
 
-TICK_NS = 25_000_000
+TICK_NS = 50_000_000
+"""A tick costs as much as twenty probes, however few it has to do with; and no precision, since the kernel stamps packets."""
 STALL_NS = 300_000_000
 """A tick this late means that we did not look at the sockets for so long."""
 LEAVE_NS = 1_700_000_000
@@ -61,8 +62,7 @@ class Runner:
         clock: Callable[[], int] = time.monotonic_ns,
         slept: Callable[[], int] = suspended_ns,
     ) -> None:
-        self.counts: Counter[tuple[Kind, str]] = Counter()
-        """Probes by kind and by what became of them: `received` or an outcome's word."""
+        self._counts: Counter[tuple[Kind, Outcome | None]] = Counter()
         self.flights = Flights()
         self._context = context
         self._probers = {kind: prober(context) for kind, prober in probers.items()}
@@ -102,6 +102,13 @@ class Runner:
         self._unsupported.clear()
         self._waiting = {path: waiting for path, waiting in self._waiting.items() if path in self._planned}
         self._wake.set()
+
+    @property
+    def counts(self) -> dict[tuple[Kind, str], int]:
+        """Probes by kind and by what became of them: `received` or an outcome's word."""
+        return {
+            (kind, "received" if outcome is None else outcome.word): count for (kind, outcome), count in self._counts.items()
+        }
 
     def unsupported(self) -> tuple[str, ...]:
         """Kinds, as `icmp/ipv6`, that the plan has and that cannot be sent from here."""
@@ -147,7 +154,7 @@ class Runner:
     def wake_at(self, now: int) -> int | None:
         """When the next tick should be; None where nothing is planned or in flight."""
         if self.flights or self._waiting or self._resolved or self._resolving:
-            return now + TICK_NS
+            return now + TICK_NS - now % TICK_NS
         due = self._schedule.next_due()
         return None if due is None else -(-due // TICK_NS) * TICK_NS
 
@@ -175,11 +182,10 @@ class Runner:
             kinds, self._swept_ns = frozenset(self._probers), now
         for kind in kinds:
             for arrived in self._guarded(kind, self._probers[kind].collect) or ():
-                if isinstance(arrived, Note):
-                    if arrived.path.id in self._planned:
-                        self._span.note(arrived)
-                else:
+                if isinstance(arrived, Observation):
                     self._land(arrived, now)
+                elif arrived.path.id in self._planned:
+                    self._span.note(arrived)
 
     def _land(self, observation: Observation, now: int) -> None:
         judged = self.flights.land(observation)
@@ -188,7 +194,7 @@ class Runner:
 
     def _judge(self, observation: Observation, now: int) -> None:
         path, outcome = observation.probe.path, observation.outcome
-        self.counts[path.kind, "received" if outcome is None else outcome.word] += 1
+        self._counts[path.kind, outcome] += 1
         self._relief.take(path.kind, outcome, now)
         if path.id not in self._planned:
             return  # a path of an earlier plan, for which the collector has no place any more
@@ -201,36 +207,49 @@ class Runner:
         self._number += 1
         self._judge(Observation(Probe(self._number, path, "", resolve_ns), outcome=outcome), now)
 
-    def _queue(self, now: int) -> None:
+    def _queued(self, now: int) -> Iterator[PlannedPath]:
+        """Every path that is to be sent, the longest waiting first; nobody waits any more until somebody is put back."""
+        waiting, self._waiting = self._waiting, {}
         for due in self._schedule.due(now):
             path = due.planned.path
             # One that still waits for the packet budget gives way to its own next time.
-            missed = due.skipped + (path.id in self._waiting)
+            missed = due.skipped + (path.id in waiting)
             if missed:
                 self._span.skip(path, missed)
-                self.counts[path.kind, Outcome.SKIPPED.word] += missed
-            self._waiting[path.id] = due.planned
+                self._counts[path.kind, Outcome.SKIPPED] += missed
+            waiting[path.id] = due.planned
+        return iter(waiting.values())
 
     def _send(self, now: int) -> None:
-        self._queue(now)
         batches: dict[Kind, list[Probe]] = {}
         while self._resolved:
             self._load(batches, *self._resolved.popleft(), now)
-        for planned in list(self._waiting.values()):
+        obstacles: dict[tuple[Kind, Family], Outcome | None] = {}
+        for planned in (queued := self._queued(now)):
             path = planned.path
             wait_ns = self._spacing.wait_ns(path.id, planned.interval_ms * 1_000_000, now)
             if 0 < wait_ns <= PATIENCE_NS:
-                continue  # the last one left late: this one follows at a distance, unless its own next time comes first
-            obstacle = Outcome.SKIPPED if wait_ns else self._obstacle(planned, now)
+                # The last one left late: this one follows at a distance, unless its own next time comes first.
+                self._waiting[path.id] = planned
+                continue
+            sort = path.kind, path.family
+            if sort not in obstacles:
+                obstacles[sort] = self._obstacle(path, now)
+            obstacle = Outcome.SKIPPED if wait_ns else obstacles[sort]
+            if obstacle is None and not self._peers.take(path.target, now):
+                obstacle = Outcome.SKIPPED
             if obstacle is None and not self._packets.take(path.packets, now):
+                self._waiting |= {one.path.id: one for one in (planned, *queued)}
                 break
-            del self._waiting[path.id]
             if obstacle is not None:
                 self._fail(path, obstacle, now)
             elif path.target.host:
                 self._start_resolving(planned, now)
             else:
                 self._load(batches, planned, path.target.address, 0, now)
+        self._hand_over(batches, now)
+
+    def _hand_over(self, batches: Mapping[Kind, list[Probe]], now: int) -> None:
         for kind, probes in batches.items():
             failed = self._guarded(kind, self._probers[kind].send, probes)
             if failed is None:
@@ -238,15 +257,11 @@ class Runner:
             for observation in failed:
                 self._land(observation, now)
 
-    def _obstacle(self, planned: PlannedPath, now: int) -> Outcome | None:
-        """Why a due path is not sent now, apart from the packet budget."""
-        path = planned.path
-        if self._is_unsupported(path.kind, path.family, now):
-            return Outcome.UNSUPPORTED
-        shortage = self._relief.withheld(path.kind, now)
-        if shortage is None and not self._peers.take(path.target, now):
-            return Outcome.SKIPPED
-        return shortage
+    def _obstacle(self, path: Path, now: int) -> Outcome | None:
+        """Why no path of this one's kind and family is sent now."""
+        return (
+            Outcome.UNSUPPORTED if self._is_unsupported(path.kind, path.family, now) else self._relief.withheld(path.kind, now)
+        )
 
     def _load(self, batches: dict[Kind, list[Probe]], planned: PlannedPath, address: str, resolve_ns: int, now: int) -> None:
         self._number += 1

@@ -3,17 +3,21 @@
 In: planned paths and `now` (monotonic nanoseconds). Out: which are due, and how many times of theirs have passed unused.
 A path is due at every `k * interval + phase`, where the phase is its id modulo the interval. The id is a BLAKE2b hash that
 includes the vantage, so that agents started in the same second spread, and the same plan is always the same schedule.
+
+Paths of one interval come round in one order, that of their phases. So a path waits on a heap for its first time only, and from
+then on for its turn in a ring: what is due between two moments is a slice of it.
 """
 
 import heapq
+from bisect import bisect_right, insort
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from wire.plan import PlannedPath
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(Struct, frozen=True, gc=False):
     """A path whose time has come."""
 
     planned: PlannedPath
@@ -28,40 +32,76 @@ def first_due(path: int, interval_ns: int, not_before: int) -> int:
 
 
 class Schedule:
-    """The due times of a plan's paths, as a heap."""
+    """The due times of a plan's paths."""
 
     def __init__(self) -> None:
         self._planned: dict[int, PlannedPath] = {}
-        self._next: dict[int, int] = {}
-        self._heap: list[tuple[int, int]] = []
+        self._first: list[tuple[int, int]] = []
+        """First times and paths (by id) of those that have not been due yet, as a heap."""
+        self._rings: dict[int, list[tuple[int, int]]] = {}
+        """By interval in nanoseconds: phases and paths (by id) of those that have been due, in order."""
+        self._until_ns = 0
+        """All times until then have been handed out or skipped, as far as rings are concerned."""
 
     def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
         """Take a new set of paths. Those with an unchanged interval keep their next time, even one that has just passed."""
-        before, times = self._planned, self._next
+        before = self._planned
         self._planned = {one.path.id: one for one in planned}
-        self._next = {}
-        for path, one in self._planned.items():
-            if path in before and before[path].interval_ms == one.interval_ms:
-                self._next[path] = times[path]
-            else:
-                self._next[path] = first_due(path, one.interval_ms * 1_000_000, not_before)
-        self._heap = [(time, path) for path, time in self._next.items()]
-        heapq.heapify(self._heap)
+        kept = {path for path, one in self._planned.items() if path in before and before[path].interval_ms == one.interval_ms}
+        rings = {interval: [entry for entry in ring if entry[1] in kept] for interval, ring in self._rings.items()}
+        self._rings = {interval: ring for interval, ring in rings.items() if ring}
+        self._first = [entry for entry in self._first if entry[1] in kept]
+        self._first += [
+            (first_due(path, one.interval_ms * 1_000_000, not_before), path)
+            for path, one in self._planned.items()
+            if path not in kept
+        ]
+        heapq.heapify(self._first)
 
     def due(self, now: int) -> list[Due]:
         """Every path whose time has come, by intended time; each at most once, however late it is."""
         due: list[Due] = []
-        while self._heap and self._heap[0][0] <= now:
-            time, path = self._heap[0]
+        for interval_ns, ring in self._rings.items():
+            self._turn(ring, interval_ns, now, due)
+        sources = len(self._rings)
+        while self._first and self._first[0][0] <= now:
+            time, path = heapq.heappop(self._first)
             planned = self._planned[path]
             interval_ns = planned.interval_ms * 1_000_000
             skipped = (now - time) // interval_ns
-            intended = time + skipped * interval_ns
-            due.append(Due(planned, intended, skipped))
-            self._next[path] = intended + interval_ns
-            heapq.heapreplace(self._heap, (intended + interval_ns, path))
-        return sorted(due, key=lambda one: (one.intended_ns, one.planned.path.id))
+            due.append(Due(planned, time + skipped * interval_ns, skipped))
+            insort(self._rings.setdefault(interval_ns, []), (path % interval_ns, path))
+            sources = 2
+        self._until_ns = max(self._until_ns, now)
+        if sources > 1:
+            due.sort(key=lambda one: (one.intended_ns, one.planned.path.id))
+        return due
 
     def next_due(self) -> int | None:
         """The next time that anything is due; None for an empty plan."""
-        return self._heap[0][0] if self._heap else None
+        times = [self._first[0][0]] if self._first else []
+        for interval_ns, ring in self._rings.items():
+            at = bisect_right(ring, (self._until_ns % interval_ns, 2**64))
+            phase = ring[at][0] if at < len(ring) else ring[0][0] + interval_ns
+            times.append(self._until_ns - self._until_ns % interval_ns + phase)
+        return min(times, default=None)
+
+    def _turn(self, ring: list[tuple[int, int]], interval_ns: int, now: int, due: list[Due]) -> None:
+        """Hand out what of this ring is due after `_until_ns` and until `now`."""
+        since, planned = self._until_ns, self._planned
+        if now <= since:
+            return
+        if now - since >= interval_ns:  # all of them, some more than once
+            for phase, path in ring:
+                last = now - (now - phase) % interval_ns
+                due.append(Due(planned[path], last, (last - since - 1) // interval_ns))
+            due.sort(key=lambda one: (one.intended_ns, one.planned.path.id))
+            return
+        begin, end = (bisect_right(ring, (time % interval_ns, 2**64)) for time in (since, now))
+        lap = now - now % interval_ns
+        if since < lap:  # the ring came round
+            for phase, path in ring[begin:]:
+                due.append(Due(planned[path], lap - interval_ns + phase, 0))
+            begin = 0
+        for phase, path in ring[begin:end]:
+            due.append(Due(planned[path], lap + phase, 0))

@@ -4,12 +4,12 @@ In: judged observations and notes. Out, at a cut: one Window for each path that 
 belongs to the span in which it was judged, so nothing in a window is in flight and nothing is counted twice at an edge.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from agent.identity import Confirmations
-from agent.probes.prober import Note, Observation
+from agent.probes.prober import NO_FACTS, Note, Observation
 from wire import histogram
 from wire.outcome import Outcome
 from wire.path import Path
@@ -19,20 +19,21 @@ _PHASES = frozenset({Measure.RESOLVE_NS, Measure.CONNECT_NS, Measure.TLS_NS, Mea
 """Measures that are sums over the received probes; a failed probe's phases would make their averages wrong."""
 
 
-@dataclass(slots=True)
-class _Tally:
+class _Tally(Struct):
     path: Path
-    latency: Counter[int] = field(default_factory=Counter)
+    latency: dict[int, int] = {}
     late: int = 0
-    words: Counter[Outcome] = field(default_factory=Counter)
+    words: dict[Outcome, int] = {}
     sum_ns: int = 0
     min_ns: int = 0
     max_ns: int = 0
     received: int = 0
     timed: Timed = Timed.NONE
     nat: bool = False
-    measures: dict[Measure, int] = field(default_factory=dict)
-    facts: dict[FactName, str] = field(default_factory=dict)
+    measures: dict[Measure, int] = {}
+    facts: dict[FactName, str] = {}
+    learned: Mapping[FactName, str] = NO_FACTS
+    """The facts taken in last: most answers say the same as the one before, in the very same mapping."""
 
 
 class OpenSpan:
@@ -47,30 +48,37 @@ class OpenSpan:
 
     def observe(self, observation: Observation, now: int) -> None:
         """Count one judged probe."""
+        # Every probe comes through here, so that what most of them do not have is not even looked at.
         tally = self._tally(observation.probe.path)
         self.confirmations.take(observation, now)
-        measures = dict(observation.measures)
-        if observation.latency_ns is not None:
-            latency_ns = observation.latency_ns
-            tally.min_ns = min(tally.min_ns, latency_ns) if tally.received else latency_ns
-            tally.max_ns = max(tally.max_ns, latency_ns)
+        measures, latency_ns = observation.measures, observation.latency_ns
+        if latency_ns is not None:
+            if latency_ns < tally.min_ns or not tally.received:
+                tally.min_ns = latency_ns
+            if latency_ns > tally.max_ns:  # noqa: PLR1730 - as is the call of max, which is dearer than all else here
+                tally.max_ns = latency_ns
             tally.sum_ns += latency_ns
             tally.received += 1
-            tally.latency[histogram.bucket_of(latency_ns)] += 1
-            tally.timed |= observation.timed
+            bucket = histogram.bucket_of(latency_ns)
+            tally.latency[bucket] = tally.latency.get(bucket, 0) + 1
+            if observation.timed is not tally.timed:
+                tally.timed |= observation.timed
             if observation.probe.resolve_ns:
-                measures.setdefault(Measure.RESOLVE_NS, observation.probe.resolve_ns)
+                measures = {Measure.RESOLVE_NS: observation.probe.resolve_ns, **measures}
         else:
-            measures = {measure: value for measure, value in measures.items() if measure not in _PHASES}
+            if measures:
+                measures = {measure: value for measure, value in measures.items() if measure not in _PHASES}
             if observation.outcome is Outcome.LATE:
                 tally.late += 1
             elif observation.outcome is not None:
-                tally.words[observation.outcome] += 1
-        self._learn(tally, measures, observation.facts)
+                tally.words[observation.outcome] = tally.words.get(observation.outcome, 0) + 1
+        if measures or observation.facts is not tally.learned:
+            self._learn(tally, measures, observation.facts)
 
     def skip(self, path: Path, times: int) -> None:
         """Count times of a path at which nothing was sent."""
-        self._tally(path).words[Outcome.SKIPPED] += times
+        words = self._tally(path).words
+        words[Outcome.SKIPPED] = words.get(Outcome.SKIPPED, 0) + times
 
     def note(self, note: Note) -> None:
         """Take in what was learned about a path apart from the fate of a probe."""
@@ -105,6 +113,7 @@ class OpenSpan:
             tally.measures[measure] = max(have, value) if measure in HIGHEST else have + value
         if facts:
             tally.facts.update(facts)
+            tally.learned = facts
             source = facts.get(FactName.SOURCE)
             tally.nat |= bool(source and self.own_addresses and source not in self.own_addresses)
 
@@ -123,7 +132,7 @@ def _window(tally: _Tally, *, ill: bool, believed: bool) -> Window:
         late=tally.late,
         failed={word: count for word, count in tally.words.items() if not word.is_local},
         local={word: count for word, count in tally.words.items() if word.is_local},
-        latency=dict(tally.latency),
+        latency=tally.latency,
         sum_ns=tally.sum_ns,
         min_ns=tally.min_ns,
         max_ns=tally.max_ns,

@@ -57,6 +57,9 @@ class Outcome(IntEnum):
     INTERNAL = 71
     """Ours: an error nobody foresaw; a fault in netmatrix."""
 
+    # An enumeration hashes its name, in Python; the agent looks members up several times for every probe.
+    __hash__ = int.__hash__
+
     @property
     def word(self) -> str:
         """The name used in metrics, JSON and text, such as `no_endpoints`."""

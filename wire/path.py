@@ -37,6 +37,9 @@ class Kind(StrEnum):
     HTTP = "http"
     DNS = "dns"
 
+    # An enumeration hashes its name, in Python; the agent looks members up several times for every probe.
+    __hash__ = str.__hash__
+
 
 class Layer(StrEnum):
     """Which part of the network a path crosses."""
@@ -60,6 +63,9 @@ class Family(StrEnum):
 
     IPV4 = "ipv4"
     IPV6 = "ipv6"
+
+    # An enumeration hashes its name, in Python; the agent looks members up several times for every probe.
+    __hash__ = str.__hash__
 
     @classmethod
     def of(cls, address: str) -> "Family":
@@ -203,7 +209,7 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
             msg = f"{self.target.address} is not an {self.family} address"
             raise ValueError(msg)
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """How this path asks."""
         return KIND_OF[type(self.ask)]

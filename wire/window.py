@@ -65,6 +65,9 @@ class Measure(IntEnum):
     TRANSFER_NS = 11
     """Phases of HTTP: sums in nanoseconds over the received probes of the window."""
 
+    # An enumeration hashes its name, in Python; the agent looks members up several times for every probe.
+    __hash__ = int.__hash__
+
 
 HIGHEST: frozenset[Measure] = frozenset({Measure.THROUGH_SEQUENCE})
 """Measures of which a merge keeps the highest; all others add up."""
@@ -87,6 +90,9 @@ class FactName(StrEnum):
     """Bytes that the next link carries, as the router before it said (RFC 1191 section 4, RFC 4443 section 3.2)."""
     ANSWER = "answer"
     """Addresses that a name server gave, as far as they fit."""
+
+    # An enumeration hashes its name, in Python; the agent looks members up several times for every probe.
+    __hash__ = str.__hash__
 
 
 class Window(Struct, frozen=True):

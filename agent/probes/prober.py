@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 from wire.outcome import Outcome
 from wire.path import Family, Path
 from wire.plan import GroupKey
@@ -19,8 +21,7 @@ NO_MEASURES: Mapping[Measure, int] = MappingProxyType({})
 NO_FACTS: Mapping[FactName, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True, gc=False):
     """One probe, to be sent now."""
 
     number: int
@@ -32,8 +33,7 @@ class Probe:
     """What resolving the name took, where there was one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True, gc=False):
     """What became of one probe: a latency, or a word, and never both."""
 
     probe: Probe
@@ -43,8 +43,8 @@ class Observation:
     timed: Timed = Timed.NONE
     confirmed: bool = False
     """The answer proved the UID that the path's target should have."""
-    measures: Mapping[Measure, int] = field(default_factory=lambda: NO_MEASURES)
-    facts: Mapping[FactName, str] = field(default_factory=lambda: NO_FACTS)
+    measures: Mapping[Measure, int] = NO_MEASURES
+    facts: Mapping[FactName, str] = NO_FACTS
 
     def __post_init__(self) -> None:
         """Raise ValueError unless there is exactly one of latency and word."""
@@ -53,13 +53,12 @@ class Observation:
             raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(Struct, frozen=True, gc=False):
     """Something learned about a path that is not the fate of one probe: a duplicate, a direction of loss, a late fact."""
 
     path: Path
-    measures: Mapping[Measure, int] = field(default_factory=lambda: NO_MEASURES)
-    facts: Mapping[FactName, str] = field(default_factory=lambda: NO_FACTS)
+    measures: Mapping[Measure, int] = NO_MEASURES
+    facts: Mapping[FactName, str] = NO_FACTS
 
 
 @dataclass(slots=True)

@@ -282,7 +282,7 @@ async def test_names_are_resolved_before_the_probe_and_every_address_is_checked(
     bench = Bench(planned(path("external/x", host=host)))
     async with asyncio.TaskGroup() as tasks:
         bench.runner._tasks = tasks
-        for _ in range(45):
+        for _ in range(22):
             bench.runner.tick(bench.now)
             await asyncio.sleep(0)
             bench.now += TICK_NS
