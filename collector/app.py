@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -28,6 +27,7 @@ from collector.discovery.static import InventoryFile
 from collector.document import bad
 from collector.export.exposition import exposition
 from collector.export.own import OwnMetrics
+from collector.export.text import Kept
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans, compose, rekeyed
 from collector.plan.keys import group_keys, group_secret, phase_of
@@ -58,7 +58,7 @@ class Collector:
         self._began_ns = time.monotonic_ns()
         self._instance = time.time_ns()
         self._own = OwnMetrics()
-        self._left_out: Counter[str] = Counter()
+        self._kept = Kept()
 
         # discovery
         self._inventory = InventoryFile(inventory, refused=self._own.inventories_refused.inc)
@@ -190,7 +190,7 @@ class Collector:
             now_ns=now_ns,
             max_series=export.max_series,
             pairs=export.pairs,
-            dropped=self._left_out,
+            kept=self._kept,
         )
         self._own.exposition_seconds.set((time.monotonic_ns() - began_ns) / 1e9)
         return cluster + self._own.render()

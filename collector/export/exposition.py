@@ -5,19 +5,21 @@ list of the worst and, where asked for and the cluster is small, the pairs. Coun
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import numpy as np
 
 from collector.export import names
-from collector.export.text import Exposition, Row
+from collector.export.names import Family
+from collector.export.text import Exposition, Kept, Key, Number
 from collector.matrix.answers import STATE_WORDS
 from collector.matrix.histograms import CLASSIC_SECONDS
 from collector.matrix.query import DEFAULT_SPAN_NS, Wanted, group_by, worst
 from collector.matrix.state import states
 from collector.matrix.store import Matrix
-from collector.matrix.tally import Key, Tallies
+from collector.matrix.tally import Tallies
+from wire.path import Layer
 from wire.report import Health
 
 WORST: Final = 20
@@ -68,50 +70,57 @@ def exposition(
     now_ns: int,
     max_series: int,
     pairs: bool = False,
-    dropped: Counter[str] | None = None,
+    kept: Kept | None = None,
 ) -> bytes:
-    """One scrape of at most `max_series` series; `dropped` counts by family, over all scrapes, what was left out."""
-    text = Exposition(max_series=max_series, dropped=Counter() if dropped is None else dropped)
+    """One scrape of at most `max_series` series; `kept` is what the scrapes of one process share."""
+    text = Exposition(max_series=max_series, kept=kept or Kept())
     agents = sessions.agents(now_ns)
     _add_matrix(text, matrix, now_ns)
     _add_agents(text, agents)
     _add_marginals(text, matrix.tallies)
-    text.add(names.PLAN_GENERATION, [((), plans.generation)])
-    text.add(names.PLAN_STRETCHED, [((), plans.stretched)])
-    text.add(names.WORST_LOSS, _worst(matrix, now_ns))
+    text.add(names.PLAN_GENERATION, [()], [plans.generation])
+    text.add(names.PLAN_STRETCHED, [()], [plans.stretched])
+    _add_rows(text, names.WORST_LOSS, _worst(matrix, now_ns))
     _add_health(text, agents)
     if pairs and len(matrix.snapshot.nodes) <= MAX_PAIR_NODES:
         _add_pairs(text, matrix, now_ns)
     return text.render()
 
 
+def _add_rows(text: Exposition, family: Family, rows: Iterable[tuple[Key, Number | None]]) -> None:
+    listed = list(rows)
+    text.add(family, [key for key, _ in listed], [value for _, value in listed])
+
+
 def _add_matrix(text: Exposition, matrix: Matrix, now_ns: int) -> None:
     """The matrix itself: its size, and how much of it is known."""
     state = states(matrix, now_ns, matrix.span(now_ns, DEFAULT_SPAN_NS))
     counts = np.bincount(state, minlength=len(STATE_WORDS)).tolist()
-    text.add(names.CELLS, [((word,), counts[code]) for code, word in STATE_WORDS.items()])
-    text.add(names.MATRIX_BYTES, [((), matrix.nbytes)])
-    text.add(names.MATRIX_DROPPED, [((), matrix.dropped)])
-    text.add(names.UNKNOWN_PATHS, [((), matrix.unknown_paths)])
-    text.add(names.UNKNOWN_CODES, [((), matrix.unknown_codes)])
-    text.add(names.SET_ASIDE, [(key, values[0]) for key, values in matrix.tallies.set_aside.items()])
+    _add_rows(text, names.CELLS, [((word,), counts[code]) for code, word in STATE_WORDS.items()])
+    text.add(names.MATRIX_BYTES, [()], [matrix.nbytes])
+    text.add(names.MATRIX_DROPPED, [()], [matrix.dropped])
+    text.add(names.UNKNOWN_PATHS, [()], [matrix.unknown_paths])
+    text.add(names.UNKNOWN_CODES, [()], [matrix.unknown_codes])
+    _add_rows(text, names.SET_ASIDE, [(key, values[0]) for key, values in matrix.tallies.set_aside.items()])
 
 
 def _add_agents(text: Exposition, agents: Sequence[Agent]) -> None:
     words = Counter(str(agent.state) for agent in agents)
-    text.add(names.AGENTS, [((word,), words[word]) for word in ("reporting", "silent", "leaving", "never")])
-    text.add(names.AGENT_UP, [(_who(agent), int(agent.state in {"reporting", "leaving"})) for agent in agents])
-    text.add(names.AGENT_AGE, [(_who(agent), agent.age_seconds) for agent in agents])
+    _add_rows(text, names.AGENTS, [((word,), words[word]) for word in ("reporting", "silent", "leaving", "never")])
+    who = [_who(agent) for agent in agents]
+    text.add(names.AGENT_UP, who, [int(agent.state in {"reporting", "leaving"}) for agent in agents])
+    text.add(names.AGENT_AGE, who, [agent.age_seconds for agent in agents])
 
 
 def _add_health(text: Exposition, agents: Sequence[Agent]) -> None:
-    text.add(names.AGENT_GAPS, [(_who(agent), agent.gaps) for agent in agents])
+    text.add(names.AGENT_GAPS, [_who(agent) for agent in agents], [agent.gaps for agent in agents])
     known = [(_who(agent), agent.health) for agent in agents if agent.health is not None]
-    text.add(names.AGENT_LAG, [(who, health.loop_lag_p99_ns / SECOND) for who, health in known])
-    text.add(names.AGENT_THROTTLED, [(who, health.throttled_ns / SECOND) for who, health in known])
-    text.add(names.AGENT_CPU, [(who, health.cpu_ns / SECOND) for who, health in known])
-    text.add(names.AGENT_MEMORY, [(who, health.resident_bytes) for who, health in known])
-    text.add(names.AGENT_DROPPED, [(who, health.windows_dropped) for who, health in known])
+    who, health = [key for key, _ in known], [one for _, one in known]
+    text.add(names.AGENT_LAG, who, [one.loop_lag_p99_ns / SECOND for one in health])
+    text.add(names.AGENT_THROTTLED, who, [one.throttled_ns / SECOND for one in health])
+    text.add(names.AGENT_CPU, who, [one.cpu_ns / SECOND for one in health])
+    text.add(names.AGENT_MEMORY, who, [one.resident_bytes for one in health])
+    text.add(names.AGENT_DROPPED, who, [one.windows_dropped for one in health])
 
 
 def _who(agent: Agent) -> Key:
@@ -119,45 +128,51 @@ def _who(agent: Agent) -> Key:
 
 
 def _add_marginals(text: Exposition, tallies: Tallies) -> None:
-    """Sums by node, by zone pair, by service, host and namespace pair."""
+    """Sums by node, by zone pair, by service, name server, host and namespace pair."""
     nodes = list(tallies.nodes.items())
+    keys = [key for key, _ in nodes]
     for place, family in enumerate((names.SENT, names.LOST, names.LATE, names.RECEIVED)):
-        text.add(family, [(key, values[place]) for key, values in nodes])
-    text.add(names.RTT_SUM, [(key, values[4] / SECOND) for key, values in nodes])
-    text.add(names.NAT, [(key, values[5]) for key, values in nodes if key[1] == "out" and key[2] in {"pod", "host"}])
-    text.add(names.FAILED, [(key, values[0]) for key, values in tallies.failures.items()])
-    text.add(names.LOCAL, [(key, values[0]) for key, values in tallies.local.items()])
+        text.add(family, keys, [values[place] for _, values in nodes])
+    text.add(names.RTT_SUM, keys, [values[4] / SECOND for _, values in nodes])
+    seen = [(key, values[5]) for key, values in nodes if key[1] == "out" and key[2] in {"pod", "host"}]
+    _add_rows(text, names.NAT, seen)
+    _add_rows(text, names.FAILED, [(key, values[0]) for key, values in tallies.failures.items()])
+    _add_rows(text, names.LOCAL, [(key, values[0]) for key, values in tallies.local.items()])
     zones = list(tallies.zones.items())
-    text.add(names.ZONE_SENT, [(key, values[0]) for key, values in zones])
-    text.add(names.ZONE_LOST, [(key, values[1]) for key, values in zones])
+    between = [key for key, _ in zones]
+    text.add(names.ZONE_SENT, between, [values[0] for _, values in zones])
+    text.add(names.ZONE_LOST, between, [values[1] for _, values in zones])
     text.add_histogram(names.ZONE_RTT, CLASSIC_SECONDS, [(key, values[4:], values[3] / SECOND) for key, values in zones])
     for sent, lost, tally in (
         (names.SERVICE_SENT, names.SERVICE_LOST, tallies.services),
+        (names.DNS_SENT, names.DNS_LOST, tallies.dns),
         (names.EXTERNAL_SENT, names.EXTERNAL_LOST, tallies.external),
         (names.NAMESPACE_SENT, names.NAMESPACE_LOST, tallies.namespaces),
     ):
         rows = list(tally.items())
-        text.add(sent, [(key, values[0]) for key, values in rows])
-        text.add(lost, [(key, values[1]) for key, values in rows])
+        subjects = [key for key, _ in rows]
+        text.add(sent, subjects, [values[0] for _, values in rows])
+        text.add(lost, subjects, [values[1] for _, values in rows])
 
 
-def _worst(matrix: Matrix, now_ns: int) -> Iterator[Row]:
+def _worst(matrix: Matrix, now_ns: int) -> Iterator[tuple[Key, float]]:
     """The paths that lose most; none where nothing is lost, so that a quiet cluster has no such series."""
     for cell in worst(matrix, now_ns, WORST):
         if cell["loss"]:
             source, target = cell["from"], cell["to"]
             ends = (source["vantage"], source["node"] or "", target["name"], target["node"] or "")
-            yield (*ends, cell["layer"], cell["kind"], cell["family"], cell["path"]), cell["loss"]
+            network = target.get("network") or ""
+            yield (*ends, cell["layer"], network, cell["kind"], cell["family"], cell["path"]), cell["loss"]
 
 
 def _add_pairs(text: Exposition, matrix: Matrix, now_ns: int) -> None:
     by_layer = [
-        (layer, cell)
-        for layer in sorted({path.layer.value for path in matrix.table.paths})
-        for cell in group_by(matrix, now_ns, "node", "node", wanted=Wanted(layer=layer))["cells"]
+        (layer.value, cell)
+        for layer in Layer
+        for cell in group_by(matrix, now_ns, "node", "node", wanted=Wanted(layer=layer.value))["cells"]
         if cell["state"] == "measured"
     ]
-    rows = [((cell["from"], cell["to"], layer), cell) for layer, cell in by_layer]
-    text.add(names.PAIR_LOSS, [(labels, cell["loss"]) for labels, cell in rows])
+    keys: list[Key] = [(cell["from"], cell["to"], layer, "") for layer, cell in by_layer]
+    text.add(names.PAIR_LOSS, keys, [cell["loss"] for _, cell in by_layer])
     for family, measure in ((names.PAIR_P50, "p50_us"), (names.PAIR_P99, "p99_us")):
-        text.add(family, [(labels, None if cell[measure] is None else cell[measure] / 1e6) for labels, cell in rows])
+        text.add(family, keys, [None if cell[measure] is None else cell[measure] / 1e6 for _, cell in by_layer])

@@ -1,6 +1,7 @@
 """Every metric name of the collector, with its type, its help and its labels, in the order of what matters.
 
-The order is that of the cap: where series are too many, the families at the end are shortened first.
+The order is that of the cap: where series are too many, the families at the end are shortened first. The label `network` is
+empty for the pods' default network, and an empty label is to Prometheus as none.
 """
 
 from typing import Final, Literal
@@ -91,7 +92,7 @@ ZONE_SENT: Final = Family(
     "netmatrix_zone_probes_sent_total",
     "counter",
     "Probes between zones that were sent and judged.",
-    ("from_zone", "to_zone", "layer"),
+    ("from_zone", "to_zone", "layer", "network"),
 )
 ZONE_LOST: Final = Family(
     "netmatrix_zone_probes_lost_total", "counter", "Probes between zones that were lost.", ZONE_SENT.labels
@@ -103,6 +104,10 @@ SERVICE_SENT: Final = Family(
 )
 SERVICE_LOST: Final = Family(
     "netmatrix_service_probes_lost_total", "counter", "Probes through a ClusterIP that were lost.", SERVICE_SENT.labels
+)
+DNS_SENT: Final = Family("netmatrix_dns_probes_sent_total", "counter", "Probes of a name server that were judged.", ("server",))
+DNS_LOST: Final = Family(
+    "netmatrix_dns_probes_lost_total", "counter", "Probes of a name server that were lost.", DNS_SENT.labels
 )
 EXTERNAL_SENT: Final = Family(
     "netmatrix_external_probes_sent_total", "counter", "Probes to a host outside of the cluster that were judged.", ("target",)
@@ -127,7 +132,7 @@ WORST_LOSS: Final = Family(
     "netmatrix_worst_pair_loss_ratio",
     "gauge",
     "Loss of the paths that lose most, over the last minute; those without loss are left out.",
-    ("from", "from_node", "to", "to_node", "layer", "kind", "family", "path"),
+    ("from", "from_node", "to", "to_node", "layer", "network", "kind", "family", "path"),
 )
 AGENT_GAPS: Final = Family(
     "netmatrix_agent_report_gaps", "gauge", "Reports of the agent's process that never came.", ("vantage", "node")
@@ -161,7 +166,10 @@ PLAN_STRETCHED: Final = Family(
 )
 
 PAIR_LOSS: Final = Family(
-    "netmatrix_pair_loss_ratio", "gauge", "Loss from node to node over the last minute.", ("from_node", "to_node", "layer")
+    "netmatrix_pair_loss_ratio",
+    "gauge",
+    "Loss from node to node over the last minute.",
+    ("from_node", "to_node", "layer", "network"),
 )
 PAIR_P50: Final = Family(
     "netmatrix_pair_rtt_p50_seconds",

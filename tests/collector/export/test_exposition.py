@@ -1,5 +1,4 @@
 import re
-from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -65,16 +64,16 @@ def test_marginals_count_each_probe_once_out_and_once_in() -> None:
     assert found["netmatrix_service_probes_lost_total"]["shop", "cart"] == 2
     assert found["netmatrix_external_probes_sent_total"]["example",] == 1
     assert found["netmatrix_namespace_probes_sent_total"]["netmatrix", "shop"] == 2
-    assert found["netmatrix_zone_rtt_seconds_count"]["z1", "z2", "pod"] == 6
-    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "5e-05"] == 0
-    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "0.0001"] == 6
+    assert found["netmatrix_zone_rtt_seconds_count"]["z1", "z2", "pod", ""] == 6
+    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "5e-05"] == 0
+    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "0.0001"] == 6
 
 
 def test_the_worst_are_named_and_a_quiet_cluster_has_none() -> None:
     worst = scrape(filled())["netmatrix_worst_pair_loss_ratio"]
-    assert {labels[:6] for labels in worst} == {
-        ("n1", "n1", "pod/netmatrix/agent-n3", "n3", "pod", "udp"),
-        ("n1", "n1", "service/shop/cart", "", "service", "tcp"),
+    assert {labels[:7] for labels in worst} == {
+        ("n1", "n1", "pod/netmatrix/agent-n3", "n3", "pod", "", "udp"),
+        ("n1", "n1", "service/shop/cart", "", "service", "", "tcp"),
     }
     assert "netmatrix_worst_pair_loss_ratio" not in scrape(matrix_of())
 
@@ -82,8 +81,8 @@ def test_the_worst_are_named_and_a_quiet_cluster_has_none() -> None:
 def test_pairs_only_where_asked_for_and_few() -> None:
     assert "netmatrix_pair_loss_ratio" not in scrape(filled())
     found = scrape(filled(), pairs=True)
-    assert found["netmatrix_pair_loss_ratio"] == {("n1", "n3", "pod"): 0.4}
-    assert found["netmatrix_pair_rtt_p99_seconds"]["n1", "n3", "pod"] == pytest.approx(60e-6)
+    assert found["netmatrix_pair_loss_ratio"] == {("n1", "n3", "pod", ""): 0.4}
+    assert found["netmatrix_pair_rtt_p99_seconds"]["n1", "n3", "pod", ""] == pytest.approx(60e-6)
     many = msgspec.structs.replace(SNAPSHOT, nodes=(*SNAPSHOT.nodes, *(Node(f"x{i}") for i in range(98))))
     matrix = filled()
     matrix.replan(many, plans_of())
@@ -122,8 +121,7 @@ def test_survive_01_counters_are_those_of_this_process_and_only_ever_grow() -> N
 
 
 def test_survive_35_the_whole_scrape_keeps_to_the_cap_and_says_what_it_left_out() -> None:
-    dropped: Counter[str] = Counter()
-    text = exposition(filled(), sessions_of(), PLANS, now_ns=NOW, max_series=120, pairs=True, dropped=dropped).decode()
+    text = exposition(filled(), sessions_of(), PLANS, now_ns=NOW, max_series=120, pairs=True).decode()
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     assert len(lines) <= 120
     assert any(line == f"netmatrix_series {len(lines)}" for line in lines)
