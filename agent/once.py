@@ -10,41 +10,35 @@ import re
 import sys
 import time
 from collections.abc import Sequence
-from ipaddress import ip_address
 from pathlib import Path as FilePath
-from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.flight import SILENCE
+from agent.packet_length import padding_bytes, payload_bytes
+from agent.probe_url import Question, is_address, question_of
 from agent.probes import PROBERS
-from agent.probes.prober import Context, Observation, Probe, Prober
-from agent.resolver import Resolved, Resolver
+from agent.probes.prober import NO_FACTS, Context, Note, Observation, Probe, Prober
+from agent.resolver import Resolved, Resolver, nameservers
 from agent.told import text_of, told
 from wire.address import refusal
 from wire.outcome import Outcome
-from wire.path import Ask, Family, Layer, Path, Target, Udp
+from wire.path import LONGEST_PACKET_BYTES, Family, Icmp, Layer, Path, Target, Udp
 from wire.plan import GroupKey
 from wire.text import OptionalName
 
 LOOK_SECONDS = 0.002
 """How often arrivals are taken in. Kernel stamps do not depend on it."""
 INTERVAL_SECONDS = 1.0
-ECHO_PORT = 8620
 NO_KEY = "A reflector answers only to colleagues: give the group key of the cluster with --key-file."
+HALF_ANSWERED = (
+    "Only one of two questions was answered: where A and AAAA leave one socket at once, two conntrack entries can race, "
+    "and a packet is dropped."
+)
 _ANY_SOURCE = frozenset({""})
 """No address is known to be ours, so that whichever the peer saw is worth telling."""
 _UNRESOLVED = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}
-_SCHEMES = ("icmp", "udp", "tcp", "http", "https")
 _KEY = re.compile(r"([0-9]{1,10}):([0-9a-fA-F]{32})\s*")
-
-
-class Question(msgspec.Struct, frozen=True):
-    """What the command line asks for."""
-
-    url: str
-    host: str
-    """Name or address."""
-    ask: Ask
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,9 +46,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     try:
         options = parser.parse_args(arguments)
-        question = question_of(options.url)
+        question = question_of(options.url, options.size)
         keys = (key_in(options.key_file),) if options.key_file else ()
-        context = Context(keys=keys, addresses=_ANY_SOURCE, permits=_permits)
+        resolvers = frozenset(nameservers(options.resolv_conf))
+        context = Context(keys=keys, addresses=_ANY_SOURCE, permits=_permits, resolvers=resolvers)
         uid = msgspec.convert(options.uid, OptionalName)
     except SystemExit as exit_:  # argparse has printed its help, or a complaint
         return exit_.code if isinstance(exit_.code, int) else 2
@@ -62,35 +57,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     return asyncio.run(_run(question, uid, context, options))
-
-
-def question_of(url: str) -> Question:
-    """What a URL asks for; raises ValueError with a sentence where it makes no sense."""
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials are never sent: leave them out of the URL")
-    if parts.scheme not in _SCHEMES:
-        raise ValueError(f"{url!r} does not start with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}")
-    if not parts.hostname:
-        raise ValueError(f"{url!r} names no address (one of IPv6 stands in brackets, as in icmp://[::1])")
-    fields: dict[str, object] = {"type": parts.scheme, "port": parts.port}  # raises ValueError where it is no port
-    if parts.scheme in {"http", "https"}:
-        tls = parts.scheme == "https"
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        fields |= {"type": "http", "tls": tls, "path": path, "host": "" if _is_address(parts.hostname) else parts.hostname}
-        fields["port"] = parts.port or (443 if tls else 80)
-    elif parts.path.strip("/") or parts.query:
-        raise ValueError(f"{parts.scheme} has no path")
-    elif parts.scheme == "icmp" and parts.port is not None:
-        raise ValueError("icmp has no port")
-    elif parts.scheme == "udp":
-        fields["port"] = parts.port or ECHO_PORT
-    elif parts.scheme == "tcp" and parts.port is None:
-        raise ValueError("tcp needs a port, as in tcp://ADDRESS:PORT")
-    try:
-        return Question(url, parts.hostname, msgspec.convert(fields, Ask))
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{url!r}: {error}") from None
 
 
 def key_in(file: FilePath) -> GroupKey:
@@ -128,7 +94,7 @@ async def _run(question: Question, uid: str, context: Context, options: argparse
 async def _resolved(question: Question, options: argparse.Namespace) -> tuple[Resolved, Family]:
     """Of the family that was asked for; else of the address's own, or the first that the name has."""
     families: list[Family] = [options.family] if options.family else list(Family)
-    if options.family is None and _is_address(question.host):
+    if options.family is None and is_address(question.host):
         families = [Family.of(question.host)]
     resolver = Resolver(options.resolv_conf)
     results = []
@@ -141,33 +107,72 @@ async def _resolved(question: Question, options: argparse.Namespace) -> tuple[Re
 
 async def _observed(prober: Prober, probe: Probe, context: Context, patience_seconds: float) -> tuple[Observation, str]:
     """What becomes of a probe, and why, where more is known than the word says."""
-    if (reason := refusal(probe.address, allow_loopback=True)) is not None:
-        return Observation(probe, outcome=Outcome.FORBIDDEN), f"Nothing is ever sent to this address: {reason}."
-    if isinstance(probe.path.ask, Udp) and not context.keys:
-        return Observation(probe, outcome=Outcome.UNSUPPORTED), NO_KEY
-    if (reason := prober.unsupported(probe.path.family)) is not None:
-        return Observation(probe, outcome=Outcome.UNSUPPORTED), f"It cannot be sent from here: {reason}."
+    obstacle = _obstacle(prober, probe, context)
+    if obstacle is not None:
+        outcome, because = obstacle
+        return Observation(probe, outcome=outcome), because
     deadline = time.monotonic() + patience_seconds
     found = list[object](prober.send([probe]))
     while time.monotonic() < deadline:
         for observation in found:
             if isinstance(observation, Observation) and observation.probe.number == probe.number:
-                return observation, ""
+                return observation, _because(observation)
         await asyncio.sleep(LOOK_SECONDS)
         found = list(prober.collect())
     prober.forget(probe)
-    return Observation(probe, outcome=Outcome.TIMEOUT), f"No answer came within {patience_seconds:g} s."
+    facts = [dict(note.facts) for note in prober.collect() if isinstance(note, Note)]
+    outcome = SILENCE.get(probe.path.kind, Outcome.TIMEOUT)
+    silent = Observation(probe, outcome=outcome, facts=facts[-1] if facts else NO_FACTS)
+    return silent, HALF_ANSWERED if facts else f"No answer came within {patience_seconds:g} s."
+
+
+def _obstacle(prober: Prober, probe: Probe, context: Context) -> tuple[Outcome, str] | None:
+    """Why a probe cannot be sent, as a word and a sentence; None where it can."""
+    ask = probe.path.ask
+    port = None if isinstance(ask, Icmp) else ask.port
+    if (reason := refusal(probe.address, allow_loopback=True, resolvers=context.resolvers, port=port)) is not None:
+        return Outcome.FORBIDDEN, f"Nothing is ever sent to this address: {reason}."
+    if isinstance(ask, Udp) and not context.keys:
+        return Outcome.UNSUPPORTED, NO_KEY
+    try:
+        if isinstance(ask, Icmp):
+            payload_bytes(ask, probe.path.family)
+        elif isinstance(ask, Udp):
+            padding_bytes(ask, probe.path.family)
+    except ValueError as error:
+        return Outcome.UNSUPPORTED, f"{str(error).capitalize()}."
+    if (reason := prober.unsupported(probe.path.family)) is not None:
+        return Outcome.UNSUPPORTED, f"It cannot be sent from here: {reason}."
+    return None
+
+
+def _because(observation: Observation) -> str:
+    ask = observation.probe.path.ask
+    if observation.outcome is Outcome.UNSUPPORTED and isinstance(ask, Icmp | Udp) and ask.packet_bytes:
+        return f"A packet of {ask.packet_bytes} bytes is longer than our own link takes, and never left."
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="agent once",
         description="Send one probe and print all that is known of it.",
-        epilog="Exit status: 0 answered, 1 failed, 2 wrong usage.",
+        epilog="A name server is asked for NAME as it stands, never with a search list; ?type=AAAA or both, &tcp=1 and "
+        "&contains=ADDRESS say how and for what. Exit status: 0 answered, 1 failed, 2 wrong usage.",
     )
-    parser.add_argument("url", help="icmp://ADDRESS, udp://ADDRESS[:PORT], tcp://ADDRESS:PORT, http://… or https://…")
+    parser.add_argument(
+        "url",
+        help="icmp://ADDRESS, udp://ADDRESS[:PORT], tcp://ADDRESS:PORT, http://…, https://… or dns://SERVER[:PORT]/NAME",
+    )
     parser.add_argument("--count", type=_count, default=1, metavar="N", help="probes, one a second (default: 1)")
     parser.add_argument("--timeout", type=_seconds, default=1.0, metavar="1s", help="longest wait for an answer (default: 1s)")
+    parser.add_argument(
+        "--size",
+        type=_size,
+        default=0,
+        metavar="N",
+        help="length of the IP packet in bytes, which then stays whole (icmp, udp)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     family = parser.add_mutually_exclusive_group()
     family.add_argument("--ipv4", dest="family", action="store_const", const=Family.IPV4, help="resolve to IPv4 only")
@@ -184,6 +189,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    if not (re.fullmatch("[1-9][0-9]{0,4}", text) and int(text) <= LONGEST_PACKET_BYTES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1 to {LONGEST_PACKET_BYTES}")
+    return int(text)
+
+
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"([0-9]{1,5}(?:\.[0-9]{1,6})?)(ms|s)", text)
     seconds = float(match[1]) / (1000 if match[2] == "ms" else 1) if match else 0
@@ -194,11 +205,3 @@ def _seconds(text: str) -> float:
 
 def _permits(address: str) -> bool:
     return refusal(address, allow_loopback=True) is None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from agent.probes.dns_exchange import MALFORMED
 from agent.probes.prober import Observation
 from wire.outcome import Outcome
+from wire.path import Dns
 from wire.window import FactName, Measure
 
 _PHASES = {
@@ -64,6 +66,12 @@ class Told(msgspec.Struct, frozen=True, omit_defaults=True):
     phases_us: Mapping[str, float] = {}
     retransmits: int = 0
     status: str = ""
+    answer: str = ""
+    """What a name server answered."""
+    asked_over: str = ""
+    """How a name server was asked: `udp`, `tcp`, or `udp, tcp` where the first answer was truncated."""
+    mtu: str = ""
+    """Bytes that a link on the way carries, as the router before it said."""
     certificate_expires: str = ""
     hop_limit: str = ""
     source: str = ""
@@ -87,11 +95,14 @@ def told(url: str, observation: Observation, because: str = "") -> Told:
         latency_us=None if observation.latency_ns is None else observation.latency_ns / 1000,
         timed=observation.timed.word,
         outcome="" if outcome is None else outcome.word,
-        because="" if outcome is None else because or SENTENCES[outcome],
+        because="" if outcome is None else because or _sentence(observation, outcome),
         confirmed=observation.confirmed,
         phases_us=phases,
         retransmits=measures.get(Measure.RETRANSMITS, 0),
         status=facts.get(FactName.STATUS, ""),
+        answer=facts.get(FactName.ANSWER, ""),
+        asked_over=_asked_over(observation),
+        mtu=facts.get(FactName.MTU, ""),
         certificate_expires=facts.get(FactName.CERTIFICATE_EXPIRES, ""),
         hop_limit=facts.get(FactName.HOP_LIMIT, ""),
         source=facts.get(FactName.SOURCE, ""),
@@ -111,6 +122,9 @@ def text_of(known: Told) -> str:
         "address": f"{known.address} ({known.family})" if known.address else "",
         "phases": ", ".join(f"{name} {_duration(microseconds)}" for name, microseconds in known.phases_us.items()),
         "status": known.status,
+        "answer": known.answer,
+        "asked over": known.asked_over,
+        "link carries": f"{known.mtu} bytes" if known.mtu else "",
         "certificate": f"expires {expires}" if expires else "",
         "hop limit": known.hop_limit,
         "retransmits": str(known.retransmits or ""),
@@ -119,6 +133,25 @@ def text_of(known: Told) -> str:
         "answered by": f"pod UID {known.peer_uid}" if known.peer_uid else "",
     }
     return "\n".join([head, *(f"  {name:<12} {value}" for name, value in lines.items() if value)])
+
+
+def _sentence(observation: Observation, outcome: Outcome) -> str:
+    """Of a probe to a name server the words for a failed resolution mean another thing."""
+    ask, status = observation.probe.path.ask, observation.facts.get(FactName.STATUS, "")
+    if not isinstance(ask, Dns) or outcome is not Outcome.DNS_ERROR:
+        return SENTENCES[outcome]
+    if status not in {"", "NOERROR"}:
+        return f"The name server answered {status}."
+    if observation.facts.get(FactName.ANSWER) == MALFORMED or not ask.contains:
+        return "The name server's answer cannot be read."
+    return f"The answer does not hold {ask.contains}."
+
+
+def _asked_over(observation: Observation) -> str:
+    ask = observation.probe.path.ask
+    if not isinstance(ask, Dns):
+        return ""
+    return "tcp" if ask.tcp else "udp, tcp" if Measure.CONNECT_NS in observation.measures else "udp"
 
 
 def _duration(microseconds: float) -> str:

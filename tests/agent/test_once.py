@@ -18,8 +18,8 @@ from agent.responders.echo import EchoServer
 from agent.responders.reflector import Reflector
 from agent.told import SENTENCES
 from tests.agent.ports import free_port
+from tests.agent.probes.name_server import NameServer, Reply, answered, healthy
 from wire.outcome import Outcome
-from wire.path import Http, Icmp, Tcp, Udp
 from wire.plan import GroupKey
 
 
@@ -115,6 +115,84 @@ def test_people_get_the_same_in_words(capsys: pytest.CaptureFixture[str], listen
     assert more == ["  address      127.0.0.1 (ipv4)", "  status       503"]
 
 
+@pytest.fixture
+def name_server() -> Iterator[NameServer]:
+    """One that takes its turns on a thread of its own."""
+    with NameServer() as server:
+        ended = threading.Event()
+
+        def serve() -> None:
+            while not ended.wait(0.001):
+                server.turn()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield server
+        ended.set()
+        thread.join()
+
+
+def test_a_name_server_tells_its_code_and_answers_and_how_it_was_asked(
+    capsys: pytest.CaptureFixture[str], name_server: NameServer
+) -> None:
+    name_server.udp = lambda query: [answered(query, truncated=True)]
+    status, known = asked(capsys, f"dns://127.0.0.1:{name_server.port}/www.example.test?type=both", "--timeout", "10s")
+    assert (status, known["kind"], known["status"]) == (0, "dns", "NOERROR")
+    assert known["answer"] == "10.0.0.1 2001:db8::1"
+    assert known["asked_over"] == "udp, tcp"
+    assert set(known["phases_us"]) == {"connect"}
+    assert known["latency_us"] > known["phases_us"]["connect"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "word", "because"),
+    [
+        (lambda query: [answered(query, code=3)], "dns_nxdomain", "There is no such name."),
+        (lambda query: [answered(query, code=5)], "dns_error", "The name server answered REFUSED."),
+        (healthy, "dns_error", "The answer does not hold 10.9.9.9."),
+        (lambda query: [healthy(query)[0][:-3]], "dns_error", "The name server's answer cannot be read."),
+    ],
+)
+def test_a_name_server_that_fails_is_told_apart_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], name_server: NameServer, reply: Reply, word: str, because: str
+) -> None:
+    name_server.udp = reply
+    status, known = asked(capsys, f"dns://127.0.0.1:{name_server.port}/www.example.test?contains=10.9.9.9", "--timeout", "10s")
+    assert (status, known["outcome"], known["because"]) == (1, word, because)
+
+
+def test_survive_32_half_an_answer_has_a_hint(capsys: pytest.CaptureFixture[str], name_server: NameServer) -> None:
+    name_server.udp = lambda query: [] if query[-14] == 28 else healthy(query)
+    url = f"dns://127.0.0.1:{name_server.port}/www.example.test?type=both"
+    status, known = asked(capsys, url, "--timeout", "200ms")
+    assert (status, known["outcome"], known["answer"]) == (1, "dns_timeout", "A only: 10.0.0.1")
+    assert "conntrack" in known["because"]
+
+
+def test_silence_of_a_name_server_has_its_word(capsys: pytest.CaptureFixture[str], name_server: NameServer) -> None:
+    name_server.udp = lambda _: []
+    status, known = asked(capsys, f"dns://127.0.0.1:{name_server.port}/www.example.test", "--timeout", "50ms")
+    assert (status, known["outcome"], known["because"]) == (1, "dns_timeout", "No answer came within 0.05 s.")
+
+
+def test_survive_54_a_link_local_address_is_asked_only_where_it_is_our_resolver(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    conf = tmp_path / "resolv.conf"
+    conf.write_text("nameserver 10.0.0.1\n")
+    arguments = ["dns://169.254.20.10/www.example.test", "--timeout", "1ms", "--resolv-conf", str(conf)]
+    assert asked(capsys, *arguments)[1]["outcome"] == "forbidden"
+    conf.write_text("nameserver 169.254.20.10\n")
+    assert asked(capsys, *arguments)[1]["outcome"] != "forbidden"
+
+
+def test_a_packet_has_the_size_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert asked(capsys, "icmp://127.0.0.1", "--size", "1500", "--timeout", "10s")[0] == 0
+    status, known = asked(capsys, "icmp://127.0.0.1", "--size", "20")
+    assert (status, known["outcome"]) == (1, "unsupported")
+    assert known["because"] == "A packet of icmp over ipv4 has 28 to 9216 bytes, and not 20."
+
+
 def test_every_word_has_a_sentence() -> None:
     assert set(SENTENCES) == set(Outcome)
 
@@ -125,22 +203,6 @@ def test_a_count_is_that_many_probes(
     monkeypatch.setattr(once, "INTERVAL_SECONDS", 0.0)
     assert once.main([f"tcp://{at(listener)}", "--count", "3", "--json"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
-
-
-@pytest.mark.parametrize(
-    ("url", "ask"),
-    [
-        ("icmp://10.0.0.1", Icmp()),
-        ("udp://10.0.0.1", Udp(port=8620)),
-        ("udp://10.0.0.1:1", Udp(port=1)),
-        ("tcp://[fd00::1]:443", Tcp(port=443)),
-        ("http://10.0.0.1", Http(port=80)),
-        ("http://www.example.test:8080/a?b", Http(port=8080, path="/a?b", host="www.example.test")),
-        ("https://www.example.test", Http(port=443, tls=True, host="www.example.test")),
-    ],
-)
-def test_a_url_is_a_way_to_ask(url: str, ask: object) -> None:
-    assert once.question_of(url).ask == ask
 
 
 @pytest.mark.parametrize(
@@ -158,6 +220,8 @@ def test_a_url_is_a_way_to_ask(url: str, ask: object) -> None:
         ["http://[10.0.0.1/"],
         ["http://10.0.0.1/ä"],
         ["icmp://10.0.0.1", "--count", "0"],
+        ["icmp://10.0.0.1", "--size", "9217"],
+        ["tcp://10.0.0.1:1", "--size", "1500"],
         ["icmp://10.0.0.1", "--timeout", "1h"],
         ["icmp://10.0.0.1", "--ipv4", "--ipv6"],
         ["icmp://10.0.0.1", "--key-file", "/nonexistent"],
