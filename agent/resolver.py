@@ -13,17 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rcode
-import dns.rdatatype
-
+from agent.dns_message import NOERROR, NXDOMAIN, SERVFAIL, Question, Reply, question, reply_to
 from agent.errno_words import word_for
 from wire.address import DNS_PORT, refusal
 from wire.outcome import Outcome
-from wire.path import Family, shortest
+from wire.path import Family, Record, shortest
 
 TIMEOUT_SECONDS = 1.0
 """For one server, TCP included."""
@@ -32,10 +26,9 @@ MAX_ADDRESSES = 16
 MAX_CACHED = 1024
 MIN_TTL_SECONDS = 1
 MAX_TTL_SECONDS = 60
-_UDP_PAYLOAD = 1232
-"""Largest answer over UDP that no path fragments (DNS flag day 2020)."""
 _MAX_CONF_BYTES = 64 * 1024
-_RECORD = {Family.IPV4: dns.rdatatype.A, Family.IPV6: dns.rdatatype.AAAA}
+_RECORD = {Family.IPV4: Record.A, Family.IPV6: Record.AAAA}
+_WORDS = {NXDOMAIN: Outcome.DNS_NXDOMAIN, SERVFAIL: Outcome.DNS_SERVFAIL}
 _LOCALHOST = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
 """Never asked for (RFC 6761 section 6.3); whether it may be probed is the deny list's to say."""
 _TELLING = [Outcome.DNS_TIMEOUT, Outcome.DNS_ERROR, Outcome.DNS_SERVFAIL]
@@ -88,32 +81,29 @@ class Resolver:
         return Resolved(found.addresses, None, elapsed_ns)
 
     async def _ask(self, host: str, family: Family) -> _Found | Outcome:
-        try:
-            name = dns.name.from_text(host.rstrip(".") + ".")
-        except (dns.exception.DNSException, ValueError):
-            return Outcome.DNS_ERROR
         failures = []
         for server in nameservers(self._resolv_conf)[:MAX_SERVERS]:
-            query = dns.message.make_query(
-                name, _RECORD[family], use_edns=0, payload=_UDP_PAYLOAD, id=secrets.randbelow(1 << 16)
-            )
-            result = await self._answer_of(server, query)
+            try:
+                asked = question(host, _RECORD[family], secrets.randbelow(1 << 16))
+            except ValueError:
+                return Outcome.DNS_ERROR
+            result = await self._answer_of(server, asked)
             if isinstance(result, _Found) or result not in _TELLING:
                 return result
             failures.append(result)
         # A server that says something tells more than one that says nothing.
         return max(failures, key=_TELLING.index, default=Outcome.DNS_ERROR)
 
-    async def _answer_of(self, server: str, query: dns.message.Message) -> _Found | Outcome:
+    async def _answer_of(self, server: str, asked: Question) -> _Found | Outcome:
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                return found_in(await _exchanged(query, server, self._port), query)
+                return found_in(await _exchanged(asked, server, self._port))
         except TimeoutError:
             return Outcome.DNS_TIMEOUT
         except OSError as error:
             outcome = word_for(error)
             return outcome if outcome.is_local else Outcome.DNS_ERROR
-        except (EOFError, dns.exception.DNSException, ValueError):
+        except (EOFError, ValueError):
             return Outcome.DNS_ERROR
 
 
@@ -132,53 +122,35 @@ def nameservers(resolv_conf: Path) -> tuple[str, ...]:
     return tuple(server for server in literals if refusal(server, resolvers=frozenset(literals), port=DNS_PORT) is None)
 
 
-def found_in(answer: dns.message.Message, query: dns.message.Message) -> _Found | Outcome:
+def found_in(reply: Reply) -> _Found | Outcome:
     """Addresses at the end of the answer's chain of names, or the word for why there are none."""
-    code = answer.rcode()
-    if code == dns.rcode.NXDOMAIN:
-        return Outcome.DNS_NXDOMAIN
-    if code == dns.rcode.SERVFAIL:
-        return Outcome.DNS_SERVFAIL
-    if code != dns.rcode.NOERROR or not isinstance(answer, dns.message.QueryMessage) or not query.question:
+    if reply.code != NOERROR:
+        return _WORDS.get(reply.code, Outcome.DNS_ERROR)
+    if not reply.addresses:
         return Outcome.DNS_ERROR
-    chain = answer.resolve_chaining()  # raises ChainTooLong, a DNSException
-    addresses = tuple(str(record) for record in chain.answer or ())[:MAX_ADDRESSES]
-    if not addresses:
-        return Outcome.DNS_ERROR
-    return _Found(addresses, min(max(chain.minimum_ttl, MIN_TTL_SECONDS), MAX_TTL_SECONDS))
+    return _Found(reply.texts(MAX_ADDRESSES), min(max(reply.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS))
 
 
-async def _exchanged(query: dns.message.Message, server: str, port: int) -> dns.message.Message:
-    """The server's answer; raises OSError, EOFError, or what dnspython makes of nonsense over TCP."""
+async def _exchanged(asked: Question, server: str, port: int) -> Reply:
+    """The server's answer; raises OSError, EOFError, or ValueError where it is nonsense."""
     loop = asyncio.get_running_loop()
     with _socket(server, socket.SOCK_DGRAM) as sock:
         # Connected: the kernel drops what comes from anybody else, and chose a random port of its own for this question.
         await loop.sock_connect(sock, (server, port))
-        await loop.sock_sendall(sock, query.to_wire())
-        answer = None
-        while answer is None:
-            answer = _answer_to(query, await loop.sock_recv(sock, 65535))
-    if not answer.flags & dns.flags.TC:
-        return answer
+        await loop.sock_sendall(sock, asked.wire)
+        reply = None
+        while reply is None:
+            reply = reply_to(asked, await loop.sock_recv(sock, 65535))
+    if not reply.truncated:
+        return reply
     with _socket(server, socket.SOCK_STREAM) as sock:
         await loop.sock_connect(sock, (server, port))
-        wire = query.to_wire()
-        await loop.sock_sendall(sock, len(wire).to_bytes(2, "big") + wire)
+        await loop.sock_sendall(sock, len(asked.wire).to_bytes(2, "big") + asked.wire)
         length = int.from_bytes(await _exactly(sock, 2), "big")
-        answer = _answer_to(query, await _exactly(sock, length))
-    if answer is None:
+        reply = reply_to(asked, await _exactly(sock, length))
+    if reply is None:
         raise ValueError("an answer to another question")
-    return answer
-
-
-def _answer_to(query: dns.message.Message, wire: bytes) -> dns.message.Message | None:
-    """The message, if it is the answer to this very query; whoever guesses gets us to wait on, and no further."""
-    try:
-        answer = dns.message.from_wire(wire, raise_on_truncation=False, ignore_trailing=True)
-    except (dns.exception.DNSException, ValueError):
-        return None
-    # Not even an error counts without the question: an attacker would have to guess the id alone.
-    return answer if query.is_response(answer) and answer.question == query.question else None
+    return reply
 
 
 async def _exactly(sock: socket.socket, size: int) -> bytes:
