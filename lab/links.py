@@ -3,6 +3,7 @@
 In: the topology and the active faults, and nothing else. Out: batches of `ip` and `tc`, each of which replaces what was there.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from lab import namespaces
@@ -27,6 +28,9 @@ _QUEUE = (
         for prio, protocol, ip in ((1, "ip", "ip"), (2, "ipv6", "ip6"))
     ),
 )
+_WIDE = "class replace dev eth0 parent 1: classid 1:20 htb rate 1gbit quantum 60000"
+_DRAINED = 0.5
+"""Seconds until what waits in a queue has left it, which would be lost with the queue."""
 
 
 def routes(topology: Topology, node: Node, faults: Sequence[Fault] = ()) -> Iterator[str]:
@@ -54,8 +58,13 @@ def load(topology: Topology, before: Sequence[Fault], after: Sequence[Fault]) ->
             namespaces.run_batch("\n".join(changed), node.netns)
     was, now = ({fault.node for fault in faults if isinstance(fault, FullQueue)} for faults in (before, after))
     for name in was ^ now:
-        commands = _QUEUE if name in now else ("qdisc del dev eth0 root",)
-        namespaces.run_batch("\n".join(commands), topology.agent_on(name).netns, tool="tc")
+        netns = topology.agent_on(name).netns
+        if name in now:
+            namespaces.run_batch("\n".join(_QUEUE), netns, tool="tc")
+        else:
+            namespaces.run_batch(_WIDE, netns, tool="tc")
+            time.sleep(_DRAINED)
+            namespaces.run_batch("qdisc del dev eth0 root", netns, tool="tc")
 
 
 def _mtus(topology: Topology, node: Node, faults: Sequence[Fault]) -> tuple[str, Mapping[str, str]]:
