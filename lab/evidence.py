@@ -109,9 +109,10 @@ def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_secon
 
 
 def name_of(cell: Cell) -> str:
-    """Such as `n1 > pod/netmatrix/agent-n3 pod udp ipv4`, and where it is not the default network, its name."""
+    """Such as `n1 > pod/netmatrix/agent-n3 pod udp ipv4`, with the length of its packets and a further network's name."""
     words = [cell["from"]["vantage"], ">", cell["to"]["name"], cell["layer"], cell["kind"], cell["family"]]
-    return " ".join([*words, cell["to"].get("network", "")]).rstrip()
+    length = f"{cell['packet_bytes']} B" if "packet_bytes" in cell else ""
+    return " ".join(word for word in (*words, length, cell["to"].get("network", "")) if word)
 
 
 def _lost(cell: Cell) -> int:

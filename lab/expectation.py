@@ -114,6 +114,8 @@ class CellsExpectation(
     family: Family | None = None
     network: Glob | None = None
     """Of the pods, `default` for the one that every pod is on; a shell pattern."""
+    packet_bytes: Band | None = None
+    """Length of its packets, for cells that ask with a certain one; 0 for all others."""
     loss: Band | None = None
     forward_loss: LossBand | None = None
     backward_loss: LossBand | None = None
@@ -160,6 +162,7 @@ class CellsExpectation(
         return (
             self.source.matches(cell["from"])
             and self.target.matches(cell["to"])
+            and (self.packet_bytes is None or self.packet_bytes.holds(cell.get("packet_bytes", 0)))
             and all(wanted is None or cell[key] == wanted for key, wanted in _fixed(self.layer, kind, self.family))
             and (self.network is None or fnmatchcase(network_of(cell), self.network))
         )

@@ -136,6 +136,17 @@ def test_networks_are_told_apart_where_an_expectation_asks_for_one(network: str 
     assert judged(expected(loss={"max": 0}, **words), *looks).measured["sent"] == sent
 
 
+@pytest.mark.parametrize(("band", "sent"), [({"min": 1300}, 7), ({"max": 1300}, 10), ({"max": 0}, 10)])
+def test_lengths_of_packets_are_told_apart_where_an_expectation_asks_for_some(band: dict[str, float], sent: int) -> None:
+    def long(sent: int = 0) -> dict[str, Any]:
+        return {**cell(sent=sent), "path": "long", "packet_bytes": 1450}
+
+    looks = look(10, cell(), long()), look(20, cell(sent=10), long(sent=7))
+    finding = judged(expected(loss={"min": 1.0}, packet_bytes=band), *looks)
+    assert finding.measured["sent"] == sent
+    assert ("ipv4 1450 B" in finding.because) == (sent == 7)
+
+
 def test_drops_on_a_further_network_are_those_between_the_addresses_on_it() -> None:
     drops = [
         Drop(1, "in", "n2", "udp", STORAGE["n1"], STORAGE["n2"], sequence=3),
