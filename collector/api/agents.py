@@ -86,6 +86,7 @@ class AgentPort:
         self._refuse = refuse
         self._now_ns = now_ns
         self._reading: set[str] = set()
+        self._making = asyncio.Lock()
 
     def runner(self) -> web.ServerRunner:
         """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request.
@@ -134,7 +135,9 @@ class AgentPort:
         seconds = _wait_seconds(request.headers.get("Prefer", ""))
         if known and not await self._board.other_than(known, seconds=seconds):
             return web.Response(status=304, headers={"ETag": self._board.etag})
-        body = self._board.body(vantage)
+        async with self._making:  # one plan a turn of the loop: when all agents want another one, reports go on in between
+            body = self._board.body(vantage)
+            await asyncio.sleep(0)
         if body is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
         return web.Response(body=body, content_type=MSGPACK, headers={"ETag": self._board.etag, "Cache-Control": "no-store"})

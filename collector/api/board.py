@@ -25,16 +25,11 @@ class Board:
     def _publish(self, plans: Plans) -> None:
         self.plans = plans
         self.etag = f'"{plans.instance}-{plans.generation}"'
-        self._bodies: dict[str, bytes] = {}
         self._changed = asyncio.Event()
 
     def body(self, vantage: str) -> bytes | None:
-        """The plan of a vantage as msgpack, made when it is first asked for; None where there is no such vantage."""
-        if vantage not in self.plans:
-            return None
-        if vantage not in self._bodies:
-            self._bodies[vantage] = encode(self.plans.plan(vantage))
-        return self._bodies[vantage]
+        """The plan of a vantage as msgpack, made now and not kept, since each asks once; None where there is no such vantage."""
+        return encode(self.plans.plan(vantage)) if vantage in self.plans else None
 
     async def other_than(self, etag: str, *, seconds: float) -> bool:
         """Wait until the plans in force are not those of `etag`; False where they still are after so many seconds."""
