@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
@@ -14,11 +15,14 @@ from typing import Any
 import msgspec
 import yaml
 
+from lab import rootless
 from lab.cluster import Cluster, demolish, labs
-from lab.demo import Wish, demo, taken
+from lab.delays import lacking
+from lab.demo import Wish, demo, demo_name, taken
 from lab.door import leave_open
 from lab.expectation import SECOND
 from lab.faults import Fault, parse
+from lab.namespaces import processes
 from lab.reading import Refused
 from lab.run import Result, run, say
 from lab.scenario import NotApplicable, Scenario, load
@@ -27,17 +31,23 @@ from lab.shape import Fabric
 SCENARIOS = Path(__file__).parent / "scenarios"
 PLAYGROUND = "lab"
 """Name of the lab that `up` leaves running."""
-TOOLS = ("ip", "bridge", "nft", "nsenter", "setpriv")
+RUNNING = "a lab is running already: `python -m lab down` removes it"
+NOT_RUNNING = "no lab is running: `python -m lab up FILE` starts one"
+NO_LAB = "there is no lab"
+TOOLS = ("ip", "bridge", "nft", "nsenter", "setpriv", "unshare")
 
 _SPAN = re.compile(r"([0-9]{1,6})(s|m)?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 for good, 1 where an expectation failed, 2 for bad use."""
-    wish = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    wish = _parser().parse_args(words)
     try:
         if wish.needs_root:
             _check_machine()
+            if os.geteuid() != 0:
+                return _without_root(wish, words)
         return int(wish.command(wish))
     except Refused as refusal:
         say(str(refusal))
@@ -47,10 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _check_machine() -> None:
-    if os.geteuid() != 0:
-        raise Refused("the lab is made of network namespaces, which only root may build: run this command as root")
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # where a user's shell does not look
     if absent := [tool for tool in TOOLS if shutil.which(tool) is None]:
         raise Refused(f"the lab needs the command {' and the command '.join(absent)}: install what is missing")
+
+
+def _without_root(wish: argparse.Namespace, words: Sequence[str]) -> int:
+    """Do it in a user namespace: that of the lab that is meant, or one for a lab that is yet to be built."""
+    there = rootless.labs()
+    if wish.command is _down:
+        statuses = [rootless.visit(pid, words) for pid in sorted(set(there.values()))]
+        if not statuses:
+            print(NO_LAB)
+        return max(statuses, default=0)
+    if wish.command in {_fault, _clear}:
+        if PLAYGROUND not in there:
+            raise Refused(NOT_RUNNING)
+        return rootless.visit(there[PLAYGROUND], words)
+    if wish.command is _up and PLAYGROUND in there:
+        raise Refused(RUNNING)
+    door = None
+    if wish.command is _demo:
+        _check_demo(wish)
+        if (left := demo_name(wish.port)) in there:  # by a demo that was killed: the port is free, so no other one runs
+            rootless.visit(there[left], ["down"])
+    if why := rootless.refusal():
+        raise Refused(why)
+    if wish.command in {_demo, _up}:
+        door = socket.create_server(("127.0.0.1", getattr(wish, "port", 0)))
+    return rootless.become(words, door)
 
 
 def _run(wish: argparse.Namespace) -> int:
@@ -91,8 +126,9 @@ def _up(wish: argparse.Namespace) -> int:
 
 async def _leave_running(scenario: Scenario) -> int:
     if PLAYGROUND in labs():
-        raise Refused("a lab is running already: `python -m lab down` removes it")
-    cluster = Cluster(scenario.cluster, PLAYGROUND, scenario.plan_words)
+        raise Refused(RUNNING)
+    outside = [int(door.getsockname()[1]) for door in rootless.doors()]
+    cluster = Cluster(scenario.cluster, PLAYGROUND, scenario.plan_words, port=max(outside, default=0))
     try:
         await cluster.up()
         await cluster.leave()
@@ -107,11 +143,15 @@ async def _leave_running(scenario: Scenario) -> int:
 def _how_to_play(cluster: Cluster) -> str:
     url = cluster.api_url
     pod = cluster.topology.vantages[0]
-    return f"""The lab is running: {len(cluster.topology.nodes)} nodes, logs in {cluster.directory}
+    look, logs = f"ip netns exec {pod.netns} ip address", str(cluster.directory)
+    if rootless.doors():
+        inside = processes([pod.netns])[pod.netns][0]
+        look, logs = rootless.inspect(inside, "ip", "address"), f"/proc/{inside}/root{logs}"
+    return f"""The lab is running: {len(cluster.topology.nodes)} nodes, logs in {logs}
 
 look:    netmatrix matrix --by node --server {url}
          curl '{url}/api/v1/matrix?by=node'      also /api/v1/pair, worst, agents, plan and /metrics
-         ip netns exec {pod.netns} ip address    inside the pod of the agent on {pod.node}
+         {look}    inside the pod of the agent on {pod.node}
 break:   python -m lab fault loss node=n3 direction=in percent=20
          python -m lab fault partition zones=[z1,z2]
 mend:    python -m lab clear
@@ -130,6 +170,8 @@ def _fault(wish: argparse.Namespace) -> int:
         fault = parse(words, cluster.topology)
     except ValueError as error:
         raise Refused(str(error)) from None
+    if why := lacking(cluster.topology, [fault]):
+        raise Refused(why)
     return _until_done(_act(cluster, lambda: cluster.apply(fault)))
 
 
@@ -149,14 +191,14 @@ def _playground() -> Cluster:
     try:
         return Cluster.attach(PLAYGROUND)
     except LookupError:
-        raise Refused("no lab is running: `python -m lab up FILE` starts one") from None
+        raise Refused(NOT_RUNNING) from None
 
 
 def _down(_: argparse.Namespace) -> int:
     found = labs()
     for name in found:
         demolish(name)
-    print(f"removed {', '.join(found)}" if found else "there is no lab")
+    print(f"removed {', '.join(found)}" if found else NO_LAB)
     return 0
 
 
@@ -168,11 +210,15 @@ def _list(_: argparse.Namespace) -> int:
     return 0
 
 
-def _demo(wish: argparse.Namespace) -> int:
+def _check_demo(wish: argparse.Namespace) -> None:
     if why := taken(wish.port):
         raise Refused(why)
     if wish.json is not None and not wish.json.parent.is_dir():
         raise Refused(f"{wish.json} cannot be written: there is no directory {wish.json.parent}")
+
+
+def _demo(wish: argparse.Namespace) -> int:
+    _check_demo(wish)
     return _until_done(
         _demonstrate(Wish(seconds=wish.seconds, json_file=wish.json, port=wish.port, fabric=wish.fabric or Fabric.FLAT))
     )
@@ -260,7 +306,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("kind", metavar="KIND")
     one.add_argument("words", nargs="*", metavar="KEY=VALUE")
     command("clear", _clear, "mend all that was broken")
-    command("down", _down, "remove every lab of this machine, also after a crash")
+    command("down", _down, "remove every lab of this machine (without root: of this user), also after a crash")
     command("list", _list, "the scenarios that come with the lab", root=False)
     return parser
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
-from lab import conntrack, links, namespaces, network, state
+from lab import conntrack, links, namespaces, network, rootless, state
 from lab.delays import load_fabric
 from lab.doorway import Doorway
 from lab.drops import DropLog
@@ -80,7 +80,7 @@ class Cluster:
         if namespaces.existing(self.topology.lab):
             raise FileExistsError(f"there is a lab {self.topology.lab!r} already")
         await asyncio.to_thread(self._build)
-        await self.doorway.open()
+        await self.doorway.open(*rootless.doors())
         self._state = state.State(self._state.name, self._state.shape, self._state.plan, self.doorway.port)
         state.save(self._state)
         await asyncio.to_thread(self._programs.start_all)

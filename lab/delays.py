@@ -1,5 +1,6 @@
 """Puts a relay in front of a node's port and takes it away again, without losing a packet of what is on its way."""
 
+import os
 import socket
 import time
 from collections import defaultdict
@@ -14,6 +15,7 @@ from lab.rules import fabric_rules, relay_tap
 from lab.topology import Topology
 
 _RELAY = "lab.relay"
+_TUN = "/dev/net/tun"
 _PATIENCE = 10.0
 _MARGIN = 0.02
 
@@ -42,6 +44,13 @@ def load_fabric(topology: Topology, before: Sequence[Fault], after: Sequence[Fau
     namespaces.load_rules(fabric, fabric_rules(topology, after))
     if fresh:
         namespaces.run_batch("\n".join(f"link set {topology.node[name].port} nomaster" for name in fresh), fabric)
+
+
+def lacking(topology: Topology, faults: Sequence[Fault]) -> str:
+    """Why some of the faults cannot be made on this machine, in one sentence; empty where all can."""
+    if relays(topology, faults) and not os.access(_TUN, os.R_OK | os.W_OK):
+        return f"it takes {_TUN} to delay packets, which is not there or not this user's to open"
+    return ""
 
 
 def relays(topology: Topology, faults: Sequence[Fault]) -> dict[str, list[str]]:

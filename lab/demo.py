@@ -58,9 +58,14 @@ def taken(port: int) -> str:
     return ""
 
 
+def demo_name(port: int) -> str:
+    """What the lab of a demo is called."""
+    return f"demo{port or os.getpid()}"
+
+
 async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
     """Run it from nothing to nothing; whatever ends it, the cluster is removed."""
-    name = f"demo{wish.port or os.getpid()}"
+    name = demo_name(wish.port)
     if name in labs():
         demolish(name)  # left by a demo that was killed: the port is free, so no other one runs
     cluster = Cluster(replace(SHAPE, fabric=wish.fabric), name, PLAN, port=wish.port)

@@ -19,31 +19,32 @@ class Doorway:
         self._netns = netns
         self._address = address
         self._port = port
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._visitors: set[asyncio.StreamWriter] = set()
 
     @property
     def port(self) -> int:
         """The port on 127.0.0.1; raises RuntimeError when it is not open."""
-        if not self._server:
+        if not self._servers:
             raise RuntimeError("the doorway is not open")
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._servers[0].sockets[0].getsockname()[1])
 
-    async def open(self, listener: socket.socket | None = None) -> None:
-        """Listen, on a socket that is open already where there is one; raises OSError where the port is taken."""
-        if listener:
-            self._server = await asyncio.start_server(self._visit, sock=listener)
-        else:
-            self._server = await asyncio.start_server(self._visit, "127.0.0.1", self._port, reuse_address=True)
+    async def open(self, *listeners: socket.socket, alone: bool = False) -> None:
+        """Listen, also on sockets that are open already, or on nothing but those; raises OSError where the port is taken."""
+        if not alone:
+            self._servers.append(await asyncio.start_server(self._visit, "127.0.0.1", self._port, reuse_address=True))
+        for listener in listeners:
+            self._servers.append(await asyncio.start_server(self._visit, sock=listener))
 
     async def close(self) -> None:
         """Stop listening and cut off who is still there."""
-        if self._server:
-            self._server.close()
-            for writer in list(self._visitors):
-                writer.close()
-            await self._server.wait_closed()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        for writer in list(self._visitors):
+            writer.close()
+        for server in self._servers:
+            await server.wait_closed()
+        self._servers.clear()
 
     async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._visitors.add(writer)

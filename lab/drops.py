@@ -200,7 +200,10 @@ class DropLog:
 
 def _listen(interface: str) -> socket.socket:
     sink = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    sink.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _BUFFER_BYTES)
+    try:
+        sink.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, _BUFFER_BYTES)
+    except PermissionError:  # in a user namespace; there it is what net.core.rmem_max allows
+        sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     sink.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     sink.settimeout(0)
     sink.bind((interface, ETH_P_ALL))

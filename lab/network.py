@@ -8,7 +8,7 @@ Ethernet segment with bridges of its own, on which its addresses are neighbours.
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from lab import namespaces
+from lab import namespaces, rootless
 from lab.links import TUNNEL, routes
 from lab.rules import SEEN, SINK, fabric_rules, node_rules, router_rules
 from lab.shape import Fabric
@@ -19,8 +19,6 @@ BRIDGE = "underlay"
 _TUNNEL_NUMBER = 1
 _LAST_RESORT = 10_000
 """Metric of a route that only holds where no other one does."""
-PROBE_GROUP = 65532
-"""Group whose members may open ping sockets in pods; agents run in it."""
 
 _QUIET = {
     # Duplicate address detection keeps an IPv6 address unusable for a second, and its absence harms nobody here.
@@ -53,7 +51,6 @@ _ROUTES = {
 }
 _ANSWERS = {
     **_QUIET,
-    "ipv4/ping_group_range": f"{PROBE_GROUP} {PROBE_GROUP}",
     # Programs have no capability, and DNS and HTTP have their well-known ports.
     "ipv4/ip_unprivileged_port_start": "0",
 }
@@ -93,10 +90,11 @@ def destroy(lab: str) -> None:
 def _sysctls(topology: Topology) -> dict[str, dict[str, str]]:
     settings = {topology.fabric_netns: _SWITCHES}
     settings |= {node.netns: _ROUTES for node in topology.nodes}
-    settings |= {pod.netns: _ANSWERS for pod in topology.pods}
+    answers = {**_ANSWERS, "ipv4/ping_group_range": f"{rootless.group()} {rootless.group()}"}
+    settings |= {pod.netns: answers for pod in topology.pods}
     if topology.external:
         settings[topology.external.router_netns] = _ROUTES
-        settings[topology.external.netns] = _ANSWERS
+        settings[topology.external.netns] = answers
     return settings
 
 

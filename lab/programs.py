@@ -20,8 +20,7 @@ from typing import Any
 import trustme
 import yaml
 
-from lab import namespaces
-from lab.network import PROBE_GROUP
+from lab import namespaces, rootless
 from lab.state import write_private
 from lab.topology import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, External, Pod, Role, Topology, inventory
 from wire.path import Family
@@ -191,8 +190,10 @@ _HOG = "netmatrix-lab-hog"
 
 def _restricted() -> list[str]:
     # Root without a single capability, since the interpreter may live where only root may read.
-    options = ["--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs"]
-    return ["setpriv", "--regid", str(PROBE_GROUP), *options]
+    options = ["--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs"]
+    if group := rootless.group():
+        options += ["--regid", str(group), "--clear-groups"]
+    return ["setpriv", *options]
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

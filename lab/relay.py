@@ -64,7 +64,10 @@ def _open_tap(name: str) -> int:
 def _open_port(name: str) -> socket.socket:
     port = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # Protocol 0: it sends and hears nothing.
     port.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-    port.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, _SEND_BUFFER)
+    try:
+        port.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, _SEND_BUFFER)
+    except PermissionError:  # in a user namespace
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     port.bind((name, 0))
     return port
 

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from lab.cluster import Cluster
+from lab.delays import lacking
 from lab.drops import Drop
 from lab.evidence import Cell, Dropped, Evidence, Look
 from lab.expect import Finding, judge_agents, judge_cells
@@ -63,8 +64,9 @@ async def run(scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = 
     fabric = fabric or scenario.cluster.fabric
     try:
         scenario = scenario.on(fabric)
+        _check_machine(scenario)
     except NotApplicable as reason:
-        tell(f"{scenario.name}: not applicable on fabric {fabric}: {reason}")
+        tell(f"{scenario.name}: not applicable: {reason}")
         return Result(scenario.name, passed=False, fabric=fabric, not_applicable=str(reason))
     cluster = Cluster(scenario.cluster, f"run{os.getpid()}", scenario.plan_words)
     try:
@@ -87,6 +89,12 @@ async def run(scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = 
     for line in _summary(result):
         tell(line)
     return result
+
+
+def _check_machine(scenario: Scenario) -> None:
+    faults = [event.fault for event in scenario.timeline if event.fault is not None]
+    if why := lacking(Topology.of(scenario.cluster, "check"), faults):
+        raise NotApplicable(why)
 
 
 def judge(scenario: Scenario, evidence: Evidence, *, drops: int = 0, incomplete: str = "") -> Result:

@@ -1,3 +1,4 @@
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from lab import __main__ as command
+from lab import rootless
 from lab.cluster import Cluster
 from lab.demo import taken, where_it_bites
 from lab.run import Result
@@ -18,14 +20,73 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "TOOLS", ())
 
 
-def test_without_root_one_sentence_says_what_is_missing(
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody without root, and without a lab."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(command, "TOOLS", ())
+    monkeypatch.setattr(rootless, "labs", dict)
+
+
+@pytest.mark.usefixtures("user")
+def test_without_root_and_without_user_namespaces_one_sentence_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert command.main(["demo"]) == 2
-    assert capsys.readouterr().err == (
-        "the lab is made of network namespaces, which only root may build: run this command as root\n"
-    )
+    monkeypatch.setattr(rootless, "refusal", lambda: "this machine refuses")
+    assert command.main(["demo", "--port", "18099"]) == 2
+    assert capsys.readouterr().err == "this machine refuses\n"
+
+
+@pytest.mark.usefixtures("user")
+def test_without_root_the_same_words_are_run_again_in_a_user_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    again: list[tuple[list[str], bool]] = []
+
+    def become(words: list[str], door: socket.socket | None) -> int:
+        again.append((words, door is not None))
+        if door:
+            door.close()
+        return 0
+
+    monkeypatch.setattr(rootless, "refusal", str)
+    monkeypatch.setattr(rootless, "become", become)
+    for words in (["demo", "--port", "18099"], ["up", "x.yaml"], ["run", "x.yaml"]):
+        assert command.main(words) == 0
+    assert again == [(["demo", "--port", "18099"], True), (["up", "x.yaml"], True), (["run", "x.yaml"], False)]
+
+
+@pytest.mark.usefixtures("user")
+def test_without_root_a_later_command_goes_to_where_the_lab_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    visits: list[tuple[int, list[str]]] = []
+
+    def visit(pid: int, words: list[str]) -> int:
+        visits.append((pid, words))
+        return 0
+
+    monkeypatch.setattr(rootless, "visit", visit)
+    assert command.main(["down"]) == 0
+    assert command.main(["clear"]) == 2
+    assert capsys.readouterr() == ("there is no lab\n", "no lab is running: `python -m lab up FILE` starts one\n")
+    monkeypatch.setattr(rootless, "labs", lambda: {"lab": 7, "demo8080": 8})
+    assert command.main(["clear"]) == 0
+    assert command.main(["up", "x.yaml"]) == 2
+    assert command.main(["down"]) == 0
+    assert visits == [(7, ["clear"]), *((pid, ["down"]) for pid in (7, 8))]
+
+
+def test_a_scenario_that_says_nothing_on_a_fabric_has_neither_passed_nor_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(command, "TOOLS", ())
+    file = tmp_path / "x.yaml"
+    file.write_text(ANY_SCENARIO + "cluster: {fabric: vxlan}\nonly: {fabric: vxlan, because: it breaks tunnels}\n")
+    assert command.main(["run", "--fabric", "flat", str(file)]) == 0
+    seen = capsys.readouterr()
+    assert json.loads(seen.out)["not_applicable"] == "it breaks tunnels"
+    assert json.loads(seen.out)["passed"] is False
+    assert seen.err == "x: not applicable: it breaks tunnels\n0 of 1 passed; not applicable: x\n"
 
 
 def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
