@@ -5,8 +5,9 @@ agent and collector compute the same number from the same words, whatever the or
 enters that text where it differs from its default: old paths keep their names.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from hashlib import blake2b
 from ipaddress import IPv6Address, ip_address
 from typing import Annotated
@@ -70,7 +71,13 @@ class Family(StrEnum):
     @classmethod
     def of(cls, address: str) -> "Family":
         """The family of an IP address in text; raises ValueError where it is none."""
-        return cls.IPV4 if ip_address(address).version == 4 else cls.IPV6  # noqa: PLR2004 - IP versions
+        return cls.IPV4 if _version(address) == 4 else cls.IPV6  # noqa: PLR2004 - IP versions
+
+
+@lru_cache(maxsize=1024)
+def _version(address: str) -> int:
+    """IP version of an address; every path asks for that of its target, and parsing takes longer than all else about it."""
+    return ip_address(address).version
 
 
 class Icmp(Struct, frozen=True, tag="icmp", omit_defaults=True, forbid_unknown_fields=False):
@@ -227,10 +234,16 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
     @property
     def canonical(self) -> str:
         """The text that the id is computed from: one `key=length:value` a line, defaults left out."""
-        words = [("vantage", self.vantage), ("layer", self.layer), ("family", self.family), ("kind", self.kind)]
-        for prefix, value in (("target", self.target), ("ask", self.ask)):
-            for field in _fields(type(value)):
-                content = getattr(value, field.name)
-                if field.required or content != field.default:
-                    words.append((f"{prefix}.{field.name}", str(content)))
-        return "\n".join(f"{key}={len(word)}:{word}" for key, word in words)
+        words = (("vantage", self.vantage), ("layer", self.layer), ("family", self.family), ("kind", self.kind))
+        return "\n".join(filter(None, (_lines(words), _described("target", self.target), _described("ask", self.ask))))
+
+
+def _lines(words: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f"{key}={len(word)}:{word}" for key, word in words)
+
+
+@lru_cache(maxsize=1024)
+def _described(prefix: str, value: Target | Ask) -> str:
+    """The lines of a part of a path, which a plan has in several paths, one after the other."""
+    given = ((field, getattr(value, field.name)) for field in _fields(type(value)))
+    return _lines((f"{prefix}.{field.name}", str(word)) for field, word in given if field.required or word != field.default)
