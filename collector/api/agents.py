@@ -136,11 +136,11 @@ class AgentPort:
         if known and not await self._board.other_than(known, seconds=seconds):
             return web.Response(status=304, headers={"ETag": self._board.etag})
         async with self._making:  # one plan a turn of the loop: when all agents want another one, reports go on in between
-            body = self._board.body(vantage)
+            body, etag = self._board.body(vantage), self._board.etag
             await asyncio.sleep(0)
         if body is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
-        return web.Response(body=body, content_type=MSGPACK, headers={"ETag": self._board.etag, "Cache-Control": "no-store"})
+        return web.Response(body=body, content_type=MSGPACK, headers={"ETag": etag, "Cache-Control": "no-store"})
 
     async def _report(self, request: web.BaseRequest, vantage: str) -> web.Response:
         if request.content_type != MSGPACK or request.headers.get("Content-Encoding", "identity") not in ("identity", "gzip"):

@@ -28,7 +28,7 @@ class Board:
         self._changed = asyncio.Event()
 
     def body(self, vantage: str) -> bytes | None:
-        """The plan of a vantage as msgpack, made now and not kept, since each asks once; None where there is no such vantage."""
+        """The plan of a vantage as msgpack, made now and not kept: each asks once. None where there is no such vantage."""
         return encode(self.plans.plan(vantage)) if vantage in self.plans else None
 
     async def other_than(self, etag: str, *, seconds: float) -> bool:
