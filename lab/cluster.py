@@ -13,7 +13,8 @@ from lab import conntrack, links, namespaces, network, rootless, state
 from lab.delays import load_fabric
 from lab.doorway import Doorway
 from lab.drops import DropLog
-from lab.faults import AgentRestart, CpuHogs, DeadNode, Fault, KillCollector, ReusedAddress, Stop, check
+from lab.faults import AgentRestart, CpuHogs, DeadNode, Fault, KillCollector, NameServer, ReusedAddress, Stop, behaviour, check
+from lab.nameserver import How
 from lab.programs import Programs, end_hogs, start_hogs
 from lab.rules import node_rules
 from lab.shape import Shape
@@ -150,6 +151,8 @@ class Cluster:
         if hogs[0] != hogs[1]:
             end_hogs(self.topology.fabric_netns)
             start_hogs(self.topology.fabric_netns, hogs[1])
+        if behaviour(before) != behaviour(after):
+            self._programs.tell_name_server(behaviour(after))
         for pod in self.topology.pods:
             was, now = wanted(pod, before), wanted(pod, after)
             if was != now:
@@ -185,6 +188,8 @@ def wanted(pod: Pod, faults: tuple[Fault, ...]) -> Wanted:
     for fault in faults:
         match fault:
             case DeadNode(node=node) if node == pod.node:
+                running = False
+            case NameServer(how=How.GONE) if pod.role is Role.DNS:
                 running = False
             case KillCollector() if pod.role is Role.COLLECTOR:
                 running = False

@@ -5,13 +5,14 @@ knows which packets it hits but does nothing. Undoing a fault needs no memory of
 its active faults, so taking one from the list and loading the rules again is the whole of it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field, structs
 
+from lab.nameserver import Behaviour, How
 from lab.shape import DEFAULT_NETWORK, Fabric
 from lab.topology import Node, Topology
 
@@ -140,6 +141,18 @@ class Snat(Struct, frozen=True, forbid_unknown_fields=True, tag="snat", tag_fiel
     node: str
 
 
+class NameServer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="name_server", tag_field="kind"):
+    """The cluster's DNS server behaves badly, in one of the ways of `lab.nameserver`; `ms` is the delay of a slow one."""
+
+    how: How
+    ms: Annotated[float, Meta(ge=0, le=10_000)] = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless a slow server, and no other, has a delay."""
+        if (self.how is How.SLOW) != (self.ms > 0):
+            raise ValueError("a name server that is slow, and no other, has a delay of ms above 0")
+
+
 class CpuHogs(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="cpu_hogs", tag_field="kind"):
     """Busy loops that compete with every program of the lab."""
 
@@ -185,6 +198,7 @@ Fault = (
     | Partition
     | BrokenDnat
     | Snat
+    | NameServer
     | CpuHogs
     | Stop
     | KillCollector
@@ -220,7 +234,7 @@ def check(fault: Fault, topology: Topology) -> None:
             if zones[0] == zones[1] or not set(zones) <= set(topology.zones):
                 raise ValueError(f"fault: zones must be two of {', '.join(topology.zones)}")
         case BrokenDnat(service=service):
-            services = [f"{there.namespace}/{there.name}" for there in topology.services]
+            services = [f"{there.namespace}/{there.name}" for there in (*topology.services, topology.dns)]
             if service not in services:
                 raise ValueError(f"fault: there is no service {service!r}, there are {', '.join(services) or 'none'}")
         case _:
@@ -238,6 +252,12 @@ def _check_links(fault: _Links, topology: Topology) -> None:
         raise ValueError("fault: only the default network has routers")
     if isinstance(fault, Blackhole) and fault.protocol == "vxlan" and topology.shape.fabric is not Fabric.VXLAN:
         raise ValueError("fault: there are no tunnels on a flat fabric")
+
+
+def behaviour(faults: Sequence[Fault]) -> Behaviour:
+    """How the name server behaves under faults: as the last of them says."""
+    wanted = [fault for fault in faults if isinstance(fault, NameServer)]
+    return Behaviour(wanted[-1].how, wanted[-1].ms) if wanted else Behaviour()
 
 
 def hits(fault: Fault, topology: Topology) -> Iterator[Hit]:

@@ -17,10 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import trustme
 import yaml
 
 from lab import namespaces, rootless
+from lab.nameserver import Behaviour
 from lab.state import write_private
 from lab.topology import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, External, Pod, Role, Topology, inventory
 from wire.path import Family
@@ -33,6 +35,7 @@ _PORT_OF = {
     Role.COLLECTOR: AGENT_PORT,
     Role.DNS: DNS_PORT,
 }
+_BEHAVIOUR = "name_server.json"
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
 _POLL = 0.02
 
@@ -55,7 +58,8 @@ class Programs:
             "plan": {"families": [family.value for family in topology.shape.families], **plan},
             "log": {"format": "text"},
         }
-        zone = {f"{s.name}.{s.namespace}.svc.test": list(s.addresses.values()) for s in topology.services}
+        services = (*topology.services, topology.dns)
+        zone = {f"{s.name}.{s.namespace}.svc.test": list(s.addresses.values()) for s in services}
         if topology.external:
             zone[topology.external.host] = list(topology.external.addresses.values())
         write_private(
@@ -108,6 +112,11 @@ class Programs:
         """A signal for all programs in a pod."""
         namespaces.send_signal(pod.netns, number)
 
+    def tell_name_server(self, behaviour: Behaviour) -> None:
+        """Have the DNS server behave so from its next query on."""
+        write_private(self._directory, {f"{_BEHAVIOUR}.next": msgspec.json.encode(behaviour).decode()})
+        self._file(f"{_BEHAVIOUR}.next").replace(self._file(_BEHAVIOUR))
+
     def wait_until_listening(self, pods: Sequence[Pod], *, patience: float = 30.0) -> None:
         """Return when every pod has its port open; raises TimeoutError with the end of a log where one does not."""
         deadline = time.monotonic() + patience
@@ -141,7 +150,7 @@ class Programs:
             case Role.BACKEND:
                 words = ["lab.backend", f"{pod.name}.{pod.namespace}", str(BACKEND_PORT)]
             case Role.DNS:
-                words = ["lab.nameserver", str(self._file("zone.json")), str(DNS_PORT)]
+                words = ["lab.nameserver", str(self._file("zone.json")), str(self._file(_BEHAVIOUR)), str(DNS_PORT)]
         return [sys.executable, "-m", *words]
 
     def _environment(self, pod: Pod, uid: str) -> dict[str, str]:

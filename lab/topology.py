@@ -5,7 +5,7 @@ that knows the shape and the lab's name knows the whole cluster. Nothing here to
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -367,4 +367,20 @@ def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
             for outside in [topology.external]
             if outside
         ],
+        "dns": list(_name_servers(topology)),
     }
+
+
+def _name_servers(topology: Topology) -> Iterator[dict[str, Any]]:
+    """The cluster's DNS server, through its service and directly: a name of the world outside, and one of the cluster."""
+    service, outside = topology.dns, topology.external
+    names = [f"{outside.host}."] if outside else []
+    expected = outside or service
+    for name, addresses in (("service", service.addresses), ("pod", service.backends[0].addresses)):
+        yield {
+            "name": name,
+            "addresses": list(addresses.values()),
+            "names": [*names, f"{service.name}.{service.namespace}.svc.test."],
+            "port": service.port,
+            "contains": next(iter(expected.addresses.values())),
+        }

@@ -3,8 +3,9 @@ import pytest
 
 from lab.cluster import Wanted, wanted
 from lab.delays import relays
-from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, Partition, hits, parse
+from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, NameServer, Partition, behaviour, hits, parse
 from lab.links import routes
+from lab.nameserver import Behaviour, How
 from lab.rules import fabric_rules, node_rules
 from lab.shape import Fabric, Shape
 from lab.topology import Role, Topology
@@ -33,6 +34,9 @@ GOOD: list[dict[str, object]] = [
     {"kind": "kill_collector", "restart_after": 5},
     {"kind": "reused_address", "node": "n2"},
     {"kind": "agent_restart", "node": "n2"},
+    {"kind": "name_server", "how": "servfail"},
+    {"kind": "name_server", "how": "slow", "ms": 800},
+    {"kind": "broken_dnat", "node": "n1", "service": "kube-system/dns"},
 ]
 
 
@@ -67,6 +71,9 @@ def test_every_kind_has_an_example_here() -> None:
         ({"kind": "partition", "zones": ["z1", "z1"]}, "zones must be two of"),
         ({"kind": "loss", "node": "n1", "network": "storage"}, "there is no network 'storage', there are default"),
         ({"kind": "blackhole", "node": "n1", "protocol": "vxlan"}, "there are no tunnels on a flat fabric"),
+        ({"kind": "name_server", "how": "tired"}, r"Invalid enum value 'tired' - at `\$.how`"),
+        ({"kind": "name_server", "how": "slow"}, "slow, and no other, has a delay"),
+        ({"kind": "name_server", "how": "silent", "ms": 5}, "slow, and no other, has a delay"),
         ({"kind": "broken_dnat", "node": "n1", "service": "web"}, "there is no service 'web', there are shop/web, pay/web"),
     ],
 )
@@ -203,3 +210,16 @@ def test_a_reused_address_answers_with_another_uid_than_planned() -> None:
 
 def test_a_restart_leaves_nothing_to_undo() -> None:
     assert all(wanted(pod, (AgentRestart("n1"),)) == Wanted() for pod in TOPOLOGY.pods if pod.role is Role.AGENT)
+
+
+def test_a_name_server_behaves_as_the_last_fault_says_and_well_without_one() -> None:
+    assert behaviour(()) == Behaviour()
+    faults = (NameServer(How.LYING), DeadNode("n1"), NameServer(How.SLOW, 800))
+    assert behaviour(faults) == Behaviour(How.SLOW, 800)
+    assert behaviour(faults[:2]) == Behaviour(How.LYING)
+
+
+def test_a_name_server_that_is_gone_does_not_run() -> None:
+    [pod] = [pod for pod in TOPOLOGY.pods if pod.role is Role.DNS]
+    assert wanted(pod, (NameServer(How.GONE),)) == Wanted(running=False)
+    assert wanted(pod, (NameServer(How.SILENT),)) == Wanted()
