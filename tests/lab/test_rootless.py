@@ -76,20 +76,24 @@ def test_a_socket_of_the_outside_is_found_by_the_environment_alone(monkeypatch: 
 def nobody() -> Iterator[list[str]]:
     """How to start the lab's Python as a user without rights, with interpreter and packages where such a user may read."""
     place = Path(tempfile.mkdtemp(prefix="netmatrix-lab-", dir="/tmp"))
-    interpreter = Path("bin") / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = place / "venv" / "lib" / interpreter.name / "site-packages"
-    shown = {Path(sys.base_prefix): place / "python", Path(sysconfig.get_path("purelib")): packages, REPOSITORY: place / "code"}
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    interpreter, packages = Path(sys.base_prefix), place / "venv" / "lib" / version / "site-packages"
+    shown = {interpreter: place / "python", Path(sysconfig.get_path("purelib")): packages, REPOSITORY: place / "code"}
     for folder in (*shown.values(), place / "venv" / "bin"):
         folder.mkdir(parents=True)
-    (place / "venv" / "bin" / "python").symlink_to(place / "python" / interpreter)
-    (place / "venv" / "pyvenv.cfg").write_text(f"home = {place / 'python' / 'bin'}\n")
+    (place / "venv" / "bin" / "python").symlink_to(interpreter / "bin" / version)
+    (place / "venv" / "pyvenv.cfg").write_text(f"home = {interpreter / 'bin'}\n")
     (place / "out").mkdir()
     for folder in (place, *(path for path in place.rglob("*") if path.is_dir())):
         folder.chmod(0o755)
     (place / "out").chmod(0o777)
-    mounts = " && ".join(f"mount --bind {source} {target}" for source, target in shown.items())
+    mounts = [f"mount --bind {source} {target}" for source, target in shown.items()]
+    if hidden := [folder for folder in reversed(interpreter.parents) if not folder.stat().st_mode & 0o001]:
+        # An interpreter finds its library where it was installed, so it has to be seen there.
+        mounts += [f"mount -t tmpfs -o mode=755 tmpfs {hidden[0]}", f"mkdir -p {interpreter}"]
+        mounts += [f"mount --bind {place / 'python'} {interpreter}"]
     user = f"setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups --inh-caps=-all"
-    script = f'{mounts} && cd {place / "code"} && exec {user} {place / "venv" / "bin" / "python"} "$@"'
+    script = f'{" && ".join(mounts)} && cd {place / "code"} && exec {user} {place / "venv" / "bin" / "python"} "$@"'
     yield ["unshare", "--mount", "sh", "-c", script, "sh"]
     shutil.rmtree(place)
 
@@ -104,11 +108,12 @@ def environment() -> dict[str, str]:
 
 
 def processes_of_nobody() -> set[int]:
-    """Those that are in another user namespace than ours, and so of a lab."""
+    """Those that are in another user namespace than ours, and so of a lab, and that still run."""
     found = set()
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and entry.stat().st_uid == NOBODY and (entry / "ns/user").readlink() != OURS:
+                (entry / "ns/net").readlink()  # which one that has ended and was not yet reaped has no more
                 found.add(int(entry.name))
         except OSError:
             continue
