@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from functools import partial
 
+from bench.lines.collector import Decoding, Taking
+from bench.lines.collector_size import FullMesh, Standard
+from bench.lines.exposition import Writing
 from bench.lines.guest import Guest
 from bench.lines.http import HttpCost
 from bench.lines.icmp import IcmpCost
@@ -16,4 +19,9 @@ MEASUREMENTS: tuple[Callable[[], Measurement], ...] = (
     TcpCost,
     HttpCost,
     Guest,
+    Decoding,
+    Writing,
+    Taking,
+    Standard,
+    FullMesh,
 )

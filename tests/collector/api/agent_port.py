@@ -74,8 +74,10 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(authority: trustme.CA, *, instance: int = INSTANCE, most: int = 500, each: int = 64) -> AsyncIterator[Served]:
-    plans = compose(SNAPSHOT, PlanSettings(), instance=instance, generation=1, keys=group_keys(b"s", 2))
+async def serving(
+    authority: trustme.CA, *, instance: int = INSTANCE, most: int = 500, each: int = 64, settings: PlanSettings | None = None
+) -> AsyncIterator[Served]:
+    plans = compose(SNAPSHOT, settings or PlanSettings(), instance=instance, generation=1, keys=group_keys(b"s", 2))
     refused: Counter[str] = Counter()
     row, sessions, board = Row(), Sessions(instance=instance, silent_after_ns=1), Board(plans)
     sessions.replan(SNAPSHOT)
