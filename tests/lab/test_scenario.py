@@ -59,8 +59,8 @@ BAD = [
         GOOD + "timeline: [{at: 1s, fault: {kind: flood, node: n1}}]\n",
         (
             "x.yaml: timeline[0].fault.kind: 'flood' is not one of agent_restart, blackhole, broken_dnat, cpu_hogs, dead_node, "
-            "delay, full_queue, kill_collector, loss, mtu, mtu_blackhole, name_server, partition, reject, reused_address, snat, "
-            "stop"
+            "delay, full_queue, kill_collector, loss, mtu, mtu_blackhole, name_server, partition, reject, reused_address, "
+            "snat, stop"
         ),
     ),
     (
