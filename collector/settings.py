@@ -95,6 +95,20 @@ class Kinds(Section, frozen=True):
     """Default 6: every sixth interval."""
 
 
+class RotationSettings(Section, frozen=True):
+    """The sweep of a large cluster: for one slot after the other, everybody also probes a few others, until all pairs were."""
+
+    peers: Annotated[int, Meta(ge=0, le=100)] = 20
+    """Others that are probed in one slot, 0 for no sweep. A cycle is as many slots as it takes. Default 20."""
+    slot: Duration = Duration(60 * SECOND)
+    """How long, 10s to 1h. Default `60s`."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the slot is out of its range."""
+        if not 10 * SECOND <= self.slot <= 3600 * SECOND:
+            raise ValueError(f"slot must be 10s to 1h, not {self.slot}")
+
+
 class PlanSettings(Section, frozen=True):
     """What is asked of the agents. Intervals are stretched by one factor where a budget would be exceeded."""
 
@@ -112,6 +126,19 @@ class PlanSettings(Section, frozen=True):
     """Interval towards services. Default: three times `interval`."""
     external_interval: Duration | None = None
     """Interval towards external hosts. Default: three times `interval`."""
+    dns_interval: Duration | None = None
+    """Interval towards name servers. Default: `interval`."""
+    mtu_interval: Duration = Duration(300 * SECOND)
+    """Interval of packets that must not be fragmented, each of several lengths, 1s to 1h. Default `300s`."""
+    full_mesh_nodes: Annotated[int, Meta(ge=0, le=2000)] = 150
+    """Most vantages, one a node as a rule, that all probe each other and everything else. Default 150."""
+    peers: Annotated[int, Meta(ge=1, le=100)] = 20
+    """Above `full_mesh_nodes`: others that each vantage always probes, and that always probe it, exactly. Default 20."""
+    rotation: RotationSettings = RotationSettings()
+    """Above `full_mesh_nodes`: the sweep over all other pairs."""
+    vantages_per_zone: Annotated[int, Meta(ge=1, le=1000)] = 3
+    """Above `full_mesh_nodes`: vantages of each zone that probe a service, name server or external host, unless it is critical,
+    which all probe. Default 3."""
     families: Annotated[tuple[Family, ...], Meta(min_length=1, max_length=2)] = (Family.IPV4, Family.IPV6)
     """Address families to probe. Default: both, wherever both ends have them."""
     agent_packets_per_second: Rate = 80
@@ -130,6 +157,8 @@ class PlanSettings(Section, frozen=True):
             ("host_interval", self.host_interval, SECOND, 3600 * SECOND),
             ("service_interval", self.service_interval, SECOND, 3600 * SECOND),
             ("external_interval", self.external_interval, SECOND, 3600 * SECOND),
+            ("dns_interval", self.dns_interval, SECOND, 3600 * SECOND),
+            ("mtu_interval", self.mtu_interval, SECOND, 3600 * SECOND),
         ):
             if value is not None and not least <= value <= most:
                 raise ValueError(f"{name} must be {Duration(least)} to {Duration(most)}, not {value}")

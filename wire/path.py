@@ -5,7 +5,6 @@ agent and collector compute the same number from the same words, whatever the or
 enters that text where it differs from its default: old paths keep their names.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
 from functools import cache, cached_property, lru_cache
 from hashlib import blake2b
@@ -234,16 +233,15 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
     @property
     def canonical(self) -> str:
         """The text that the id is computed from: one `key=length:value` a line, defaults left out."""
-        words = (("vantage", self.vantage), ("layer", self.layer), ("family", self.family), ("kind", self.kind))
-        return "\n".join(filter(None, (_lines(words), _described("target", self.target), _described("ask", self.ask))))
-
-
-def _lines(words: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"{key}={len(word)}:{word}" for key, word in words)
+        vantage, layer, family, kind = self.vantage, self.layer, self.family, self.kind
+        start = f"vantage={len(vantage)}:{vantage}\nlayer={len(layer)}:{layer}"
+        start += f"\nfamily={len(family)}:{family}\nkind={len(kind)}:{kind}"
+        return start + _described("target", self.target) + _described("ask", self.ask)
 
 
 @lru_cache(maxsize=1024)
 def _described(prefix: str, value: Target | Ask) -> str:
     """The lines of a part of a path, which a plan has in several paths, one after the other."""
     given = ((field, getattr(value, field.name)) for field in _fields(type(value)))
-    return _lines((f"{prefix}.{field.name}", str(word)) for field, word in given if field.required or word != field.default)
+    words = [(field.name, str(word)) for field, word in given if field.required or word != field.default]
+    return "".join(f"\n{prefix}.{name}={len(word)}:{word}" for name, word in words)

@@ -1,14 +1,12 @@
-"""What a plan costs in packets a second, by agent and by target, and how much its intervals must be stretched for it."""
+"""What plans cost in packets a second, by agent and by target, and how much intervals must be stretched for it. Pure."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct, structs
+import numpy as np
+from msgspec import Struct
 
-from collector.settings import PlanSettings
-from wire.path import Layer
-from wire.plan import PlannedPath
+from collector.plan.edges import Edges, Floats
+from collector.plan.matching import Ints
 
 
 class Load(Struct, frozen=True):
@@ -22,39 +20,24 @@ class Load(Struct, frozen=True):
     @property
     def factor(self) -> float:
         """By how much intervals must be longer to stay within the budget, rounded up to thousandths; at least 1."""
-        return max(1.0, math.ceil(round(self.packets_per_second / self.budget * 1000, 6)) / 1000)
+        return float(factors(np.array([self.packets_per_second]), np.array([self.budget]))[0])
 
 
-def packets_per_second(paths: Iterable[PlannedPath]) -> float:
-    """What these paths send together."""
-    return sum(planned.path.packets * 1000 / planned.interval_ms for planned in paths)
+def factors(packets_per_second: Floats, budgets: Ints) -> Floats:
+    """By how much intervals must be longer to stay within budgets, rounded up to thousandths; at least 1."""
+    return np.maximum(1.0, np.ceil(np.round(packets_per_second / budgets * 1000, 6)) / 1000)
 
 
-def target_loads(paths_of: Mapping[str, Sequence[PlannedPath]], settings: PlanSettings) -> dict[str, Load]:
-    """What each target gets, by its name: whatever its addresses, families and kinds, summed over all agents."""
-    inbound: defaultdict[str, list[PlannedPath]] = defaultdict(list)
-    for paths in paths_of.values():
-        for planned in paths:
-            inbound[planned.path.target.name].append(planned)
-    return {
-        name: Load(
-            name,
-            packets_per_second(paths),
-            settings.external_packets_per_second
-            if paths[0].path.layer is Layer.EXTERNAL
-            else settings.target_packets_per_second,
-        )
-        for name, paths in inbound.items()
-    }
+def sent(edges: Edges, easing: Floats, vantages: int) -> Floats:
+    """Packets a second that each of so many vantages sends, where the intervals towards each target are eased by a factor."""
+    return np.bincount(edges.vantages, edges.packets / easing[edges.targets], vantages).astype(np.float64)
 
 
-def agent_loads(paths_of: Mapping[str, Sequence[PlannedPath]], settings: PlanSettings) -> dict[str, Load]:
-    """What each agent sends, by its vantage."""
-    return {name: Load(name, packets_per_second(paths), settings.agent_packets_per_second) for name, paths in paths_of.items()}
+def received(edges: Edges, targets: int) -> Floats:
+    """Packets a second that each of so many targets gets, summed over all agents."""
+    return np.bincount(edges.targets, edges.packets, targets).astype(np.float64)
 
 
-def stretched(planned: PlannedPath, factor: float) -> PlannedPath:
-    """The same path, less often."""
-    if factor == 1.0:
-        return planned
-    return structs.replace(planned, interval_ms=math.ceil(planned.interval_ms * factor))
+def stretched(interval_ms: int, factor: float) -> int:
+    """A longer interval, in whole milliseconds."""
+    return interval_ms if factor == 1.0 else math.ceil(interval_ms * factor)

@@ -1,137 +1,174 @@
 """Plans: what each agent is asked to do. A function of its arguments and of nothing else.
 
-In come a snapshot and the configuration, out come the plans of all agents, with what was left out and why. The same
-arguments give the same plans on every machine, down to the byte.
+In come a snapshot, the configuration and the number of the slot, out come the plans of all agents, with what was left out and
+why. The same arguments give the same plans on every machine, down to the byte, whatever the order of the snapshot.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
+import numpy as np
 from msgspec import Struct, structs
 
 from collector.discovery.snapshot import Snapshot
-from collector.plan.budget import Load, agent_loads, packets_per_second, stretched, target_loads
-from collector.plan.mesh import peers_of
-from collector.plan.targets import Targets
+from collector.plan.aims import Aims
+from collector.plan.assignment import MAX_PEERS, Assignment
+from collector.plan.budget import Load, factors, received, sent, stretched
+from collector.plan.edges import EdgeMaker, Edges, Floats
+from collector.plan.matching import Ints
+from collector.plan.population import Population
+from collector.plan.targets import Intervals, Item, items, pod_name
 from collector.settings import PlanSettings
+from wire.path import Path
 from wire.plan import MAX_PATHS, GroupKey, Identity, Plan, PlannedPath
 
-MAX_PEERS = 256
-"""Distinct peers a minute that an agent probes at most, unless its environment says otherwise."""
-MAX_PAIRS = 250_000
-"""Most ordered pairs of vantages in a full mesh, some 500 vantages: beyond, plans no longer fit in memory."""
+MAX_NOTES = 20
+"""Most notes of one sort; how many more there are is said."""
 
 
 class PlanError(ValueError):
     """A snapshot for which no plan can be made; one sentence."""
 
 
-class Plans(Struct, frozen=True):
+class _Ground(Struct, frozen=True, eq=False):
+    """What stays while only keys and slots change."""
+
+    population: Population
+    aims: Aims
+    edges: EdgeMaker
+    static: Edges
+    easing: Floats
+    """Factor of the intervals towards each target."""
+    timeout_ms: int
+    report_interval_ms: int
+    slots: int
+    """Slots of a cycle, 0 where nothing rotates."""
+
+
+class Plans(Struct, frozen=True, eq=False):
     """What all agents are asked to do. The plan of one is made when it is asked for, and always the same."""
 
     instance: int
     generation: int
+    slot: int
     keys: tuple[GroupKey, ...]
-    report_interval_ms: int
-    identities: dict[str, Identity]
-    """Of every vantage, in the order of their names."""
-    paths_of: dict[str, tuple[PlannedPath, ...]]
-    stretched: float = 1.0
+    stretched: float
     """Factor by which all intervals were lengthened, to stay within the agents' budgets."""
-    heaviest: Load | None = None
+    heaviest: Load | None
     """The agent that would use the greatest share of its budget without that factor."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
     """What was left out or changed, and why: one sentence each."""
+    ground: _Ground
+    counts: Ints
+    """Number of paths of each vantage."""
+    rates: Floats
+    """Packets a second of each vantage, before the last stretching."""
 
     @property
     def vantages(self) -> tuple[str, ...]:
         """Names of all who have a plan, sorted."""
-        return tuple(self.identities)
+        return self.ground.population.names
 
     @property
     def paths(self) -> int:
         """Number of paths in all plans together."""
-        return sum(map(len, self.paths_of.values()))
+        return int(self.counts.sum())
+
+    @property
+    def rotates(self) -> bool:
+        """Whether another slot has other plans."""
+        return self.ground.slots > 1
 
     def __len__(self) -> int:
         """Number of plans."""
-        return len(self.identities)
+        return len(self.ground.population)
 
     def __contains__(self, vantage: object) -> bool:
         """Whether there is a plan for the vantage of this name."""
-        return vantage in self.identities
+        return vantage in self.ground.population.number
 
     def plan(self, vantage: str) -> Plan:
         """The plan of one vantage, made now; raises KeyError."""
+        ground = self.ground
+        number = ground.population.number[vantage]
+        one = ground.population.vantages[number]
         return Plan(
             instance=self.instance,
             generation=self.generation,
-            identity=self.identities[vantage],
+            identity=Identity(
+                vantage=one.name,
+                node=one.node,
+                zone=ground.population.zone(number),
+                namespace=one.namespace,
+                pod=one.pod,
+                addresses=one.addresses,
+            ),
             keys=self.keys,
-            report_interval_ms=self.report_interval_ms,
-            paths=self.paths_of[vantage],
+            report_interval_ms=ground.report_interval_ms,
+            paths=tuple(
+                PlannedPath(
+                    Path(vantage, aim.target, aim.layer, aim.family, aim.ask),
+                    stretched(stretched(aim.interval_ms, float(ground.easing[target])), self.stretched),
+                    ground.timeout_ms,
+                )
+                for target, aim in ground.aims.of(number, self.slot)
+            ),
             stretched=self.stretched,
         )
 
     def paths_in(self, vantage: str) -> int:
         """Number of paths of one vantage, known without making its plan; raises KeyError."""
-        return len(self.paths_of[vantage])
+        return int(self.counts[self.ground.population.number[vantage]])
 
     def packets_per_second(self, vantage: str) -> float:
         """What one vantage sends, known without making its plan; raises KeyError."""
-        return packets_per_second(self.paths_of[vantage])
+        return float(self.rates[self.ground.population.number[vantage]]) / self.stretched
 
 
 def compose(
-    snapshot: Snapshot,
-    settings: PlanSettings,
-    *,
-    instance: int,
-    generation: int,
-    keys: tuple[GroupKey, ...],
-    slot: int = 0,  # noqa: ARG001 - nothing rotates in a full mesh
+    snapshot: Snapshot, settings: PlanSettings, *, instance: int, generation: int, keys: tuple[GroupKey, ...], slot: int = 0
 ) -> Plans:
-    """The plans for a snapshot; raises PlanError where there are too many vantages or paths."""
-    if len(snapshot.vantages) * (len(snapshot.vantages) - 1) > MAX_PAIRS:
-        raise PlanError(f"{len(snapshot.vantages)} vantages are too many for a full mesh of at most {MAX_PAIRS} pairs")
-    zones = {node.name: node.zone for node in snapshot.nodes}
-    peers = peers_of(snapshot)
-    targets = Targets(snapshot, settings)
-    paths_of = {
-        vantage.name: targets.paths(vantage, peers[vantage.name])
-        for vantage in sorted(snapshot.vantages, key=lambda vantage: vantage.name)
-    }
-    for name, paths in paths_of.items():
-        if len(paths) > MAX_PATHS:
-            raise PlanError(f"the plan of {name} would have {len(paths)} paths, more than {MAX_PATHS}")
-    targeted = target_loads(paths_of, settings)
-    eased = {
-        name: [stretched(planned, targeted[planned.path.target.name].factor) for planned in paths]
-        for name, paths in paths_of.items()
-    }
-    agents = agent_loads(eased, settings)
-    heaviest = max(agents.values(), key=lambda load: (load.factor, load.packets_per_second), default=None)
-    factor = heaviest.factor if heaviest else 1.0
-    return Plans(
+    """The plans for a snapshot in a slot; raises PlanError where one has too many paths."""
+    intervals, population = Intervals(settings), Population(snapshot, settings.families)
+    shared = items(snapshot, intervals)
+    assignment = Assignment(snapshot, population, shared, settings)
+    maker = EdgeMaker(population, assignment, shared, intervals, snapshot.mtu)
+    edges = maker.static()
+    names = [
+        *map(pod_name, population.vantages),
+        *(f"node/{node.name}" for node in population.nodes),
+        *(item.name for item in shared),
+    ]
+    most_of_vantages, most_of_targets = maker.most_rotating()
+    inbound = received(edges, len(names)) + most_of_targets
+    budgets = _budgets(len(names), shared, settings)
+    easing = factors(inbound, budgets)
+    outbound = sent(edges, easing, len(population)) + most_of_vantages
+    heaviest = _heaviest(population, outbound, settings.agent_packets_per_second)
+    over = [Load(names[target], float(inbound[target]), int(budgets[target])) for target in np.flatnonzero(easing > 1).tolist()]
+    ground = _Ground(
+        population=population,
+        aims=Aims(population, assignment, shared, intervals, snapshot.mtu),
+        edges=maker,
+        static=edges,
+        easing=easing,
+        timeout_ms=settings.timeout.milliseconds,
+        report_interval_ms=settings.report.milliseconds,
+        slots=assignment.rotation.cycle,
+    )
+    plans = Plans(
         instance=instance,
         generation=generation,
+        slot=slot,
         keys=keys,
-        report_interval_ms=settings.report.milliseconds,
-        identities={
-            vantage.name: Identity(
-                vantage=vantage.name,
-                node=vantage.node,
-                zone=zones[vantage.node],
-                namespace=vantage.namespace,
-                pod=vantage.pod,
-                addresses=vantage.addresses,
-            )
-            for vantage in sorted(snapshot.vantages, key=lambda vantage: vantage.name)
-        },
-        paths_of={name: tuple(stretched(planned, factor) for planned in paths) for name, paths in eased.items()},
-        stretched=factor,
+        stretched=heaviest.factor if heaviest else 1.0,
         heaviest=heaviest,
-        notes=tuple(_notes(snapshot, heaviest, targeted, paths_of)),
+        notes=(*_budget_notes(heaviest, over), *_notes(snapshot, assignment, population, settings)),
+        ground=ground,
+        counts=np.zeros(0, np.int64),
+        rates=np.zeros(0),
     )
+    return rotated(plans, generation=generation, keys=keys, slot=slot)
 
 
 def rekeyed(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...]) -> Plans:
@@ -139,24 +176,70 @@ def rekeyed(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...]) -> Pla
     return structs.replace(plans, generation=generation, keys=keys)
 
 
-def _notes(
-    snapshot: Snapshot,
-    heaviest: Load | None,
-    targeted: Mapping[str, Load],
-    paths_of: Mapping[str, Sequence[PlannedPath]],
-) -> Iterator[str]:
-    for load in targeted.values():
-        if load.factor > 1.0:
-            yield f"intervals towards {load.name} are {_excess(load)}"
+def rotated(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...], slot: int) -> Plans:
+    """The plans of another slot; intervals stay, since budgets are for the most that any slot can ask."""
+    ground = plans.ground
+    edges = Edges.of([ground.static, ground.edges.rotating(slot)])
+    counts = np.bincount(edges.vantages, edges.paths, len(ground.population)).astype(np.int64)
+    if len(counts) and counts.max() > MAX_PATHS:
+        name = ground.population.names[int(counts.argmax())]
+        raise PlanError(f"the plan of {name} would have {counts.max()} paths, more than {MAX_PATHS}")
+    return structs.replace(
+        plans,
+        generation=generation,
+        keys=keys,
+        slot=slot,
+        counts=counts,
+        rates=sent(edges, ground.easing, len(ground.population)),
+    )
+
+
+def _budgets(targets: int, shared: list[Item], settings: PlanSettings) -> Ints:
+    budgets = np.full(targets, settings.target_packets_per_second, np.int64)
+    first = targets - len(shared)
+    for number, item in enumerate(shared):
+        if item.external:
+            budgets[first + number] = settings.external_packets_per_second
+    return budgets
+
+
+def _heaviest(population: Population, outbound: Floats, budget: int) -> Load | None:
+    if not len(population):
+        return None
+    number = int(outbound.argmax())
+    return Load(population.names[number], float(outbound[number]), budget)
+
+
+def _budget_notes(heaviest: Load | None, over: list[Load]) -> Iterator[str]:
+    yield from _first(f"intervals towards {load.name} are {_excess(load)}" for load in over)
     if heaviest and heaviest.factor > 1.0:
         yield f"all intervals are {_excess(heaviest)}"
-    for service in snapshot.services:
-        if service.endpoints == 0:
-            yield f"service/{service.namespace}/{service.name} is left out, since it has no ready endpoints"
-    for vantage in snapshot.vantages:
-        peers = len({planned.path.target.peer for planned in paths_of[vantage.name]})
-        if peers > MAX_PEERS:
-            yield f"{vantage.name} has {peers} distinct peers, more than the {MAX_PEERS} of an agent's own limit"
+
+
+def _notes(snapshot: Snapshot, assignment: Assignment, population: Population, settings: PlanSettings) -> Iterator[str]:
+    yield from _first(
+        f"service/{service.namespace}/{service.name} is left out, since it has no ready endpoints"
+        for service in snapshot.services
+        if service.endpoints == 0
+    )
+    if assignment.sparse and assignment.rotation.peers < min(settings.rotation.peers, len(population) - 1):
+        yield (
+            f"{assignment.rotation.peers} peers rotate and not {settings.rotation.peers}, "
+            f"since an agent probes at most {MAX_PEERS} distinct peers a minute"
+        )
+    yield from _first(
+        f"{population.names[number]} has {assignment.distinct_peers[number]} distinct peers, "
+        f"more than the {MAX_PEERS} of an agent's own limit"
+        for number in np.flatnonzero(assignment.distinct_peers > MAX_PEERS).tolist()
+    )
+
+
+def _first(notes: Iterable[str]) -> Iterator[str]:
+    every = iter(notes)
+    yield from islice(every, MAX_NOTES)
+    more = sum(1 for _ in every)
+    if more:
+        yield f"and {more} more like the last one"
 
 
 def _excess(load: Load) -> str:

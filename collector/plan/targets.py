@@ -1,76 +1,59 @@
-"""Which paths a vantage has: targets by layer, each with how it is asked and how often."""
+"""What is probed, and how it is asked: the targets of a snapshot by layer. Pure. Who probes them is decided in `assignment`."""
 
 from collections.abc import Iterator, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from collector.discovery.probes import external_asks, service_ask
-from collector.discovery.snapshot import External, Node, Service, Snapshot, Vantage
+from collector.discovery.snapshot import Attachment, DnsServer, External, Node, Service, Snapshot, Vantage
 from collector.duration import Duration
+from collector.plan.name_servers import dns_aims
+from collector.plan.packet_sizes import mtu_asks
 from collector.settings import PlanSettings
-from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Path, Target, Tcp, Udp
-from wire.plan import PlannedPath
+from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Target, Tcp, Udp
 
 ECHO_PATH = "/echo"
 """Where agents answer HTTP, with their identity to those who prove to be colleagues."""
 SPARE = 3
 """Services and external hosts are asked once in so many intervals, unless configured otherwise."""
 
-Aim = tuple[Family, Target, Ask]
+
+class Aim(Struct, frozen=True):
+    """A path but for its vantage, and how often it is probed."""
+
+    layer: Layer
+    family: Family
+    target: Target
+    ask: Ask
+    interval_ms: int
 
 
-class Targets:
-    """The targets of a snapshot, made once and shared by the paths of all vantages."""
+class Item(Struct, frozen=True):
+    """What all probe in a small cluster and what is shared out in a large one: a service, a name server, a host outside."""
 
-    def __init__(self, snapshot: Snapshot, settings: PlanSettings) -> None:
-        self._settings = settings
+    name: str
+    critical: bool
+    aims: tuple[Aim, ...]
+
+    @property
+    def external(self) -> bool:
+        """Whether it is somebody else's, and has a smaller budget."""
+        return any(aim.layer is Layer.EXTERNAL for aim in self.aims)
+
+
+class Intervals:
+    """How often everything is probed, in milliseconds, as the settings say or follows from them."""
+
+    def __init__(self, settings: PlanSettings) -> None:
         every = structs.asdict(settings.kinds)
-        self._kinds = [(kind, every[kind.value]) for kind in Kind if every.get(kind.value)]
-        self._pods = {vantage.name: _pod_targets(vantage) for vantage in snapshot.vantages}
-        self._nodes: list[Aim] = [
-            (Family.of(target.address), target, Icmp()) for node in snapshot.nodes for target in _node_targets(node)
-        ]
-        self._services: list[Aim] = [
-            (Family.of(target.address), target, service_ask(service))
-            for service in snapshot.services
-            if service.endpoints != 0
-            for target in _service_targets(service)
-        ]
-        self._external: list[Aim] = [
-            (family, target, ask)
-            for external in snapshot.external
-            for family, target in _external_targets(external)
-            for ask in external_asks(external)
-        ]
-
-    def paths(self, vantage: Vantage, peers: Sequence[Vantage]) -> list[PlannedPath]:
-        """The paths of one vantage to its peers and to everything else, over the families that it has."""
-        settings = self._settings
-        own = first_of_each_family(vantage.addresses)
-        families = [family for family in settings.families if family in own]
         spare = Duration(SPARE * settings.interval)
-        host, service, external = settings.host_interval, settings.service_interval, settings.external_interval
-        layers = [
-            *((Layer.POD, aim, Duration(every * settings.interval)) for aim, every in self._pod_aims(peers)),
-            *((Layer.HOST, aim, host or settings.interval) for aim in self._nodes),
-            *((Layer.SERVICE, aim, service or spare) for aim in self._services),
-            *((Layer.EXTERNAL, aim, external or spare) for aim in self._external),
-        ]
-        return [
-            PlannedPath(
-                path=Path(vantage=vantage.name, target=target, layer=layer, family=family, ask=ask),
-                interval_ms=interval.milliseconds,
-                timeout_ms=settings.timeout.milliseconds,
-            )
-            for layer, (family, target, ask), interval in layers
-            if family in families
-        ]
-
-    def _pod_aims(self, peers: Sequence[Vantage]) -> Iterator[tuple[Aim, int]]:
-        for peer in peers:
-            for family, target in self._pods[peer.name].items():
-                for kind, every in self._kinds:
-                    yield (family, target, _pod_ask(kind, peer.port)), every
+        self.pod = settings.interval.milliseconds
+        self.kinds = {kind: every[kind.value] * self.pod for kind in Kind if every.get(kind.value)}
+        self.host = (settings.host_interval or settings.interval).milliseconds
+        self.service = (settings.service_interval or spare).milliseconds
+        self.external = (settings.external_interval or spare).milliseconds
+        self.dns = (settings.dns_interval or settings.interval).milliseconds
+        self.mtu = settings.mtu_interval.milliseconds
 
 
 def first_of_each_family(addresses: Sequence[str]) -> dict[Family, str]:
@@ -81,7 +64,22 @@ def first_of_each_family(addresses: Sequence[str]) -> dict[Family, str]:
     return first
 
 
-def _pod_ask(kind: Kind, port: int) -> Ask:
+def pod_name(vantage: Vantage) -> str:
+    """Name of a vantage's pod as a target."""
+    return f"pod/{vantage.namespace}/{vantage.pod}"
+
+
+def pod_targets(vantage: Vantage, network: Attachment | None = None) -> dict[Family, Target]:
+    """A pod's addresses, on its default network or on a further one."""
+    addresses, on = (network.addresses, network.name) if network else (vantage.addresses, "")
+    return {
+        family: Target(name=pod_name(vantage), peer=vantage.node, address=address, uid=vantage.uid, network=on)
+        for family, address in first_of_each_family(addresses).items()
+    }
+
+
+def pod_ask(kind: Kind, port: int) -> Ask:
+    """How an agent is asked."""
     match kind:
         case Kind.UDP:
             return Udp(port=port)
@@ -93,24 +91,57 @@ def _pod_ask(kind: Kind, port: int) -> Ask:
             return Icmp()
 
 
-def _pod_targets(vantage: Vantage) -> dict[Family, Target]:
-    name = f"pod/{vantage.namespace}/{vantage.pod}"
-    return {
-        family: Target(name=name, peer=vantage.node, address=address, uid=vantage.uid)
-        for family, address in first_of_each_family(vantage.addresses).items()
-    }
+def pod_aims(targets: dict[Family, Target], port: int, intervals: dict[Kind, int]) -> Iterator[Aim]:
+    """A pod by all kinds, each with its interval."""
+    for family, target in targets.items():
+        for kind, interval_ms in intervals.items():
+            yield Aim(Layer.POD, family, target, pod_ask(kind, port), interval_ms)
 
 
-def _node_targets(node: Node) -> list[Target]:
-    return [Target(name=f"node/{node.name}", peer=node.name, address=address) for address in node.addresses]
+def mtu_aims(targets: dict[Family, Target], port: int, mtu: int, interval_ms: int) -> Iterator[Aim]:
+    """A pod with packets of several lengths."""
+    for family, target in targets.items():
+        for ask in mtu_asks(mtu, port):
+            yield Aim(Layer.MTU, family, target, ask, interval_ms)
 
 
-def _service_targets(service: Service) -> list[Target]:
+def node_aims(node: Node, interval_ms: int) -> tuple[Aim, ...]:
+    """A node by all of its addresses."""
+    name = f"node/{node.name}"
+    return tuple(
+        Aim(Layer.HOST, Family.of(address), Target(name=name, peer=node.name, address=address), Icmp(), interval_ms)
+        for address in node.addresses
+    )
+
+
+def items(snapshot: Snapshot, intervals: Intervals) -> list[Item]:
+    """Services with an endpoint, name servers and external hosts, each group in the order of its names."""
+    services = sorted(snapshot.services, key=lambda service: (service.namespace, service.name))
+    return [
+        *(_service(service, intervals.service) for service in services if service.endpoints != 0),
+        *(_dns(server, intervals.dns) for server in sorted(snapshot.dns, key=lambda server: server.name)),
+        *(_external(host, intervals.external) for host in sorted(snapshot.external, key=lambda host: host.name)),
+    ]
+
+
+def _service(service: Service, interval_ms: int) -> Item:
     name = f"service/{service.namespace}/{service.name}"
-    return [Target(name=name, peer=name, address=address) for address in service.addresses]
+    ask = service_ask(service)
+    aims = tuple(
+        Aim(Layer.SERVICE, Family.of(address), Target(name=name, peer=name, address=address), ask, interval_ms)
+        for address in service.addresses
+    )
+    return Item(name, service.critical, aims)
 
 
-def _external_targets(external: External) -> list[tuple[Family, Target]]:
-    name = f"external/{external.name}"
-    target = Target(name=name, peer=name, address=external.address, host=external.host)
-    return [(family, target) for family in ([Family.of(external.address)] if external.address else Family)]
+def _dns(server: DnsServer, interval_ms: int) -> Item:
+    aims = tuple(Aim(Layer.DNS, family, target, ask, every * interval_ms) for family, target, ask, every in dns_aims(server))
+    return Item(f"dns/{server.name}", server.critical, aims)
+
+
+def _external(host: External, interval_ms: int) -> Item:
+    name = f"external/{host.name}"
+    target = Target(name=name, peer=name, address=host.address, host=host.host)
+    families = [Family.of(host.address)] if host.address else list(Family)
+    aims = tuple(Aim(Layer.EXTERNAL, family, target, ask, interval_ms) for family in families for ask in external_asks(host))
+    return Item(name, host.critical, aims)
