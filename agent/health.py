@@ -15,7 +15,7 @@ from pathlib import Path
 from wire import histogram
 from wire.report import Health
 
-BEAT_NS = 100_000_000
+BEAT_NS = 200_000_000
 """How often the event loop is asked to wake up, to see how late it does."""
 
 ILL_STALL_NS = 1_000_000_000

@@ -1,8 +1,9 @@
 """The edge that owns time: it sends what is due, takes in what came back, and judges what did not.
 
 In: admitted paths. Out: judged observations in the open span. On every tick what has arrived is collected first, so that a
-stall of ours never turns into loss; then overdue probes are judged; then what is due is sent. A tick is 50 ms, and there is
-none while nothing is due and nothing is in flight. The kernel stamps packets, so that a coarse tick costs no precision.
+stall of ours never turns into loss; then overdue probes are judged; then what is due is sent. A tick is 50 ms, or up to 200 ms
+where there is little to send, and there is none while nothing is due and nothing is in flight. The kernel stamps packets, so
+that a coarse tick costs no precision.
 """
 
 import asyncio
@@ -25,6 +26,9 @@ from wire.plan import PlannedPath
 
 TICK_NS = 50_000_000
 """A tick costs as much as twenty probes, however few it has to do with; and no precision, since the kernel stamps packets."""
+LONGEST_TICK_NS = 4 * TICK_NS
+TICK_PROBES = 10
+"""With fewer probes than this to send in it, a tick is made longer: an idle machine pays for wake-ups and not for probes."""
 STALL_NS = 300_000_000
 """A tick this late means that we did not look at the sockets for so long."""
 LEAVE_NS = 1_700_000_000
@@ -47,6 +51,17 @@ Resolve = Callable[[str, Family], Awaitable["tuple[Sequence[str], Outcome | None
 log = structlog.get_logger(__name__)
 
 
+def tick_of(planned: Sequence[PlannedPath]) -> int:
+    """The distance of two ticks under a plan, in nanoseconds: a whole number of shortest ones.
+
+    A probe over HTTP takes three ticks, so that five of them fit the shortest time to wait.
+    """
+    probes_per_second = sum(1000 / one.interval_ms for one in planned)
+    patience_ns = min((one.timeout_ms for one in planned), default=0) * 1_000_000 // 5
+    wanted_ns = min(round(TICK_PROBES / max(probes_per_second, 1) * 1e9), patience_ns, LONGEST_TICK_NS)
+    return max(wanted_ns // TICK_NS, 1) * TICK_NS
+
+
 class Runner:
     """Runs the probes of one agent. `tick` is the whole of it and takes the time as a value; `run` only waits."""
 
@@ -64,6 +79,8 @@ class Runner:
     ) -> None:
         self._counts: Counter[tuple[Kind, Outcome | None]] = Counter()
         self.flights = Flights()
+        self.tick_ns = TICK_NS
+        """Distance of two ticks under the plan in force."""
         self._context = context
         self._probers = {kind: prober(context) for kind, prober in probers.items()}
         self._limits = limits
@@ -96,6 +113,7 @@ class Runner:
     def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
         """Probe these paths from now on, new ones not before this time. Paths must have been admitted."""
         self._planned = {one.path.id: one for one in planned}
+        self.tick_ns = tick_of(planned)
         self._schedule.replan(planned, not_before)
         self._spacing.forget(frozenset(self._planned), self._clock())
         self._first_losses.keep(self._planned)
@@ -154,15 +172,15 @@ class Runner:
     def wake_at(self, now: int) -> int | None:
         """When the next tick should be; None where nothing is planned or in flight."""
         if self.flights or self._waiting or self._resolved or self._resolving:
-            return now + TICK_NS - now % TICK_NS
+            return now + self.tick_ns - now % self.tick_ns
         due = self._schedule.next_due()
-        return None if due is None else -(-due // TICK_NS) * TICK_NS
+        return None if due is None else -(-due // self.tick_ns) * self.tick_ns
 
     async def _rest(self, now: int) -> None:
         wake_at = self.wake_at(now)
         delay = None if wake_at is None else max(wake_at - self._clock(), 0) / 1e9
         self._wake.clear()
-        if delay is not None and delay <= TICK_NS / 1e9:
+        if delay is not None and delay <= self.tick_ns / 1e9:
             await asyncio.sleep(delay)
         elif not self._has_left():
             try:
@@ -310,7 +328,7 @@ class Runner:
 
     def _stands_still(self, now: int) -> bool:
         """Whether nobody has looked at the sockets for so long that silence says nothing."""
-        return now - self._ticked_ns - TICK_NS > STALL_NS
+        return now - self._ticked_ns - self.tick_ns > STALL_NS
 
     async def _contained(self, work: Coroutine[Any, Any, None]) -> None:
         """A prober's own task, whose fault must not end the runner."""

@@ -7,7 +7,7 @@ import pytest
 
 from agent.limits import Limits
 from agent.probes.prober import Context, Note, Observation, Probe, Prober
-from agent.runner import STALL_NS, TICK_NS, Runner
+from agent.runner import LONGEST_TICK_NS, STALL_NS, TICK_NS, Runner, tick_of
 from agent.schedule import first_due
 from agent.windows import OpenSpan
 from tests.agent.plans import SECOND_NS, answer, failure, path, paths, planned
@@ -252,9 +252,17 @@ def test_there_is_no_tick_while_nothing_is_due_or_in_flight() -> None:
     due = first_due(bench.planned[0].path.id, 60 * SECOND_NS, 0)
     wake_at = bench.runner.wake_at(0)
     assert wake_at is not None
-    assert due <= wake_at < due + TICK_NS
+    assert due <= wake_at < due + bench.runner.tick_ns
     bench.runner.replan([], 0)
     assert bench.runner.wake_at(0) is None
+
+
+def test_few_probes_wake_the_agent_less_often_but_never_less_than_five_times_in_the_shortest_time_to_wait() -> None:
+    assert tick_of(paths(1000)) == tick_of([]) == TICK_NS
+    assert tick_of(paths(50, timeout_ms=1000)) == LONGEST_TICK_NS
+    assert tick_of(paths(100, timeout_ms=1000)) == 2 * TICK_NS
+    assert tick_of([*paths(1, timeout_ms=1000), *paths(1, timeout_ms=500)]) == 2 * TICK_NS
+    assert tick_of(paths(1, timeout_ms=1)) == TICK_NS
 
 
 def test_duplicates_are_noted_and_are_no_answers() -> None:
@@ -314,7 +322,9 @@ async def test_survive_08_a_stall_while_a_name_is_resolved_is_never_loss(
         while not bench.runner._resolving:
             bench.runner.tick(bench.now)
             bench.now += TICK_NS
-        assert bench.runner.wake_at(bench.now) == bench.now + TICK_NS
+        wake_at = bench.runner.wake_at(bench.now)
+        assert wake_at is not None
+        assert bench.now < wake_at <= bench.now + bench.runner.tick_ns
         await asyncio.sleep(0)
         bench.now += stall_ns
         if tick_first:
