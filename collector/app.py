@@ -163,7 +163,9 @@ class Collector:
     def _install(self, snapshot: Snapshot, plans: Plans) -> None:
         """Let everything but the agents know of other plans. They are told last, so whatever they send is expected."""
         self._sessions.replan(snapshot)
-        self._matrix.replan(snapshot, {name: plans.plan(name) for name in plans.vantages})
+        self._matrix.replan(snapshot, plans)
+        for name in plans.vantages:
+            self._matrix.lay(name, plans.plan(name))
         self._agents.admission = Admission(snapshot.vantages)
         _log.info("planned", generation=plans.generation, vantages=len(plans), paths=plans.paths, stretched=plans.stretched)
         for note in plans.notes:

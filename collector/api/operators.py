@@ -4,23 +4,25 @@ In: the matrix, the sessions and the plans in force. Out: `/metrics`, `/healthz`
 """
 
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 from aiohttp import web
 from msgspec import structs
 
+from collector.api.asking import Asking
 from collector.api.guard import guarded, json_response
 from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
 from collector.matrix.answers import Answer, seconds
-from collector.matrix.query import cells, group_by, pair, worst
+from collector.matrix.groups import groups_in_slices
+from collector.matrix.query import Wanted, asked, both, cells_in_slices, worst_in_slices
+from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import Plans
 from collector.sessions import Sessions
 
-MAX_CELLS: Final = 50_000
-"""Most cells in one answer, some 40 MB; a larger cluster is asked for by groups or by names."""
 METRICS_NS: Final = 1_000_000_000
 """How long a rendering of the metrics is good for, however many ask."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,6 +68,7 @@ class Operators:
         self._sessions = sessions
         self._plans = plans
         self._metrics = _Metrics(metrics)
+        self._asking = Asking(matrix, now_ns)
         self._now_ns = now_ns
         self._ready = ready
 
@@ -88,40 +91,52 @@ class Operators:
     async def matrix(self, request: web.Request) -> web.Response:
         """Cells, or groups of them with `by`."""
         found = parameters(request.query, ("by", *FILTERS))
-        span, which = span_ns(found, retention_ns=self._matrix.retention_ns), wanted(found)
-        if "by" in found:
-            rows, columns = dimensions(found["by"])
-            group = group_by(self._matrix, self._now_ns(), rows, columns, span_ns=span, wanted=which)
-            return json_response({**group, "by": found["by"]})
-        size = int(which.mask(self._matrix.table).sum())
-        if size > MAX_CELLS:
-            raise QuestionError(
-                f"{size} cells are too many for one answer, more than {MAX_CELLS}: use by, from, to, layer or kind"
-            )
-        return json_response(_listed(cells(self._matrix, self._now_ns(), span_ns=span, wanted=which), span))
+        span, which = self._span_ns(found), wanted(found)
+        if "by" not in found:
+            return await self._cells(found, span, which)
+        rows, columns = dimensions(found["by"])
+
+        def groups(now_ns: int) -> Slices[Answer]:
+            answer = yield from groups_in_slices(self._matrix, now_ns, rows, columns, span_ns=span, wanted=which)
+            return {**answer, "by": found["by"]}
+
+        return await self._answered("matrix", found, groups)
 
     async def pair(self, request: web.Request) -> web.Response:
         """Both directions between two names."""
         found = parameters(request.query, ("from", "to", "span", "totals"))
         if "from" not in found or "to" not in found:
             raise QuestionError("from and to are needed: names of a node, vantage, pod, service or target")
-        span = span_ns(found, retention_ns=self._matrix.retention_ns)
-        both = pair(self._matrix, self._now_ns(), found["from"], found["to"], span_ns=span)
-        return json_response(_listed(both, span))
+        return await self._cells(found, self._span_ns(found), *both(found["from"], found["to"]))
 
     async def worst(self, request: web.Request) -> web.Response:
         """The measured cells with the highest loss or p99."""
         found = parameters(request.query, ("k", "measure", *FILTERS))
-        span = span_ns(found, retention_ns=self._matrix.retention_ns)
-        chosen = worst(
-            self._matrix,
-            self._now_ns(),
-            count(found, "k", default=20, most=MAX_WORST),
-            measure=found.get("measure", "loss"),
-            span_ns=span,
-            wanted=wanted(found),
-        )
-        return json_response(_listed(chosen, span))
+        span, which, k = self._span_ns(found), wanted(found), count(found, "k", default=20, most=MAX_WORST)
+        measure = found.get("measure", "loss")
+
+        def worst(now_ns: int) -> Slices[Answer]:
+            cells = yield from worst_in_slices(self._matrix, now_ns, k, measure=measure, span_ns=span, wanted=which)
+            return self._listed(cells, now_ns, span)
+
+        return await self._answered("worst", found, worst)
+
+    async def _cells(self, found: Mapping[str, str], span: int | None, *which: Wanted) -> web.Response:
+        def cells(now_ns: int) -> Slices[Answer]:
+            cells = yield from cells_in_slices(self._matrix, now_ns, span, *which)
+            return self._listed(cells, now_ns, span)
+
+        return await self._answered("pair" if len(which) > 1 else "matrix", found, cells)
+
+    async def _answered(self, page: str, found: Mapping[str, str], slices: Callable[[int], Slices[Answer]]) -> web.Response:
+        body = await self._asking.answer(f"{page}?{urlencode(sorted(found.items()))}", slices)
+        return web.Response(body=body, content_type="application/json")
+
+    def _span_ns(self, found: Mapping[str, str]) -> int | None:
+        return span_ns(found, retention_ns=self._matrix.retention_ns)
+
+    def _listed(self, found: list[Answer], now_ns: int, span: int | None) -> Answer:
+        return {"version": 1, "span_seconds": seconds(asked(self._matrix, now_ns, span).span_ns), "cells": found}
 
     async def agents(self, request: web.Request) -> web.Response:
         """Every agent of the inventory, and how long ago it was heard."""
@@ -158,10 +173,6 @@ class Operators:
             for planned in plans.plan(found["vantage"]).paths
         ]
         return json_response(answer)
-
-
-def _listed(found: list[Answer], span: int | None) -> Answer:
-    return {"version": 1, "span_seconds": seconds(span), "cells": found}
 
 
 def operator_app(

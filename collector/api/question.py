@@ -11,8 +11,8 @@ from typing import Final
 from multidict import MultiMapping
 
 from collector.duration import Duration
+from collector.matrix.places import DIMENSIONS
 from collector.matrix.query import DEFAULT_SPAN_NS, Wanted
-from collector.matrix.table import DIMENSIONS
 from wire.path import Family, Kind, Layer
 from wire.text import MAX_NAME, NAME_PATTERN, type_name
 
@@ -23,7 +23,7 @@ CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "totals": ("true", "false"),
     "measure": ("loss", "p99"),
 }
-FILTERS: Final = ("span", "totals", "layer", "kind", "family", "from", "to")
+FILTERS: Final = ("span", "totals", "layer", "kind", "family", "from", "to", "network")
 MAX_WORST: Final = 1000
 
 _name = re.compile(NAME_PATTERN)
@@ -45,7 +45,7 @@ def parameters(query: MultiMapping[str], allowed: tuple[str, ...]) -> dict[str, 
             raise QuestionError(f"{name} is given twice")
         if value and name in CHOICES and value not in CHOICES[name]:
             raise QuestionError(f"{name} must be one of {', '.join(CHOICES[name])}")
-        if value and name in {"from", "to", "vantage"} and (len(value) > MAX_NAME or not _name.fullmatch(value)):
+        if value and name in {"from", "to", "vantage", "network"} and (len(value) > MAX_NAME or not _name.fullmatch(value)):
             raise QuestionError(f"{name} must be a name: {type_name}")
         found[name] = value
     return {name: value for name, value in found.items() if value}
@@ -59,6 +59,7 @@ def wanted(found: Mapping[str, str]) -> Wanted:
         family=found.get("family", ""),
         source=found.get("from", ""),
         target=found.get("to", ""),
+        network=found.get("network", ""),
     )
 
 

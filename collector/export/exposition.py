@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
-import numpy as np
-
 from collector.export import names
 from collector.export.names import Family
 from collector.export.text import Exposition, Kept, Key, Number
-from collector.matrix.answers import STATE_WORDS
+from collector.matrix.groups import group_by
 from collector.matrix.histograms import CLASSIC_SECONDS
-from collector.matrix.query import DEFAULT_SPAN_NS, Wanted, group_by, worst
-from collector.matrix.state import states
+from collector.matrix.query import DEFAULT_SPAN_NS, Wanted, worst
+from collector.matrix.state import census
 from collector.matrix.store import Matrix
 from collector.matrix.tally import Tallies
 from wire.path import Layer
@@ -94,9 +92,7 @@ def _add_rows(text: Exposition, family: Family, rows: Iterable[tuple[Key, Number
 
 def _add_matrix(text: Exposition, matrix: Matrix, now_ns: int) -> None:
     """The matrix itself: its size, and how much of it is known."""
-    state = states(matrix, now_ns, matrix.span(now_ns, DEFAULT_SPAN_NS))
-    counts = np.bincount(state, minlength=len(STATE_WORDS)).tolist()
-    _add_rows(text, names.CELLS, [((word,), counts[code]) for code, word in STATE_WORDS.items()])
+    _add_rows(text, names.CELLS, [((word,), count) for word, count in census(matrix, now_ns, DEFAULT_SPAN_NS).items()])
     text.add(names.MATRIX_BYTES, [()], [matrix.nbytes])
     text.add(names.MATRIX_DROPPED, [()], [matrix.dropped])
     text.add(names.UNKNOWN_PATHS, [()], [matrix.unknown_paths])

@@ -1,129 +1,193 @@
 """Cells as values that can be written as JSON: the shape that the API, the command line and the lab share."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
-from collector.matrix.histograms import Ints, merged, quantiles
-from collector.matrix.newest import NEVER
-from collector.matrix.state import MEASURED, UNKNOWN, UNSAMPLED, because, states
+from collector.matrix.catalogue import Asked, Catalogue
+from collector.matrix.departed import Departed
+from collector.matrix.histograms import UPPER, Floats, quantiles
+from collector.matrix.part import UNSAMPLED, Part
+from collector.matrix.places import Place
+from collector.matrix.slab import NEVER
+from collector.matrix.sparse import ILL, MEASURE, UNCONFIRMED
+from collector.matrix.state import STATE_WORDS, because, left_because
 from collector.matrix.store import Matrix
-from collector.matrix.sums import Sums
-from collector.matrix.table import Table, port_of
+from collector.matrix.table import Row
 from wire.outcome import Outcome
+from wire.path import Dns, Icmp, Udp
 from wire.window import Measure, Timed
 
 MICROSECOND: Final = 1000
-STATE_WORDS: Final = {MEASURED: "measured", UNKNOWN: "unknown", UNSAMPLED: "unsampled"}
+AT_ONCE: Final = 500
+"""Cells that are written between two pauses."""
 
 Answer = dict[str, Any]
 
 
-def answers(matrix: Matrix, now_ns: int, sums: Sums, span_ns: int | None, chosen: Ints) -> list[Answer]:
-    """Cells by number as JSON-able values."""
-    number = np.full(len(matrix.table), -1, np.int64)
-    number[chosen] = np.arange(len(chosen))
-    histograms = sums.histograms()
-    kept = number[histograms.group] >= 0
-    # The chosen are not in ascending order: sort again under their new numbers.
-    own = merged(number[histograms.group[kept]], histograms.place[kept], histograms.count[kept])
-    low, high = sums.min_ns[chosen], sums.max_ns[chosen]
-    p50, p99 = (np.clip(quantiles(own, q, groups=len(chosen)), low, high) for q in (0.5, 0.99))
-    state = states(matrix, now_ns, sums)
-    failed, local = _words(sums, number)
-    measures = _measures(sums, number)
-    loss = sums.loss()
-    newest = matrix.newest
-    result = []
-    for place, cell in enumerate(chosen.tolist()):
-        path = matrix.table.paths[cell]
-        received = int(sums.received[cell])
+def answers(matrix: Matrix, now_ns: int, part: Part, span_ns: int | None) -> Iterator[list[Answer]]:
+    """The cells of a part as JSON-able values, some at a time, in the order of their places."""
+    slab = part.slab
+    state = part.states(now_ns)
+    histograms = part.histograms()
+    low, high = (column.copy() for column in part.extremes)
+    received = part.sent - part.lost
+    p50, p99 = (np.clip(quantiles(histograms, q, groups=len(part)), low, high) for q in (0.5, 0.99))
+    if span_ns is not None:
+        _narrow(part, low, high)
+    words = _words(part)
+    loss = part.loss
+    catalogue = matrix.table.catalogue
+    result: list[Answer] = []
+    for element, cell in enumerate(part.cells.tolist()):
+        source = catalogue.sources[int(slab.row[cell])]
+        aim, ask, path = int(slab.aim[cell]), int(slab.ask[cell]), int(slab.ids[cell])
+        failed, local, aside, measures = words.get(element, _NO_WORDS)
         answer: Answer = {
-            "from": _source(matrix.table, cell),
-            "to": _target(matrix.table, cell),
-            "layer": path.layer.value,
-            "kind": path.kind.value,
-            "family": path.family.value,
-            "path": f"{path.id:016x}",
-            "sent": int(sums.received[cell] + sums.late[cell] + sums.failed[cell]),
-            "received": received,
-            "late": int(sums.late[cell]),
-            "failed": failed.get(place, {}),
-            "local": local.get(place, {}),
-            "set_aside": {"unconfirmed": int(sums.unconfirmed[cell]), "ill": int(sums.ill[cell])},
-            "loss": ratio(loss[cell]),
-            "p50_us": microseconds(p50[place]),
-            "p99_us": microseconds(p99[place]),
-            "min_us": microseconds(float(sums.min_ns[cell])) if received else None,
-            "max_us": microseconds(float(sums.max_ns[cell])) if received else None,
-            "timed": Timed(int(sums.timed[cell])).word,
-            "age_seconds": _age(int(newest.any_ns[cell]), now_ns),
-            "state": STATE_WORDS[int(state[cell])],
-            "because": because(matrix, now_ns, cell, state=int(state[cell]), sums=sums, span_ns=span_ns),
-            "measures": measures.get(place, {}),
-            "facts": {name.value: text for name, text in matrix.facts(cell).items()},
+            **named(catalogue, source, aim, ask, path),
+            "sent": int(part.sent[element]),
+            "received": int(received[element]),
+            "late": int(part.late[element]),
+            "failed": failed,
+            "local": local,
+            "set_aside": {"unconfirmed": aside.get(UNCONFIRMED, 0), "ill": aside.get(ILL, 0)},
+            "loss": ratio(loss[element]),
+            "p50_us": microseconds(p50[element]),
+            "p99_us": microseconds(p99[element]),
+            "min_us": microseconds(low[element]) if received[element] else None,
+            "max_us": microseconds(high[element]) if received[element] else None,
+            "timed": Timed(int(slab.timed[cell])).word,
+            "age_seconds": _age(int(slab.any_ns[cell]), now_ns),
+            "state": STATE_WORDS[int(state[element])],
+            "because": because(matrix, now_ns, part, element, state=int(state[element]), span_ns=span_ns),
+            "measures": measures,
+            "facts": dict(matrix.facts(path)),
         }
-        if state[cell] == UNSAMPLED and newest.sent[cell]:
-            answer["last"] = {
-                "sent": int(newest.sent[cell]),
-                "lost": int(newest.lost[cell]),
-                "age_seconds": _age(int(newest.good_ns[cell]), now_ns),
-            }
+        if state[element] == UNSAMPLED and slab.last_sent[cell]:
+            answer["last"] = _last(now_ns, int(slab.last_sent[cell]), int(slab.last_lost[cell]), int(slab.good_ns[cell]))
         result.append(answer)
+        if len(result) == AT_ONCE:
+            yield result
+            result = []
+    yield result
+
+
+_NO_WORDS: Final[tuple[dict[str, int], dict[str, int], dict[int, int], dict[str, int]]] = {}, {}, {}, {}
+
+
+def _words(part: Part) -> dict[int, tuple[dict[str, int], dict[str, int], dict[int, int], dict[str, int]]]:
+    """Of each element that has any: failures, local failures, probes set aside, measures."""
+    found: dict[int, tuple[dict[str, int], dict[str, int], dict[int, int], dict[str, int]]] = {}
+    for element, code, value in zip(*(column.tolist() for column in part.words), strict=True):
+        failed, local, aside, measures = found.setdefault(element, ({}, {}, {}, {}))
+        if code in {UNCONFIRMED, ILL}:
+            aside[code] = aside.get(code, 0) + value
+        elif code < MEASURE and code != Outcome.LATE:
+            outcome = Outcome(code)
+            words = local if outcome.is_local else failed
+            words[outcome.word] = words.get(outcome.word, 0) + value
+        elif MEASURE <= code < UNCONFIRMED:
+            name = Measure(code - MEASURE).name.lower()
+            measures[name] = measures.get(name, 0) + value
+    return found
+
+
+def _narrow(part: Part, low: Floats, high: Floats) -> None:
+    """Bring the extremes since the start to those of the span, which are known to a bucket of the histogram."""
+    histograms = part.histograms()
+    if not len(histograms.group):
+        return
+    first = np.concatenate(([True], histograms.group[1:] != histograms.group[:-1]))
+    last = np.concatenate((first[1:], [True]))
+    lower = np.concatenate(([0.0], UPPER))[histograms.place[first]]
+    low[histograms.group[first]] = np.maximum(low[histograms.group[first]], lower)
+    upper = UPPER[histograms.place[last]]
+    high[histograms.group[last]] = np.minimum(high[histograms.group[last]], upper)
+
+
+def named(catalogue: Catalogue, source: Place, aim: int, ask: int, path: int) -> Answer:
+    """What identifies a cell: both ends, and how it is asked."""
+    asked = catalogue.asks[ask]
+    place, (name, address, network) = catalogue.targets[aim], catalogue.aims[aim]
+    words = {word: getattr(place, word) for word in ("node", "zone", "namespace", "pod", "service")}
+    return {
+        "from": {word: getattr(source, word) for word in ("vantage", "node", "zone", "namespace", "pod")},
+        "to": {"name": name, **words, "address": address, "port": asked.port, "network": network},
+        "layer": asked.layer.value,
+        "kind": asked.kind.value,
+        "family": asked.family.value,
+        "path": f"{path:016x}",
+        **_asked(asked),
+    }
+
+
+def _asked(asked: Asked) -> Answer:
+    """What tells two cells apart that ask the same target, where there is such a thing."""
+    match asked.ask:
+        case Icmp(packet_bytes=packet_bytes) | Udp(packet_bytes=packet_bytes) if packet_bytes:
+            return {"packet_bytes": packet_bytes}
+        case Dns(name=name, record=record, tcp=tcp):
+            return {"question": {"name": name, "record": record.value, "tcp": tcp}}
+        case _:
+            return {}
+
+
+def last_results(matrix: Matrix, now_ns: int, row: Row, some: Departed) -> list[Answer]:
+    """Cells of a row that are there no more, by their last results."""
+    catalogue = matrix.table.catalogue
+    source = catalogue.sources[row.number]
+    result = []
+    for one in some.tolist():
+        path, aim, ask, end_ns, sent, lost, place = one
+        result.append(
+            {
+                **named(catalogue, source, aim, ask, path),
+                **_NOTHING,
+                "age_seconds": _age(end_ns, now_ns),
+                "because": left_because(now_ns, end_ns, sent, lost),
+                "facts": dict(matrix.facts(path)),
+                "last": {
+                    **_last(now_ns, sent, lost, end_ns),
+                    "latency_us": microseconds(float(UPPER[place - 1]) * 2 ** (-1 / 16)) if place else None,
+                },
+            }
+        )
     return result
 
 
-def _source(table: Table, cell: int) -> Answer:
-    place = table.sources[cell]
-    return {name: getattr(place, name) for name in ("vantage", "node", "zone", "namespace", "pod")}
+_NOTHING: Final[Answer] = {
+    "sent": 0,
+    "received": 0,
+    "late": 0,
+    "failed": {},
+    "local": {},
+    "set_aside": {"unconfirmed": 0, "ill": 0},
+    **dict.fromkeys(("loss", "p50_us", "p99_us", "min_us", "max_us")),
+    "timed": "",
+    "state": STATE_WORDS[UNSAMPLED],
+    "measures": {},
+}
 
 
-def _target(table: Table, cell: int) -> Answer:
-    place, path = table.targets[cell], table.paths[cell]
-    words = {name: getattr(place, name) for name in ("node", "zone", "namespace", "pod", "service")}
-    address = path.target.address or path.target.host
-    return {"name": path.target.name, **words, "address": address, "port": port_of(path)}
-
-
-def _rows(rows: tuple[Ints, Ints, Ints], number: Ints) -> Sequence[tuple[int, int, int]]:
-    """(place, code, count) of the cells that have a number."""
-    cell, code, count = rows
-    kept = number[cell] >= 0
-    return list(zip(number[cell[kept]].tolist(), code[kept].tolist(), count[kept].tolist(), strict=True))
-
-
-def _words(sums: Sums, number: Ints) -> tuple[dict[int, dict[str, int]], dict[int, dict[str, int]]]:
-    failed: dict[int, dict[str, int]] = {}
-    local: dict[int, dict[str, int]] = {}
-    for place, code, count in _rows(sums.outcomes.rows(), number):
-        outcome = Outcome(code)
-        (local if outcome.is_local else failed).setdefault(place, {})[outcome.word] = count
-    return failed, local
-
-
-def _measures(sums: Sums, number: Ints) -> dict[int, dict[str, int]]:
-    measures: dict[int, dict[str, int]] = {}
-    for place, code, count in _rows(sums.measures.rows(), number):
-        measures.setdefault(place, {})[Measure(code).name.lower()] = count
-    for cell in np.flatnonzero((sums.through > 0) & (number >= 0)).tolist():
-        measures.setdefault(int(number[cell]), {})[Measure.THROUGH_SEQUENCE.name.lower()] = int(sums.through[cell])
-    return measures
+def _last(now_ns: int, sent: int, lost: int, end_ns: int) -> Answer:
+    return {"sent": sent, "lost": lost, "age_seconds": _age(end_ns, now_ns)}
 
 
 def ratio(value: float) -> float | None:
     """A ratio to six digits, None for NaN."""
-    return None if np.isnan(value) else round(float(value), 6)
+    return None if math.isnan(value) else round(float(value), 6)
 
 
 def microseconds(nanoseconds: float) -> float | None:
     """Nanoseconds as microseconds, None for NaN."""
-    return None if np.isnan(nanoseconds) else round(float(nanoseconds) / MICROSECOND, 1)
+    return None if math.isnan(nanoseconds) else round(float(nanoseconds) / MICROSECOND, 1)
 
 
 def seconds(nanoseconds: int | None) -> float | None:
-    """Nanoseconds as seconds, None for no span."""
-    return None if nanoseconds is None else nanoseconds / 1e9
+    """Nanoseconds as seconds to a millisecond, None for no span."""
+    return None if nanoseconds is None else round(nanoseconds / 1e9, 3)
 
 
 def _age(end_ns: int, now_ns: int) -> float | None:

@@ -27,6 +27,10 @@ CLASSIC_OF: Final[Ints] = np.searchsorted(np.array(CLASSIC_SECONDS) * 1e9, UPPER
 """Classic bucket of each place, by the middle of the place: so a value within 4.5 % of a bound may stand on its other side."""
 
 
+_AT_ONCE: Final = 1024
+"""Rows that are worked on together, so that a question takes little memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Histograms:
     """Counts sorted by (group, place), each pair once and no count zero."""
@@ -44,6 +48,12 @@ def places_of(latency_ns: NDArray[np.uint64]) -> Ints:
     return np.minimum(np.searchsorted(UPPER, latency_ns, side="left"), BUCKETS - 1)
 
 
+def places(keys: Ints) -> tuple[Ints, Ints]:
+    """Keys (group * BUCKETS + place) as groups and places."""
+    group = keys // BUCKETS
+    return group, keys - group * BUCKETS
+
+
 def summed(keys: Ints, counts: Ints) -> tuple[Ints, Ints]:
     """Distinct keys in ascending order, and the sum of the counts of each; those that sum to zero are left out."""
     if not len(keys):
@@ -58,7 +68,7 @@ def summed(keys: Ints, counts: Ints) -> tuple[Ints, Ints]:
 def merged(group: Ints, place: Ints, count: Ints) -> Histograms:
     """Histograms from rows in any order. `group` and `place` are not negative; equal pairs are added up."""
     keys, sums = summed(group.astype(np.int64) * BUCKETS + place, count.astype(np.int64))
-    return Histograms(keys // BUCKETS, keys % BUCKETS, sums)
+    return Histograms(*places(keys), sums)
 
 
 def quantiles(histograms: Histograms, q: float, *, groups: int) -> Floats:
@@ -80,6 +90,22 @@ def quantiles(histograms: Histograms, q: float, *, groups: int) -> Floats:
     found = first + np.add.reduceat((running < np.repeat(rank, sizes)).astype(np.int64), first)
     share = (rank - (running[found] - count[found])) / count[found]
     result[group[first]] = UPPER[histograms.place[found]] * np.exp2((share - 1) / 8)
+    return result
+
+
+def quantiles_of_rows(counts: NDArray[np.int32], q: float) -> Floats:
+    """The same of histograms that are rows of a dense array, shape (groups, BUCKETS)."""
+    result = np.full(len(counts), np.nan)
+    for start in range(0, len(counts), _AT_ONCE):
+        running = np.cumsum(counts[start : start + _AT_ONCE], axis=1, dtype=np.int64)
+        total = running[:, -1]
+        rank = np.maximum(q * total, 1e-9)
+        place = np.minimum((running < rank[:, None]).sum(axis=1), BUCKETS - 1)
+        groups = np.arange(len(running))
+        count = counts[start + groups, place]
+        share = (rank - (running[groups, place] - count)) / np.maximum(count, 1)
+        found = UPPER[place] * np.exp2((share - 1) / 8)
+        result[start : start + _AT_ONCE] = np.where(total > 0, found, np.nan)
     return result
 
 

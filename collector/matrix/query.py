@@ -1,24 +1,31 @@
-"""Questions to the matrix: cells, a group-by, a pair, the worst.
+"""Questions to the matrix: cells, a pair, the worst. Those for groups are in `groups`.
 
 Pure: the matrix and `now` come in, values that can be written as JSON go out. Sums are added and histograms merged;
 percentiles are read from merged histograms and never averaged. What is not known is None, never a number.
 """
 
-import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
 
-from collector.matrix.answers import STATE_WORDS, Answer, answers, microseconds, ratio, seconds
-from collector.matrix.histograms import Floats, Ints, Mask, merged, quantiles
-from collector.matrix.state import MEASURED, UNKNOWN, UNSAMPLED, states
-from collector.matrix.store import Matrix
-from collector.matrix.sums import NO_MINIMUM, Sums
-from collector.matrix.table import Table, codes
-from wire.path import Kind
+from collector.matrix.answers import Answer, answers, last_results
+from collector.matrix.histograms import Ints, Mask, quantiles
+from collector.matrix.part import MEASURED, Part, present
+from collector.matrix.slab import Slab
+from collector.matrix.slices import Slices, finished
+from collector.matrix.store import Matrix, Span
+from collector.matrix.table import Numbers, Row
 
 DEFAULT_SPAN_NS: Final = 60 * 10**9
+MAX_CELLS: Final = 50_000
+"""Most cells, or groups of them, in one answer, some 40 MB."""
+_CANDIDATES: Final = 4096
+"""Of a slab, how many of the worst by an estimate are looked at closely, unless more are asked for."""
+
+
+class TooManyError(ValueError):
+    """A question whose answer would be too long; one sentence that says which."""
 
 
 class Wanted(Struct, frozen=True):
@@ -29,42 +36,117 @@ class Wanted(Struct, frozen=True):
     family: str = ""
     source: str = ""
     target: str = ""
+    network: str = ""
+    """Of the target; `default` is the cluster's own pod network."""
 
-    def mask(self, table: Table) -> Mask:
-        """True for every cell that is asked for."""
-        result = np.ones(len(table), np.bool_)
+
+class Filter:
+    """A question's restrictions as arrays: for sources, aims and asks by number."""
+
+    def __init__(self, matrix: Matrix, wanted: Wanted) -> None:
+        catalogue = matrix.table.catalogue
+        self.sources = catalogue.named(wanted.source, side="from") if wanted.source else None
+        self.aims: Mask | None = catalogue.named(wanted.target, side="to") if wanted.target else None
+        if wanted.network:
+            networked = catalogue.networked(wanted.network)
+            self.aims = networked if self.aims is None else self.aims & networked
+        self.asks: Mask | None = None
         for dimension in ("layer", "kind", "family"):
-            if word := getattr(self, dimension):
-                result &= np.array([other == word for other in table.words(dimension, side="from")], np.bool_)
-        for name, places in ((self.source, table.sources), (self.target, table.targets)):
-            if name:
-                # Many cells share a place: each is looked at once.
-                distinct = {id(place): place for place in places}
-                is_it = {key: name in place.names() for key, place in distinct.items()}
-                result &= np.array([is_it[id(place)] for place in places], np.bool_)
+            if word := getattr(wanted, dimension):
+                words, codes = catalogue.words(dimension, side="from")
+                same = codes == (words.index(word) if word in words else len(words))
+                self.asks = same if self.asks is None else self.asks & same
+
+    def among(self, source: Numbers, aim: Numbers, ask: Numbers) -> Mask:
+        """Which of some cells are asked for. Numbers given out since the question began are not."""
+        result = np.ones(len(source), np.bool_)
+        for allowed, numbers in ((self.sources, source), (self.aims, aim), (self.asks, ask)):
+            if allowed is not None:
+                result &= allowed.take(numbers, mode="clip")
         return result
+
+    def chosen(self, slab: Slab) -> Ints:
+        """The places of a slab that are asked for."""
+        if self.sources is not None and not self.sources.take(list(slab.rows), mode="clip").any():
+            return np.zeros(0, np.int64)
+        cells = present(slab)
+        return cells[self.among(slab.row[cells], slab.aim[cells], slab.ask[cells])]
+
+    def departed(self, row: Row) -> Mask:
+        """Which last results of a row are asked for."""
+        number = np.full(len(row.departed), row.number)
+        return self.among(number, row.departed["aim"], row.departed["ask"])
 
 
 ALL: Final = Wanted()
 
 
-def sums_of(matrix: Matrix, now_ns: int, span_ns: int | None, only: Mask) -> Sums:
-    """The sums of a span, for which other cells may be left out, or since the start where it is None."""
-    return matrix.totals if span_ns is None else matrix.span(now_ns, span_ns, only=only)
+class Asked(NamedTuple):
+    """The span of a question."""
+
+    steps: Span | None
+    span_ns: int | None
+    """What it is answered for, None since the start."""
+
+
+def asked(matrix: Matrix, now_ns: int, span_ns: int | None) -> Asked:
+    """The span that a question is answered for: at least what was asked and less than a step more, unless less is kept."""
+    if span_ns is None:
+        return Asked(None, None)
+    steps = matrix.span(now_ns, span_ns)
+    return Asked(steps, now_ns - steps.start_ns)
+
+
+def cells_in_slices(matrix: Matrix, now_ns: int, span_ns: int | None, *wanted: Wanted) -> Slices[list[Answer]]:
+    """Every cell asked for, and the last results of those that left; what matches an earlier restriction first and once.
+
+    Raises TooManyError for more than MAX_CELLS.
+    """
+    filters = [Filter(matrix, one) for one in wanted]
+    size = 0
+    for slab in matrix.table.slabs:
+        size += len(_either(filters, slab))
+        yield
+    size += sum(int(one.departed(row).sum()) for row in matrix.table.rows.values() for one in filters)
+    if size > MAX_CELLS:
+        raise TooManyError(f"{size} cells are too many for one answer, more than {MAX_CELLS}: use by, from, to, layer or kind")
+    span = asked(matrix, now_ns, span_ns)
+    result: list[Answer] = []
+    for number, one in enumerate(filters):
+        for slab in list(matrix.table.slabs):
+            before = np.concatenate([earlier.chosen(slab) for earlier in filters[:number]] or [np.zeros(0, np.int64)])
+            chosen = np.setdiff1d(one.chosen(slab), before, assume_unique=True)
+            if len(chosen):
+                for some in answers(matrix, now_ns, Part(matrix, slab, chosen, span.steps), span.span_ns):
+                    result += some
+                    yield
+        for row in list(matrix.table.rows.values()):
+            which = one.departed(row)
+            for earlier in filters[:number]:
+                which &= ~earlier.departed(row)
+            if which.any():
+                result += last_results(matrix, now_ns, row, row.departed[which])
+                yield
+    return result
+
+
+def _either(filters: list[Filter], slab: Slab) -> Ints:
+    return np.unique(np.concatenate([one.chosen(slab) for one in filters]))
 
 
 def cells(matrix: Matrix, now_ns: int, *, span_ns: int | None = DEFAULT_SPAN_NS, wanted: Wanted = ALL) -> list[Answer]:
-    """Every cell asked for, in the order of the plan."""
-    mask = wanted.mask(matrix.table)
-    return answers(matrix, now_ns, sums_of(matrix, now_ns, span_ns, mask), span_ns, np.flatnonzero(mask))
+    """Every cell asked for."""
+    return finished(cells_in_slices(matrix, now_ns, span_ns, wanted))
 
 
 def pair(matrix: Matrix, now_ns: int, one: str, other: str, *, span_ns: int | None = DEFAULT_SPAN_NS) -> list[Answer]:
     """Both directions between two names, every cell of each, the one from `one` first."""
-    there = Wanted(source=one, target=other).mask(matrix.table)
-    back = Wanted(source=other, target=one).mask(matrix.table) & ~there
-    sums = sums_of(matrix, now_ns, span_ns, there | back)
-    return answers(matrix, now_ns, sums, span_ns, np.concatenate([np.flatnonzero(there), np.flatnonzero(back)]))
+    return finished(cells_in_slices(matrix, now_ns, span_ns, *both(one, other)))
+
+
+def both(one: str, other: str) -> tuple[Wanted, Wanted]:
+    """The two directions between two names."""
+    return Wanted(source=one, target=other), Wanted(source=other, target=one)
 
 
 def worst(
@@ -76,105 +158,50 @@ def worst(
     span_ns: int | None = DEFAULT_SPAN_NS,
     wanted: Wanted = ALL,
 ) -> list[Answer]:
-    """The `k` measured cells with the highest loss, or the highest p99; the other breaks ties, then the order of the plan."""
-    mask = wanted.mask(matrix.table)
-    sums = sums_of(matrix, now_ns, span_ns, mask)
-    state = states(matrix, now_ns, sums)
-    chosen = np.flatnonzero((state == MEASURED) & mask)
-    loss = np.nan_to_num(sums.loss()[chosen], nan=-1.0)
-    p99 = np.nan_to_num(quantiles(sums.histograms(), 0.99, groups=len(matrix.table))[chosen], nan=-1.0)
-    keys = (-loss, -p99) if measure == "p99" else (-p99, -loss)
-    return answers(matrix, now_ns, sums, span_ns, chosen[np.lexsort(keys)[:k]])
+    """The `k` measured cells with the highest loss, or the highest p99; the other breaks ties."""
+    return finished(worst_in_slices(matrix, now_ns, k, measure=measure, span_ns=span_ns, wanted=wanted))
 
 
-def group_by(
-    matrix: Matrix,
-    now_ns: int,
-    rows: str,
-    columns: str,
-    *,
-    span_ns: int | None = DEFAULT_SPAN_NS,
-    wanted: Wanted = ALL,
-) -> Answer:
-    """Cells added up by a dimension of where they leave from and one of where they lead to; KeyError for others.
+def worst_in_slices(
+    matrix: Matrix, now_ns: int, k: int, *, measure: str, span_ns: int | None, wanted: Wanted
+) -> Slices[list[Answer]]:
+    """The same in slices.
 
-    A group is measured where one of its cells is, unknown where none is and one is unknown, else unsampled. Its latency is
-    that of icmp, udp and tcp: an answer over HTTP also takes the server's time, and only counts where there is no other.
+    Among thousands of cells with the same loss, those with the longest latency of all are taken for those with the highest p99.
     """
-    table = matrix.table
-    row_words, column_words = table.words(rows, side="from"), table.words(columns, side="to")
-    mask = wanted.mask(table)
-    sums = sums_of(matrix, now_ns, span_ns, mask)
-    used = [i for i in np.flatnonzero(mask).tolist() if row_words[i] is not None and column_words[i] is not None]
-    row_names = sorted({word for i in used if (word := row_words[i]) is not None}, key=natural)
-    column_names = sorted({word for i in used if (word := column_words[i]) is not None}, key=natural)
-    chosen = np.array(used, np.int64)
-    width = len(column_names)
-    group = codes([row_words[i] for i in used], {name: place for place, name in enumerate(row_names)}) * width + codes(
-        [column_words[i] for i in used], {name: place for place, name in enumerate(column_names)}
-    )
-    found, of = np.unique(group, return_inverse=True)
-    where = np.full(len(table), -1, np.int64)
-    where[chosen] = of
-    parts = _grouped(sums, where, _network(table, sums, where, len(found)), len(found))
-    state = states(matrix, now_ns, sums)[chosen]
-    best = np.full(len(found), UNSAMPLED)
-    np.minimum.at(best, of, state)
-    size, unknown = np.bincount(of, minlength=len(found)), np.bincount(of[state == UNKNOWN], minlength=len(found))
-    groups = [
-        {
-            "from": row_names[key // width],
-            "to": column_names[key % width],
-            **{name: int(parts[name][place]) for name in ("sent", "received", "late", "failed")},
-            "loss": ratio(parts["loss"][place]),
-            "p50_us": microseconds(parts["p50"][place]),
-            "p99_us": microseconds(parts["p99"][place]),
-            "state": STATE_WORDS[int(best[place])],
-            "cells": int(size[place]),
-            "unknown": int(unknown[place]),
-        }
-        for place, key in enumerate(found.tolist())
-    ]
-    by = rows if rows == columns else f"{rows}:{columns}"
-    return {
-        "version": 1,
-        "by": by,
-        "span_seconds": seconds(span_ns),
-        "rows": row_names,
-        "columns": column_names,
-        "cells": groups,
-    }
+    span, only = asked(matrix, now_ns, span_ns), Filter(matrix, wanted)
+    found: list[tuple[Part, Ints]] = []
+    keys: list[tuple[float, float, int, int]] = []
+    for slab in list(matrix.table.slabs):
+        part = Part(matrix, slab, only.chosen(slab), span.steps)
+        measured = np.flatnonzero(part.states(now_ns) == MEASURED)
+        close = _closest(part, measured, max(_CANDIDATES, 4 * k), measure)
+        part = Part(matrix, slab, part.cells[close], span.steps)
+        p99 = np.nan_to_num(quantiles(part.histograms(), 0.99, groups=len(part)), nan=-1.0)
+        loss = part.loss
+        first, second = (p99, loss) if measure == "p99" else (loss, p99)
+        best = np.lexsort((-second, -first))[:k]
+        found.append((part, best))
+        keys += [(-first[element], -second[element], len(found) - 1, int(element)) for element in best.tolist()]
+        yield
+    result: list[Answer] = []
+    for _, _, number, element in sorted(keys)[:k]:
+        part = found[number][0]
+        one = Part(matrix, part.slab, part.cells[[element]], span.steps)
+        for some in answers(matrix, now_ns, one, span.span_ns):
+            result += some
+    return result
 
 
-def _network(table: Table, sums: Sums, where: Ints, groups: int) -> Ints:
-    """`where` for latencies: without the http cells of a group that has answers of other kinds."""
-    http = np.array([kind == Kind.HTTP for kind in table.words("kind", side="from")], np.bool_)
-    # The last place is that of the cells in no group, whose number is -1.
-    other = np.bincount(where[(where >= 0) & ~http & (sums.received > 0)], minlength=groups + 1) > 0
-    return np.where(http & other[where], -1, where)
-
-
-def _grouped(sums: Sums, where: Ints, timed: Ints, groups: int) -> dict[str, Floats | Ints]:
-    """Sums, loss and quantiles of groups; `where[cell]` is the group of a cell, `timed[cell]` of its latencies, -1 for none."""
-    there = where >= 0
-    columns: dict[str, Floats | Ints] = {}
-    for name in ("sent", "received", "late", "failed", "lost"):
-        column = np.zeros(groups, np.int64)
-        np.add.at(column, where[there], getattr(sums, name)[there])
-        columns[name] = column
-    low, high = np.full(groups, NO_MINIMUM), np.zeros(groups, np.int64)
-    np.minimum.at(low, timed[timed >= 0], sums.min_ns[timed >= 0])
-    np.maximum.at(high, timed[timed >= 0], sums.max_ns[timed >= 0])
-    histograms = sums.histograms()
-    kept = timed[histograms.group] >= 0
-    together = merged(timed[histograms.group][kept], histograms.place[kept], histograms.count[kept])
-    sent = columns["sent"]
-    columns["loss"] = np.where(sent > 0, columns["lost"] / np.maximum(sent, 1), np.nan)
-    for name, q in (("p50", 0.5), ("p99", 0.99)):
-        columns[name] = np.clip(quantiles(together, q, groups=groups), low, high)
-    return columns
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts n2 before n10."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", name) if part]
+def _closest(part: Part, measured: Ints, most: int, measure: str) -> Ints:
+    """Those of the measured that may be among the worst: all where they are few, else the first by an estimate."""
+    if len(measured) <= most:
+        return measured
+    longest = np.zeros(len(part), np.int64)
+    for places in part.places():
+        longest = np.maximum(longest, places)
+    element, place, _ = part.other_latencies
+    np.maximum.at(longest, element, place + 1)
+    loss = np.nan_to_num(part.loss, nan=0.0)
+    estimate = (longest + loss / 2 if measure == "p99" else loss * 1024 + longest / 1024)[measured]
+    return np.sort(measured[np.argpartition(estimate, -most)[-most:]])

@@ -1,44 +1,60 @@
 """The matrix: all that the collector knows of every cell, in bounded memory.
 
-In: the plans in force, and reports as they arrive. Kept: sums since the start, the newest of every cell, counters for export,
-and a ring of the reports of the last minutes as columns. The ring yields first when memory is short, oldest first and counted.
-A report is applied whole or not at all. Nothing here reads a clock; `arrived_ns` and `now_ns` are of one monotonic clock.
+In: the plans in force, and reports as they arrive. Kept of a cell: sums since the start, its newest window, and counts by steps
+of time as far back as the retention reaches; of all cells together, counters for export. A report is applied whole or not at
+all. Nothing here reads a clock; `arrived_ns` and `now_ns` are of one monotonic clock.
+
+When memory is short the oldest steps of time yield first, and then rows that find no room; both are counted.
 """
 
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
 from collector.discovery.snapshot import Snapshot
-from collector.matrix.batch import Batch, Inconsistent, Planned, read
-from collector.matrix.histograms import Mask
-from collector.matrix.newest import Newest
-from collector.matrix.sums import Sums
-from collector.matrix.table import Table, replanned
+from collector.matrix.batch import NOTHING, Inconsistent, Planned, read
+from collector.matrix.departed import KIND
+from collector.matrix.facts import Facts
+from collector.matrix.histograms import Ints, Mask
+from collector.matrix.intake import Most, take
+from collector.matrix.slab import ABSENT, Slab
+from collector.matrix.sparse import Ledger, Log
+from collector.matrix.table import MOST_DEPARTED, Row, Table
 from collector.matrix.tally import Tallies
 from wire.plan import Plan
 from wire.report import Report
-from wire.window import FactName
 
 __all__ = ["Inconsistent", "Matrix"]
 
 RETENTION_NS: Final = 300 * 10**9
-MAX_FACTS: Final = 100_000
-"""Facts kept, of 128 characters at most each; the oldest leave first."""
+MOST_STEPS: Final = 361
+"""Steps of time that are kept at most; where the retention has more of them, a step is longer than a report's span."""
+FEWEST_STEPS: Final = 7
+"""Steps that are kept however short memory is: the span that is asked for most, and the step that is open."""
 
 
-@dataclass(slots=True)
-class _Held:
-    """A batch in the ring."""
+SHARES: Final = 16
+SLABS, LATENCIES, WORDS, TOTALS = 11, 2, 2, 1
+"""Shares of the memory: arrays with an element per cell, and each sort of sparse counts. Last results of cells that left have
+what the arrays leave."""
 
-    batch: Batch
-    when_ns: int
-    """When its windows ended. When they began, where the agent merged several: these may be as long as we were away."""
-    arrived_ns: int
-    nbytes: int
+
+class Vantages(Protocol):
+    """What the matrix asks of plans; see collector.plan.compose."""
+
+    def __contains__(self, vantage: object, /) -> bool:
+        """Whether there is a plan for a vantage."""
+
+
+class Span(NamedTuple):
+    """Steps of time that an answer is of: all windows that ended after `start_ns`."""
+
+    first: int
+    last: int
+    start_ns: int
+    slots: Ints
+    """Where a slab has the steps, the newest first."""
 
 
 class Matrix:
@@ -49,94 +65,142 @@ class Matrix:
         self.max_bytes = max_bytes
         self.stale_after_ns = stale_after_ns
         """From when on a cell without a window is unknown: three report intervals."""
-        self.table = Table()
-        self.totals = Sums(0)
-        self.newest = Newest(0)
-        self.tallies = Tallies()
+        self.step_ns = max(stale_after_ns // 3, -(-retention_ns // (MOST_STEPS - 1)))
+        """Length of a step of time: a report interval, unless the retention is long."""
+        self.table = Table(steps=-(-retention_ns // self.step_ns) + 1)
+        self.tallies = Tallies(self.table.catalogue)
         self.snapshot = Snapshot()
-        self.heard_ns: dict[str, int] = {}
-        """When each vantage's newest report arrived."""
+        self.generation = 0
+        """Goes up when the places of cells change their meaning."""
         self.unknown_paths = 0
         """Entries left out since their path is in no plan that is remembered."""
         self.unknown_codes = 0
         self.dropped = 0
-        """Batches that left the ring before their time for want of memory."""
-        self._facts: dict[int, dict[FactName, str]] = {}
-        self._ring: deque[_Held] = deque()
-        self._ring_bytes = 0
+        """Steps of time, rows and sparse counts that left, or were not taken, for want of memory."""
+        self._facts = Facts()
+        self._newest = -1
+        """Number of the newest step; step n holds what ended after n and until n + 1 steps after the clock's zero."""
 
-    def replan(self, snapshot: Snapshot, plans: Mapping[str, Plan]) -> None:
-        """Take the plans of all vantages, by name. Unchanged paths keep their history; a removed node vanishes."""
-        table, moved = replanned(self.table, snapshot, plans)
-        cells = len(table)
-        self.totals.move(moved, cells)
-        self.newest = self.newest.move(moved, cells)
-        self._facts = {int(moved[cell]): facts for cell, facts in self._facts.items() if moved[cell] >= 0}
-        if not np.array_equal(moved, np.arange(len(moved))):
-            for held in self._ring:
-                there = held.batch.cell >= 0
-                cell = np.where(there, moved[held.batch.cell], -1).astype(np.int32)
-                held.batch = replace(held.batch, cell=cell)
-        self.table, self.snapshot = table, snapshot
-        vantages = frozenset(vantage.name for vantage in snapshot.vantages)
-        self.heard_ns = {name: arrived for name, arrived in self.heard_ns.items() if name in vantages}
-        self.tallies.replan(table, _subjects(snapshot))
+    def replan(self, snapshot: Snapshot, plans: Vantages) -> None:
+        """Take the places of a snapshot, and who has a plan; each of these is then laid. A removed node vanishes."""
+        self.generation += 1
+        self.snapshot = snapshot
+        self.table.replan(snapshot, plans)
+        self.tallies.replan(_subjects(snapshot))
+
+    def lay(self, vantage: str, plan: Plan) -> None:
+        """Take the plan of a vantage. Cells that stay keep their history; where nothing changed, nothing happens."""
+        table = self.table
+        laid = table.read(plan)
+        row = table.row(vantage)
+        slots = self._slots(self.oldest_step, self._newest)
+        places = self._places_left(len(laid.ids))
+        spare = max(0, self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in table.slabs))
+        departing = min(MOST_DEPARTED, spare // KIND.itemsize // len(table.rows))
+        if not table.lay(row, laid, stays_ns=self.stale_after_ns, slots=slots, places=places, departing=departing):
+            self.dropped += 1
+        self.tallies.expect(table.catalogue.sources[row.number], laid.aim, table.catalogue.layers[laid.ask])
+
+    def _places_left(self, size: int) -> int:
+        """Places that there is memory for beside what there is. Where there are not enough, old steps of time yield."""
+        most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self.table.slabs)
+        while most < Slab.bytes_of(size + 32, self.table.steps) and self.table.steps > FEWEST_STEPS:
+            steps = max(FEWEST_STEPS, self.table.steps * 3 // 4)
+            self.dropped += self.table.steps - steps
+            numbers = np.arange(self._newest - steps + 1, self._newest + 1)
+            self.table.keep_steps((numbers % self.table.steps)[np.argsort(numbers % steps)])
+            most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self.table.slabs)
+        return max(0, most) // Slab.bytes_of(1, self.table.steps)
 
     def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
         """Take a report; with `counted` false it is known already to the counters of a collector before this one.
 
         Raises Inconsistent, after which nothing of the report is kept.
         """
-        batch = read(report.columns, span_ns=report.span_ns, planned=self._planned(report.vantage))
-        end_ns = arrived_ns - report.age_ns
+        row = self.table.rows.get(report.vantage)
+        batch = read(report.columns, span_ns=report.span_ns, planned=NOTHING if row is None else _planned(row))
         self.unknown_paths += batch.unknown_paths
         self.unknown_codes += batch.unknown_codes
-        self.heard_ns[report.vantage] = max(arrived_ns, self.heard_ns.get(report.vantage, arrived_ns))
-        self.totals.add(batch)
-        self.newest.take(batch, end_ns)
+        self._advance(arrived_ns)
+        if row is None:
+            return
+        row.heard_ns = max(arrived_ns, row.heard_ns or arrived_ns)
+        if not row.size:
+            return
+        end_ns = arrived_ns - report.age_ns
+        # Windows that were merged may be as long as we were away, so they count when they began.
+        step = self._step_of(end_ns - report.span_ns if report.merged > 1 else end_ns)
+        oldest = self.oldest_step
+        held = oldest <= step <= self._newest
+        before = row.dropped
+        take(
+            row,
+            batch,
+            end_ns=end_ns,
+            slot=step % self.table.steps if held else None,
+            step=step,
+            oldest=oldest,
+            most=self._most(),
+        )
+        self.dropped += row.dropped - before
+        places = batch.cell + row.room.start
         if counted:
-            self.tallies.add(batch)
-        for cell, name, text in batch.facts:
-            facts = {**self._facts.pop(cell, {}), name: text}
-            self._facts[cell] = facts
-        while len(self._facts) > MAX_FACTS:
-            del self._facts[next(iter(self._facts))]
-        if end_ns > arrived_ns - self.retention_ns:
-            when_ns = end_ns - report.span_ns if report.merged > 1 else end_ns
-            held = _Held(replace(batch, facts=()), when_ns, arrived_ns, batch.nbytes)
-            self._ring.append(held)
-            self._ring_bytes += held.nbytes
-        self._expire(arrived_ns)
+            catalogue = self.table.catalogue
+            asks = row.slab.ask[places].astype(np.int64)
+            self.tallies.add(batch, catalogue.sources[row.number], row.slab.aim[places].astype(np.int64), asks)
+        for entry, name, text in batch.facts:
+            self._facts.learn(int(row.slab.ids[places[entry]]), name, text)
 
-    def _planned(self, vantage: str) -> Planned:
-        cells = self.table.cells_of.get(vantage, np.zeros(0, np.int64))
-        table = self.table
-        return Planned(table.ids[cells], cells, table.shortest_ns[cells], table.longest_ns[cells])
+    def _most(self) -> Most:
+        """Sparse counts of each sort that a row may hold: its fair share of the memory."""
+        share = self.max_bytes // SHARES // len(self.table.rows)
+        return Most(
+            LATENCIES * share // Log.ENTRY_BYTES, WORDS * share // Log.ENTRY_BYTES, TOTALS * share // Ledger.ENTRY_BYTES
+        )
 
-    def _expire(self, now_ns: int) -> None:
-        while self._ring and self._ring[0].arrived_ns <= now_ns - self.retention_ns:
-            self._ring_bytes -= self._ring.popleft().nbytes
-        fixed = self.totals.nbytes + self.newest.nbytes
-        while self._ring and self._ring_bytes + fixed > self.max_bytes:
-            self._ring_bytes -= self._ring.popleft().nbytes
-            self.dropped += 1
+    def _step_of(self, when_ns: int) -> int:
+        return (when_ns - 1) // self.step_ns
+
+    def _advance(self, now_ns: int) -> None:
+        """Begin the step of time that now is in, and forget those that are over."""
+        step = self._step_of(now_ns)
+        if step <= self._newest:
+            return
+        begun = np.unique(np.arange(max(self._newest + 1, step - self.table.steps + 1), step + 1) % self.table.steps)
+        for slab in self.table.slabs:
+            slab.clear_steps(begun)
+        self._newest = step
+
+    def _slots(self, first: int, last: int) -> Ints:
+        return np.arange(last, first - 1, -1) % self.table.steps
+
+    @property
+    def oldest_step(self) -> int:
+        """Number of the oldest step of time that is kept."""
+        return max(0, self._newest - self.table.steps + 1)
+
+    def span(self, now_ns: int, span_ns: int) -> Span:
+        """The steps of time that answer for the last `span_ns`: that much or up to a step more, unless less is kept."""
+        first = max((now_ns - span_ns) // self.step_ns, self.oldest_step)
+        start_ns = min(first * self.step_ns, now_ns)
+        return Span(first, self._newest, start_ns, self._slots(first, self._newest))
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the arrays occupy, of `max_bytes`."""
-        return self._ring_bytes + self.totals.nbytes + self.newest.nbytes
+        """Bytes that cells occupy, of `max_bytes`."""
+        return self.table.nbytes
 
-    def span(self, now_ns: int, span_ns: int, *, only: Mask | None = None) -> Sums:
-        """The sums of the windows that ended within the last `span_ns`, at most as far back as the ring reaches.
+    def facts(self, path: int) -> Mapping[str, str]:
+        """What was seen last on a path, as text."""
+        return self._facts.of(path)
 
-        Those that were merged must also have begun in it. Cells for which `only` is False may be left at zero.
-        """
-        batches = [held.batch for held in self._ring if held.when_ns > now_ns - span_ns]
-        return Sums.of(batches, len(self.table), only=only)
 
-    def facts(self, cell: int) -> Mapping[FactName, str]:
-        """What was seen last in a cell, as text."""
-        return self._facts.get(cell, {})
+def _planned(row: Row) -> Planned:
+    if not row.size:
+        return NOTHING
+    slab, cells = row.slab, row.cells
+    present: Mask = slab.present[cells] != ABSENT
+    return Planned(slab.ids[cells], present, slab.shortest_ms[cells], slab.longest_ms[cells])
 
 
 def _subjects(snapshot: Snapshot) -> dict[str, frozenset[str]]:
@@ -146,5 +210,6 @@ def _subjects(snapshot: Snapshot) -> dict[str, frozenset[str]]:
         "zone": frozenset(node.zone for node in snapshot.nodes),
         "namespace": frozenset({one.namespace for one in snapshot.vantages} | {one.namespace for one in snapshot.services}),
         "service": frozenset(f"{service.namespace}/{service.name}" for service in snapshot.services),
+        "dns": frozenset(server.name for server in snapshot.dns),
         "external": frozenset(host.name for host in snapshot.external),
     }

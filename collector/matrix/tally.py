@@ -10,75 +10,114 @@ from typing import Final
 import numpy as np
 
 from collector.matrix.batch import LOCAL_FROM, Batch
-from collector.matrix.histograms import CLASSIC_SECONDS, Ints, Mask, classic, summed
-from collector.matrix.sums import CODES
-from collector.matrix.table import Table
+from collector.matrix.catalogue import Catalogue
+from collector.matrix.histograms import CLASSIC_OF, CLASSIC_SECONDS, Ints, Mask, summed
+from collector.matrix.places import Place
 from wire.outcome import Outcome
+from wire.path import Layer
 from wire.window import Flag
 
 Key = tuple[str, ...]
 
 OTHER: Final = "other"
 """Label value under which everything beyond a family's limit is added up."""
+MAX_LOOKUPS: Final = 256
+"""Lists of rows by aim that are remembered; a cluster with more pairs of zones and layers finds them again."""
+_LAYERS: Final = tuple(Layer)
+_NAMESPACED: Final = frozenset({Layer.POD, Layer.SERVICE})
+_CODES: Final = 256
 
 
 class Tally:
     """One family: rows of integers under label values, at most `limit` rows; the rest goes to one row named OTHER."""
 
     def __init__(self, columns: int, *, labels: int, limit: int) -> None:
-        self._columns = columns
         self._limit = limit
         self._other: Key = (OTHER,) * labels
         self._rows: dict[Key, int] = {}
-        self._values: Ints = np.zeros((0, columns), np.int64)
+        self._values: Ints = np.zeros((columns, 0), np.int64)
 
-    def rows_of(self, keys: Iterable[Key | None]) -> Ints:
-        """The row of each key, -1 for None; unknown keys get a row."""
-        rows = np.array([-1 if key is None else self._row(key) for key in keys], np.int64)
-        missing = len(self._rows) - len(self._values)
-        if missing > 0:
-            self._values = np.concatenate([self._values, np.zeros((missing, self._columns), np.int64)])
-        return rows
-
-    def _row(self, key: Key) -> int:
+    def row_of(self, key: Key) -> int:
+        """The row of a key; an unknown one gets a row."""
         if key not in self._rows and len(self._rows) >= self._limit:
             key = self._other
-        return self._rows.setdefault(key, len(self._rows))
+        row = self._rows.setdefault(key, len(self._rows))
+        if row >= self._values.shape[1]:
+            more = np.zeros((len(self._values), max(16, row)), np.int64)
+            self._values = np.concatenate([self._values, more], axis=1)
+        return row
 
-    def add(self, rows: Ints, values: Ints) -> None:
-        """Add values, shape (n, columns), to the rows named; -1 is no row."""
-        rows, values = rows[rows >= 0], values[rows >= 0]
-        if not len(rows):
-            return
-        order = np.argsort(rows, kind="stable")
-        rows = rows[order]
-        starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
-        self._values[rows[starts]] += np.add.reduceat(values[order], starts, axis=0)
+    def rows_of(self, keys: Iterable[Key | None]) -> Ints:
+        """The row of each key, -1 for None."""
+        return np.array([-1 if key is None else self.row_of(key) for key in keys], np.int64)
+
+    def add(self, rows: Ints, *columns: Ints) -> None:
+        """Add values, an array per column from the first on, to the rows named; -1 is no row."""
+        if len(rows) and rows.min() < 0:
+            there = rows >= 0
+            rows, columns = rows[there], tuple(column[there] for column in columns)
+        for values, column in zip(self._values, columns, strict=False):
+            if column.any():
+                np.add.at(values, rows, column)
+
+    def add_to(self, row: int, *values: int) -> None:
+        """Add one value per column to one row."""
+        for column, value in zip(self._values, values, strict=False):
+            column[row] += value
+
+    def add_range(self, row: int, column: int, values: Ints) -> None:
+        """Add values to one column of consecutive rows."""
+        self._values[column, row : row + len(values)] += values
 
     def keep(self, wanted: Callable[[Key], bool]) -> None:
-        """Drop the rows whose subject is gone. Rows move: ask rows_of again."""
+        """Drop the rows whose subject is gone. Rows move: ask row_of again."""
         kept = [(key, row) for key, row in self._rows.items() if key == self._other or wanted(key)]
-        self._values = self._values[np.array([row for _, row in kept], np.int64)]
+        self._values = self._values[:, np.array([row for _, row in kept], np.int64)]
         self._rows = {key: row for row, (key, _) in enumerate(kept)}
 
     def items(self) -> Iterator[tuple[Key, list[int]]]:
         """(labels, values), ascending by labels."""
-        values = self._values.tolist()
+        values = self._values.T.tolist()
         return iter(sorted((key, values[row]) for key, row in self._rows.items()))
+
+
+class _Lookup:
+    """The row of a tally for each aim, found when it is first needed."""
+
+    def __init__(self, tally: Tally, key: Callable[[int], Key | None]) -> None:
+        self._tally = tally
+        self._key = key
+        self._rows: Ints = np.zeros(0, np.int64)
+
+    def rows(self, aims: Ints) -> Ints:
+        """The row of each aim, -1 for none."""
+        highest = int(aims.max(initial=-1))
+        if highest >= len(self._rows):
+            self._rows = np.concatenate([self._rows, np.full(highest + 1024, -2)])
+        rows = self._rows[aims]
+        if len(rows) and rows.min() == -2:  # noqa: PLR2004 - not looked for yet
+            missing = np.unique(aims[rows == -2])  # noqa: PLR2004 - the same
+            self._rows[missing] = self._tally.rows_of(self._key(aim) for aim in missing.tolist())
+            rows = self._rows[aims]
+        return rows
 
 
 class Tallies:
     """Every exported counter that reports feed."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
         self.nodes = Tally(6, labels=3, limit=100_000)
         """(node, direction, layer): sent, lost, late, received, latency sum in ns, windows with NAT."""
-        self.zones = Tally(4 + len(CLASSIC_SECONDS) + 1, labels=3, limit=2_000)
-        """(from zone, to zone, layer): sent, lost, received, latency sum in ns, then the classic histogram."""
+        self.zones = Tally(4 + len(CLASSIC_SECONDS) + 1, labels=4, limit=2_000)
+        """(from zone, to zone, layer, network; empty for the default one): sent, lost, received, latency sum in ns, then the
+        classic histogram."""
         self.namespaces = Tally(2, labels=2, limit=2_000)
         """(from namespace, to namespace): sent, lost, of the pod and service layers."""
         self.services = Tally(2, labels=2, limit=2_000)
         """(namespace, service): sent, lost."""
+        self.dns = Tally(2, labels=1, limit=1_000)
+        """(name of the server): sent, lost."""
         self.external = Tally(2, labels=1, limit=1_000)
         """(name of the host): sent, lost."""
         self.failures = Tally(1, labels=3, limit=1_000)
@@ -87,77 +126,148 @@ class Tallies:
         """(kind, word): probes that our own side did not send."""
         self.set_aside = Tally(1, labels=1, limit=10)
         """(reason): probes that enter no sum."""
-        self._of_cell: dict[str, Ints] = {}
-        self._asks: list[tuple[str, str]] = []
-        self._asks_of_cell: Ints = np.zeros(0, np.int64)
+        self._lookups: dict[Key, _Lookup] = {}
 
-    def replan(self, table: Table, subjects: Mapping[str, frozenset[str]]) -> None:
-        """Forget subjects that are gone, and learn where each cell counts. `subjects`: names by dimension."""
+    def replan(self, subjects: Mapping[str, frozenset[str]]) -> None:
+        """Forget subjects that are gone. `subjects`: names by dimension."""
         nodes, zones, namespaces = subjects["node"], subjects["zone"], subjects["namespace"]
         self.nodes.keep(lambda key: key[0] in nodes)
         self.zones.keep(lambda key: key[0] in zones and key[1] in zones)
         self.namespaces.keep(lambda key: key[0] in namespaces and key[1] in namespaces)
         self.services.keep(lambda key: f"{key[0]}/{key[1]}" in subjects["service"])
+        self.dns.keep(lambda key: key[0] in subjects["dns"])
         self.external.keep(lambda key: key[0] in subjects["external"])
-        cells = list(zip(table.paths, table.sources, table.targets, strict=True))
-        known: dict[tuple[str, str], int] = {}
-        asks = [known.setdefault((path.layer.value, path.kind.value), len(known)) for path in table.paths]
-        self._asks, self._asks_of_cell = list(known), np.array(asks, np.int64)
-        self._of_cell = {
-            "out": self.nodes.rows_of((a.node, "out", p.layer.value) if a.node else None for p, a, _ in cells),
-            "in": self.nodes.rows_of((b.node, "in", p.layer.value) if b.node else None for p, _, b in cells),
-            "zones": self.zones.rows_of(
-                (a.zone, b.zone, p.layer.value) if a.zone is not None and b.zone is not None else None for p, a, b in cells
-            ),
-            "namespaces": self.namespaces.rows_of(
-                (a.namespace, b.namespace) if a.namespace and b.namespace else None for _, a, b in cells
-            ),
-            "services": self.services.rows_of(
-                (b.namespace, b.service) if b.namespace and b.service else None for *_, b in cells
-            ),
-            "external": self.external.rows_of(
-                (b.target.removeprefix("external/"),) if b.target and b.target.startswith("external/") else None
-                for *_, b in cells
-            ),
+        self._lookups = {}
+
+    def expect(self, source: Place, aims: Ints, layers: Ints) -> None:
+        """Give every counter of a row of cells its place, so that it is there, and zero, before the first probe."""
+        for layer, of in _by_layer(layers):
+            if source.node:
+                self.nodes.row_of((source.node, "out", layer))
+            for lookup in self._lookups_of(source, layer).values():
+                lookup.rows(aims[of])
+
+    def add(self, batch: Batch, source: Place, aims: Ints, asks: Ints) -> None:
+        """Count the windows of a batch of a vantage at `source`; `aims` and `asks` are those of its entries."""
+        good = batch.good
+        sent = batch.received + batch.late + batch.failed
+        self._add_aside(batch, sent, good)
+        nat = ((batch.flags & Flag.NAT) != 0).astype(np.int64)
+        lost = batch.late + batch.failed
+        layers = self._catalogue.layers[asks]
+        first, found = int(layers[0]) if len(layers) else 0, {}
+        whole = bool(good.all()) and bool((layers == first).all())
+        for layer, of in _by_layer(layers):
+            which = slice(None) if whole else of & good
+            columns = [column[which] for column in (sent, lost, batch.late, batch.received, batch.sum_ns, nat)]
+            if source.node:
+                self.nodes.add_to(self.nodes.row_of((source.node, "out", layer)), *(int(column.sum()) for column in columns))
+            aim = aims[which]
+            for name, lookup in self._lookups_of(source, layer).items():
+                rows = lookup.rows(aim)
+                match name:
+                    case "in":
+                        self.nodes.add(rows, *columns)
+                    case "zones":
+                        _add_few(self.zones, rows, (columns[0], columns[1], columns[3], columns[4]))
+                        found[layer] = lookup
+                    case _:
+                        _add_few(getattr(self, name), rows, (columns[0], columns[1]))
+        self._add_histograms(batch, good, aims, layers, found)
+        self._add_words(batch, good, asks)
+
+    def _lookups_of(self, source: Place, layer: str) -> dict[str, _Lookup]:
+        """Which counters the cells of a source on a layer have, each with the rows by aim."""
+        targets, whom = self._catalogue.targets, self._catalogue.aims
+        zone, namespace = source.zone, source.namespace
+        wanted: dict[str, tuple[Key, Tally, Callable[[int], Key | None]]] = {
+            "in": (("in", layer), self.nodes, lambda aim: (node, "in", layer) if (node := targets[aim].node) else None)
         }
+        if zone is not None:
+            wanted["zones"] = (
+                ("zones", zone, layer),
+                self.zones,
+                lambda aim: None if (other := targets[aim].zone) is None else (zone, other, layer, whom[aim].network),
+            )
+        if namespace and layer in _NAMESPACED:
+            wanted["namespaces"] = (
+                ("namespaces", namespace),
+                self.namespaces,
+                lambda aim: (namespace, other) if (other := targets[aim].namespace) else None,
+            )
+        wanted["services"] = (("services",), self.services, lambda aim: _service(targets[aim]))
+        wanted["dns"] = (("dns",), self.dns, lambda aim: _named(whom[aim].name, "dns/"))
+        wanted["external"] = (("external",), self.external, lambda aim: _named(whom[aim].name, "external/"))
+        if len(self._lookups) > MAX_LOOKUPS:
+            self._lookups = {}
+        found: dict[str, _Lookup] = {}
+        for name, (key, tally, labels) in wanted.items():
+            if key not in self._lookups:
+                self._lookups[key] = _Lookup(tally, labels)
+            found[name] = self._lookups[key]
+        return found
 
-    def add(self, batch: Batch) -> None:
-        """Count the windows of a batch."""
-        aside = (batch.flags & (Flag.UNCONFIRMED | Flag.ILL)) != 0
+    def _add_aside(self, batch: Batch, sent: Ints, good: Mask) -> None:
         ill = (batch.flags & Flag.ILL) != 0
-        sent = batch.received.astype(np.int64) + batch.late + batch.failed
-        for reason, which in (("unconfirmed", aside & ~ill), ("ill", ill)):
-            self.set_aside.add(self.set_aside.rows_of([(reason,)]), np.array([[int(sent[which].sum())]]))
-        good = ~aside
-        cell, lost = batch.cell[good], (batch.late.astype(np.int64) + batch.failed)[good]
-        sent, received = sent[good], batch.received[good].astype(np.int64)
-        nat = ((batch.flags[good] & Flag.NAT) != 0).astype(np.int64)
-        both = np.column_stack([sent, lost])
-        node = np.column_stack([sent, lost, batch.late[good], received, batch.sum_ns[good], nat])
-        self.nodes.add(self._of_cell["out"][cell], node)
-        self.nodes.add(self._of_cell["in"][cell], node)
-        for name in ("namespaces", "services", "external"):
-            getattr(self, name).add(self._of_cell[name][cell], both)
-        wanted = good[batch.latency_entry]
-        place = np.cumsum(good) - 1
-        histogram = classic(
-            place[batch.latency_entry[wanted]],
-            batch.latency_place[wanted],
-            batch.latency_count[wanted],
-            groups=len(cell),
-        )
-        self.zones.add(self._of_cell["zones"][cell], np.column_stack([sent, lost, received, batch.sum_ns[good], histogram]))
-        self._add_words(batch, good)
+        for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
+            self.set_aside.add_to(self.set_aside.row_of((reason,)), int(sent[which].sum()))
 
-    def _add_words(self, batch: Batch, good: Mask) -> None:
+    def _add_histograms(self, batch: Batch, good: Mask, aims: Ints, layers: Ints, lookups: Mapping[str, _Lookup]) -> None:
+        """Latencies by pair of zones: few distinct ones, however many cells."""
+        width = len(CLASSIC_SECONDS) + 1
+        of_entry = np.full(len(batch), -1)
+        for layer, of in _by_layer(layers):
+            if layer in lookups:
+                of_entry[of] = lookups[layer].rows(aims[of])
+        of_entry[~good] = -1
+        rows = of_entry[batch.latency_entry]
+        there = rows >= 0
+        if not there.any():
+            return
+        # Weights of bincount are floats; counts of one report stay far below 2^53, where they are exact.
+        keys = rows[there] * width + CLASSIC_OF[batch.latency_place[there]]
+        counts = np.bincount(keys, weights=batch.latency_count[there])
+        for key in np.flatnonzero(counts).tolist():
+            self.zones.add_range(key // width, 4 + key % width, counts[key : key + 1].astype(np.int64))
+
+    def _add_words(self, batch: Batch, good: Mask, asks: Ints) -> None:
         """Failures by word: few distinct ones, however many cells fail."""
         wanted = good[batch.outcome_entry]
-        asked = self._asks_of_cell[batch.cell[batch.outcome_entry[wanted]]]
-        keys, counts = summed(asked * CODES + batch.outcome_code[wanted], batch.outcome_count[wanted].astype(np.int64))
-        for key, count in zip(keys.tolist(), counts, strict=True):
-            layer, kind = self._asks[key // CODES]
-            word = Outcome(key % CODES).word
-            if key % CODES >= LOCAL_FROM:
-                self.local.add(self.local.rows_of([(kind, word)]), np.array([[count]]))
+        if not wanted.any():
+            return
+        asked = asks[batch.outcome_entry[wanted]]
+        keys, counts = summed(asked * _CODES + batch.outcome_code[wanted], batch.outcome_count[wanted])
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            ask = self._catalogue.asks[key // _CODES]
+            word = Outcome(key % _CODES).word
+            if key % _CODES >= LOCAL_FROM:
+                self.local.add_to(self.local.row_of((ask.kind.value, word)), count)
             else:
-                self.failures.add(self.failures.rows_of([(layer, kind, word)]), np.array([[count]]))
+                self.failures.add_to(self.failures.row_of((ask.layer.value, ask.kind.value, word)), count)
+
+
+def _by_layer(layers: Ints) -> Iterator[tuple[str, Mask]]:
+    """Each layer that occurs, and where."""
+    for number, count in enumerate(np.bincount(layers, minlength=len(_LAYERS)).tolist()):
+        if count:
+            yield _LAYERS[number].value, layers == number
+
+
+def _add_few(tally: Tally, rows: Ints, columns: tuple[Ints, ...]) -> None:
+    """Add to a family of which a report touches few rows."""
+    there = rows >= 0
+    if not there.any():
+        return
+    rows = rows[there]
+    least = int(rows.min())
+    for number, column in enumerate(columns):
+        sums = np.bincount(rows - least, weights=column[there])
+        tally.add_range(least, number, sums.astype(np.int64))
+
+
+def _service(place: Place) -> Key | None:
+    return (place.namespace, place.service) if place.namespace and place.service else None
+
+
+def _named(target: str, prefix: str) -> Key | None:
+    return (target.removeprefix(prefix),) if target.startswith(prefix) else None

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from collector.discovery.snapshot import External, Node, Service, Snapshot, Vantage
+from collector.matrix.places import target_places
 from collector.matrix.store import Matrix
 from collector.plan.compose import Plans, compose
 from collector.settings import PlanSettings
@@ -79,7 +80,7 @@ def composed(keys: tuple[GroupKey, ...] = ()) -> Plans:
 
 def matrix_of(snapshot: Snapshot = SNAPSHOT, *, max_bytes: int = 10**8, retention_ns: int = 300 * SECOND) -> Matrix:
     matrix = Matrix(max_bytes=max_bytes, stale_after_ns=3 * SECOND, retention_ns=retention_ns)
-    matrix.replan(snapshot, plans_of(snapshot))
+    replan(matrix, snapshot)
     return matrix
 
 
@@ -134,8 +135,15 @@ def report_of(
 
 def path_to(matrix: Matrix, source: str, target: str, kind: str = "udp") -> Path:
     """The path from a vantage to whatever is called `target`."""
+    places = target_places(matrix.snapshot)
     return next(
-        path
-        for path, place in zip(matrix.table.paths, matrix.table.targets, strict=True)
-        if path.vantage == source and target in place.names() and path.kind == kind
+        path for path in paths_of(matrix.snapshot, source) if target in places[path.target.name].names() and path.kind == kind
     )
+
+
+def replan(matrix: Matrix, snapshot: Snapshot = SNAPSHOT, plans: Mapping[str, Plan] | None = None) -> None:
+    """Take a snapshot and its plans, every row at once."""
+    plans = plans_of(snapshot) if plans is None else plans
+    matrix.replan(snapshot, plans)
+    for name, plan in plans.items():
+        matrix.lay(name, plan)

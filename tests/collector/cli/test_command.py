@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from collector.api.operators import operator_app
 from collector.cli import main
 from collector.sessions import Sessions
-from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, report_of, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, paths_of, report_of, window
 from wire.outcome import Outcome
 
 NOW = 100 * SECOND
@@ -29,7 +29,7 @@ class Cluster:
         self.sessions = Sessions(instance=1, silent_after_ns=3 * SECOND)
         self.sessions.replan(SNAPSHOT)
         for name in ("n1", "n2", "n3", "cart"):
-            windows = [window(path.id, [60_000] * 4) for path in self.matrix.table.paths if path.vantage == name]
+            windows = [window(path.id, [60_000] * 4) for path in paths_of(SNAPSHOT, name)]
             report = report_of(name, windows)
             self.matrix.apply(report, arrived_ns=NOW, counted=True)
             self.sessions.record(report, now_ns=NOW)

@@ -12,7 +12,7 @@ from collector.export.exposition import exposition
 from collector.export.names import Family
 from collector.matrix.store import Matrix
 from collector.sessions import Sessions
-from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, report_of, vantage, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, vantage, window
 from wire.outcome import Outcome
 from wire.window import Flag
 
@@ -85,7 +85,7 @@ def test_pairs_only_where_asked_for_and_few() -> None:
     assert found["netmatrix_pair_rtt_p99_seconds"]["n1", "n3", "pod", ""] == pytest.approx(60e-6)
     many = msgspec.structs.replace(SNAPSHOT, nodes=(*SNAPSHOT.nodes, *(Node(f"x{i}") for i in range(98))))
     matrix = filled()
-    matrix.replan(many, plans_of())
+    replan(matrix, many)
     assert "netmatrix_pair_loss_ratio" not in scrape(matrix, pairs=True)
 
 
@@ -112,7 +112,7 @@ def test_survive_01_counters_are_those_of_this_process_and_only_ever_grow() -> N
         name: msgspec.structs.replace(plan, paths=tuple(item for item in plan.paths if item.path.layer != "external"))
         for name, plan in plans_of().items()
     }
-    matrix.replan(SNAPSHOT, less)
+    replan(matrix, SNAPSHOT, less)
     after = scrape(matrix)
     for name, series in before.items():
         if name.endswith(("_total", "_bucket", "_count", "_sum")):

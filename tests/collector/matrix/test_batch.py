@@ -1,3 +1,4 @@
+import dataclasses
 import struct
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.matrix.batch import REASONS, Batch, Inconsistent, Planned, read
+from collector.matrix.batch import NOTHING, REASONS, Batch, Inconsistent, Planned, read
 from tests.collector.small_cluster import SECOND, window
 from wire.outcome import Outcome
 from wire.report import Columns, pack
@@ -15,9 +16,9 @@ from wire.window import Measure, Window
 
 PLANNED = Planned(
     path=np.array([10, 20, 30], np.uint64),
-    cell=np.array([7, 5, 6]),
-    interval_ns=np.full(3, SECOND),
-    timeout_ns=np.full(3, SECOND),
+    present=np.ones(3, np.bool_),
+    shortest_ms=np.full(3, 1000),
+    longest_ms=np.full(3, 1000),
 )
 GOOD = window(20, [50_000, 70_000, 90_000], late=1, failed={Outcome.TIMEOUT: 2}, local={Outcome.SKIPPED: 3})
 
@@ -32,7 +33,7 @@ def changed(**columns: bytes) -> Columns:
 
 def test_windows_become_columns_of_their_cells_in_any_order() -> None:
     batch = batch_of(GOOD, window(10, [1_000_000], measures={Measure.DUPLICATES: 4}))
-    assert batch.cell.tolist() == [5, 7]
+    assert batch.cell.tolist() == [1, 0]
     assert batch.received.tolist() == [3, 1]
     assert (batch.late.tolist(), batch.failed.tolist(), batch.local.tolist()) == ([1, 0], [2, 0], [3, 0])
     assert batch.latency_count.sum() == 4
@@ -42,17 +43,22 @@ def test_windows_become_columns_of_their_cells_in_any_order() -> None:
 def test_unknown_paths_are_left_out_with_all_they_have_and_counted() -> None:
     batch = batch_of(window(99, [5000] * 4, failed={Outcome.RESET: 1}, measures={Measure.DUPLICATES: 1}), GOOD)
     assert batch.unknown_paths == 1
-    assert batch.cell.tolist() == [5]
+    assert batch.cell.tolist() == [1]
     assert batch.outcome_entry.tolist() == [0, 0]
     assert set(batch.latency_entry.tolist()) == {0}
     assert batch.measure_entry.tolist() == []
 
 
 def test_a_vantage_without_a_plan_has_only_unknown_paths() -> None:
-    nothing = Planned(np.zeros(0, np.uint64), *(np.zeros(0, np.int64) for _ in range(3)))
-    batch = read(pack([GOOD]), span_ns=SECOND, planned=nothing)
+    batch = read(pack([GOOD]), span_ns=SECOND, planned=NOTHING)
     assert (len(batch), batch.unknown_paths) == (0, 1)
     assert len(read(Columns(), span_ns=SECOND, planned=PLANNED)) == 0
+
+
+def test_a_cell_that_is_there_no_more_takes_no_window() -> None:
+    gone = dataclasses.replace(PLANNED, present=np.array([True, False, True]))
+    batch = read(pack([window(10), GOOD]), span_ns=10 * SECOND, planned=gone)
+    assert (batch.cell.tolist(), batch.unknown_paths) == ([0], 1)
 
 
 def test_words_of_a_newer_agent_are_skipped_and_counted() -> None:
@@ -122,12 +128,12 @@ def test_survive_50_columns_of_noise_are_refused_or_harmless(data: st.DataObject
     assert reason in REASONS
     assert batch.latency_count.sum() == batch.received.sum()
     assert (batch.received + batch.late + batch.failed).max(initial=0) <= 60
-    assert set(batch.cell.tolist()) <= {5, 6, 7}
+    assert set(batch.cell.tolist()) <= {0, 1, 2}
 
 
 def test_survive_50_five_thousand_entries_are_a_batch_and_not_five_thousand_objects() -> None:
     paths = np.arange(5000, dtype=np.uint64)
-    planned = Planned(paths, np.arange(5000), np.full(5000, SECOND), np.full(5000, SECOND))
+    planned = Planned(paths, np.ones(5000, np.bool_), np.full(5000, 1000), np.full(5000, 1000))
     batch = read(pack([window(int(path), [50_000, 60_000]) for path in paths[::-1]]), span_ns=10 * SECOND, planned=planned)
     assert batch.cell.tolist() == list(range(4999, -1, -1))
     assert batch.received.sum() == 10_000

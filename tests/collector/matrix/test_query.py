@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.matrix.query import Wanted, cells, group_by, natural, pair, worst
+from collector.matrix.groups import group_by
+from collector.matrix.places import DIMENSIONS, Place, natural, source_places, target_places
+from collector.matrix.query import Wanted, cells, pair, worst
 from collector.matrix.store import Matrix
-from collector.matrix.table import DIMENSIONS
-from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, report_of, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, paths_of, plans_of, replan, report_of, window
 from wire.histogram import merged, quantile_ns
 from wire.outcome import Outcome
-from wire.path import Kind
+from wire.path import Kind, Path
 from wire.window import Flag, Measure, Window
 
 NOW = 100 * SECOND
@@ -52,6 +53,7 @@ def test_a_cell_says_all_that_is_known_of_it() -> None:
             "service": None,
             "address": "10.30.4.2",
             "port": 8620,
+            "network": "",
         },
         "layer": "pod",
         "kind": "udp",
@@ -95,7 +97,7 @@ def test_what_is_unknown_says_why(one: Window | None, now_ns: int, because: str)
 
 def test_what_a_silent_agent_said_of_a_rare_probe_is_not_known_to_hold() -> None:
     matrix = matrix_of()
-    matrix.replan(SNAPSHOT, plans_of(interval_ms=10_000))
+    replan(matrix, plans=plans_of(interval_ms=10_000))
     matrix.apply(report_of("n1", [window(PATH.id, [1000])]), arrived_ns=NOW, counted=True)
     matrix.apply(report_of("n1", []), arrived_ns=NOW + 8 * SECOND, counted=True)
     states = [cell_of(matrix, PATH.id, NOW + seconds * SECOND) for seconds in (10, 11)]
@@ -174,7 +176,7 @@ def test_another_dimension_is_a_key_error_and_nothing_is_an_empty_group() -> Non
 
 
 def test_a_servers_time_is_no_latency_of_a_group_that_has_answers_of_the_network() -> None:
-    by_kind = {path.kind: path for path in matrix_of().table.paths if path.vantage == "n1"}
+    by_kind = {path.kind: path for path in paths_of(SNAPSHOT, "n1")}
     both, alone = matrix_of(), matrix_of()
     slow = window(by_kind[Kind.HTTP].id, [50_000_000])
     both.apply(report_of("n1", [window(by_kind[Kind.ICMP].id, [50_000]), slow]), arrived_ns=NOW, counted=True)
@@ -187,8 +189,9 @@ def test_a_servers_time_is_no_latency_of_a_group_that_has_answers_of_the_network
     assert [sum(cell["received"] for cell in cells) for cells in answers] == [2, 1]
 
 
-PATHS = [(path.vantage, path.id) for path in matrix_of().table.paths]
-HTTP = {path.id for path in matrix_of().table.paths if path.kind is Kind.HTTP}
+ALL_PATHS = [path for one in SNAPSHOT.vantages for path in paths_of(SNAPSHOT, one.name)]
+PATHS = [(path.vantage, path.id) for path in ALL_PATHS]
+HTTP = {path.id for path in ALL_PATHS if path.kind is Kind.HTTP}
 counts = st.tuples(
     st.sampled_from(PATHS), st.lists(st.integers(1000, 10**8), max_size=4), st.integers(0, 3), st.integers(0, 3), st.booleans()
 )
@@ -199,14 +202,18 @@ counts = st.tuples(
 def test_a_group_by_is_what_a_loop_over_all_windows_finds(rows: list[Any], one: str, other: str) -> None:
     matrix = matrix_of()
     windows: dict[tuple[str, str], list[Window]] = defaultdict(list)
-    table = matrix.table
-    numbers = {int(path): number for number, path in enumerate(table.ids)}
-    froms, tos = table.words(one, side="from"), table.words(other, side="to")
+    sources, targets = source_places(SNAPSHOT), target_places(SNAPSHOT)
+
+    def word(path: Path, place: Place, dimension: str) -> str | None:
+        return str(getattr(path, dimension)) if dimension in {"layer", "kind", "family"} else place.group(dimension)
+
+    froms = {path.id: word(path, sources[path.vantage], one) for path in ALL_PATHS}
+    tos = {path.id: word(path, targets[path.target.name], other) for path in ALL_PATHS}
     for (name, path), latencies, late, failed, aside in rows:
         flags = Flag.ILL if aside else Flag.NONE
         window_ = window(path, latencies, late=late, failed={Outcome.RESET: failed} if failed else {}, flags=flags)
         matrix.apply(report_of(name, [window_]), arrived_ns=NOW, counted=True)
-        row, column = froms[numbers[path]], tos[numbers[path]]
+        row, column = froms[path], tos[path]
         if row is not None and column is not None and not aside:
             windows[row, column].append(window_)
     found = {(cell["from"], cell["to"]): cell for cell in group_by(matrix, NOW, one, other)["cells"]}

@@ -1,0 +1,93 @@
+"""Answers to questions that take long, made in slices and shared by all who ask the same.
+
+In: a question and a way to answer it in slices. Out: JSON. Between two slices the loop takes reports, so that no question keeps
+an agent waiting; few questions are answered at a time, so that many askers neither multiply the work nor the memory.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from collector.api.question import QuestionError
+from collector.matrix.query import TooManyError
+from collector.matrix.slices import Slices, finished
+from collector.matrix.store import Matrix
+
+AT_ONCE: Final = 4
+"""Questions that are worked on at a time."""
+SHARED_NS: Final = 1_000_000_000
+"""How long an answer is good for at most."""
+SHARED_FOR: Final = 10
+"""An answer is good for so many times as long as it took to make: one that costs nothing is made afresh."""
+MAX_SHARED: Final = 16
+"""Answers that are remembered."""
+BEGUN: Final = 5
+"""How often an answer is begun anew when the matrix is replanned meanwhile; after that it is made without a pause."""
+ENCODED: Final = 1000
+"""Elements of a list that are written as JSON at a time."""
+
+_T = TypeVar("_T")
+
+
+class Asking:
+    """One matrix and the answers of the last second."""
+
+    def __init__(self, matrix: Matrix, now_ns: Callable[[], int]) -> None:
+        self._matrix = matrix
+        self._now_ns = now_ns
+        self._working = asyncio.Semaphore(AT_ONCE)
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._answers: dict[str, tuple[int, bytes]] = {}
+        """By question: until when it is good, and what it is."""
+
+    async def answer(self, question: str, slices: Callable[[int], Slices[dict[str, Any]]]) -> bytes:
+        """JSON of what `slices(now_ns)` returns, or of what it returned a moment ago. Raises QuestionError."""
+        lock = self._locks.setdefault(question, asyncio.Lock())
+        try:
+            async with lock:
+                good_until_ns, body = self._answers.get(question, (0, b""))
+                if self._now_ns() < good_until_ns:
+                    return body
+                async with self._working:
+                    return await self._make(question, slices)
+        finally:
+            if not lock.locked():
+                self._locks.pop(question, None)
+
+    async def _make(self, question: str, slices: Callable[[int], Slices[dict[str, Any]]]) -> bytes:
+        began_ns = self._now_ns()
+        try:
+            body = await _encoded(await self._finished(lambda: slices(began_ns)))
+        except TooManyError as error:
+            raise QuestionError(str(error)) from None
+        ended_ns = self._now_ns()
+        self._answers.pop(question, None)
+        while len(self._answers) >= MAX_SHARED:
+            del self._answers[next(iter(self._answers))]
+        self._answers[question] = ended_ns + min(SHARED_NS, SHARED_FOR * (ended_ns - began_ns)), body
+        return body
+
+    async def _finished(self, begin: Callable[[], Slices[_T]]) -> _T:
+        for _ in range(BEGUN):
+            generation, slices = self._matrix.generation, begin()
+            while generation == self._matrix.generation:
+                try:
+                    next(slices)
+                except StopIteration as end:
+                    answer: _T = end.value
+                    return answer
+                await asyncio.sleep(0)
+        return finished(begin())
+
+
+async def _encoded(answer: dict[str, Any]) -> bytes:
+    """An answer as JSON, its list of cells a part at a time."""
+    cells = answer["cells"]
+    parts = []
+    for start in range(0, len(cells), ENCODED):
+        parts.append(msgspec.json.encode(cells[start : start + ENCODED])[1:-1])
+        await asyncio.sleep(0)
+    rest = msgspec.json.encode({name: value for name, value in answer.items() if name != "cells"})
+    return b'%s,"cells":[%s]}' % (rest[:-1], b",".join(parts))

@@ -1,0 +1,166 @@
+"""What few cells of a row have: counts by word, by measure, by latency, as two plain arrays per row.
+
+A Log holds entries of the last steps of time in the order of their arrival, a Ledger sums since the start. Both know a cell by
+its place in the row and are told when the places change.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.matrix.histograms import Floats, Ids, Ints, Mask
+from wire.window import HIGHEST, Measure
+
+MEASURE: Final = 256
+"""Codes below are those of wire.outcome; a measure has this added."""
+UNCONFIRMED: Final = 512
+ILL: Final = 513
+"""Probes that were set aside."""
+MORE_SENT: Final = 514
+MORE_LOST: Final = 515
+"""What did not fit into a step's own count."""
+
+CELL: Final = 16
+STEP: Final = 32
+"""Bits of an entry's key: step, place of the cell in its row, code."""
+_HIGHEST: Final = [MEASURE + int(Measure(measure)) for measure in HIGHEST]
+
+
+class Log:
+    """Entries (step, cell, code, value); values are exact up to 2^24, and to seven digits beyond."""
+
+    ENTRY_BYTES: Final = 12
+    __slots__ = ("_end", "_keys", "_start", "_values", "dropped")
+
+    def __init__(self) -> None:
+        self._keys: Ids = np.zeros(0, np.uint64)
+        self._values: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._start = self._end = 0
+        self.dropped = 0
+        """Entries that left before their time for want of memory."""
+
+    def __len__(self) -> int:
+        """Number of entries."""
+        return self._end - self._start
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it occupies."""
+        return self._keys.nbytes + self._values.nbytes
+
+    def add(self, step: int, cell: Ints, code: Ints, value: Ints, *, oldest: int, most: int) -> None:
+        """Add entries; those of steps before `oldest` leave, and where there are more than `most`, those that came first."""
+        if not len(cell):
+            return
+        count = min(len(cell), most)
+        self.dropped += len(cell) - count
+        if self._end + count > len(self._keys):
+            self._make_room(count, oldest=oldest, most=most)
+        new = slice(self._end, self._end + count)
+        self._keys[new] = ((step << STEP) | (cell[:count] << CELL) | code[:count]).astype(np.uint64)
+        self._values[new] = value[:count]
+        self._end = new.stop
+
+    def _make_room(self, count: int, *, oldest: int, most: int) -> None:
+        live = slice(self._start, self._end)
+        kept = self._keys[live] >= np.uint64(oldest << STEP)
+        keys, values = self._keys[live][kept], self._values[live][kept]
+        beyond = max(0, len(keys) + count - most)
+        self.dropped += beyond
+        keys, values = keys[beyond:], values[beyond:]
+        room = min(max(most, count), (len(keys) + count) * 5 // 4 + 16)
+        self._keys, self._values = np.zeros(room, np.uint64), np.zeros(room, np.float32)
+        self._keys[: len(keys)], self._values[: len(keys)] = keys, values
+        self._start, self._end = 0, len(keys)
+
+    def entries(self) -> tuple[Ids, NDArray[np.float32]]:
+        """Keys and values, those of steps that are over included."""
+        live = slice(self._start, self._end)
+        return self._keys[live], self._values[live]
+
+    def move(self, to: Ints) -> None:
+        """Renumber cells: place i of the row becomes to[i]; the entries of those that become -1 leave."""
+        keys, values = self.entries()
+        if not len(keys):
+            return
+        cell = to[((keys >> np.uint64(CELL)) & np.uint64(0xFFFF)).astype(np.int64)]
+        there = cell >= 0
+        rest = keys[there] & np.uint64(~(0xFFFF << CELL) & (2**64 - 1))
+        self._keys = rest | (cell[there].astype(np.uint64) << np.uint64(CELL))
+        self._values = values[there]
+        self._start, self._end = 0, len(self._keys)
+
+
+class Ledger:
+    """Sums since the start under (cell, code), exact."""
+
+    ENTRY_BYTES: Final = 16
+    __slots__ = ("_keys", "_values", "dropped")
+
+    def __init__(self) -> None:
+        self._keys: Ints = np.zeros(0, np.int64)
+        self._values: Ints = np.zeros(0, np.int64)
+        self.dropped = 0
+        """Keys that found no room."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it occupies."""
+        return self._keys.nbytes + self._values.nbytes
+
+    def add(self, cell: Ints, code: Ints, value: Ints, *, most: int) -> None:
+        """Add values under distinct keys; of a measure of which the last counts, the last is kept. At most `most` keys."""
+        if not len(cell):
+            return
+        keys = (cell << CELL) | code
+        if not np.array_equal(keys, self._keys):
+            order = np.argsort(keys)
+            keys, code, value = keys[order], code[order], value[order]
+            keys, code, value = self._known(keys, code, value, most)
+        found = np.searchsorted(self._keys, keys) if len(keys) != len(self._keys) else slice(None)
+        last = np.isin(code, _HIGHEST)
+        self._values[found] = np.where(last, value, self._values[found] + value)
+
+    def _known(self, keys: Ints, code: Ints, value: Ints, most: int) -> tuple[Ints, Ints, Ints]:
+        """Give unknown keys a place; what is known now."""
+        missing = ~np.isin(keys, self._keys, assume_unique=True)
+        if missing.any():
+            beyond = np.flatnonzero(missing)[max(0, most - len(self._keys)) :]
+            self.dropped += len(beyond)
+            missing[beyond] = False
+            known = np.concatenate([self._keys, keys[missing]])
+            values = np.concatenate([self._values, np.zeros(np.count_nonzero(missing), np.int64)])
+            order = np.argsort(known, kind="stable")
+            self._keys, self._values = known[order], values[order]
+            kept: Mask = np.ones(len(keys), np.bool_)
+            kept[beyond] = False
+            keys, code, value = keys[kept], code[kept], value[kept]
+        return keys, code, value
+
+    def rows(self) -> tuple[Ints, Ints, Ints]:
+        """(cell, code, value) in ascending order."""
+        return self._keys >> CELL, self._keys & 0xFFFF, self._values
+
+    def move(self, to: Ints) -> None:
+        """Renumber cells as a Log does."""
+        cell, code, value = self.rows()
+        cell = to[cell] if len(cell) else cell
+        there = cell >= 0
+        keys = (cell[there] << CELL) | code[there]
+        order = np.argsort(keys)
+        self._keys, self._values = keys[order], value[there][order]
+
+
+def entries_of(logs: list[Log], starts: Ints, *, first: int, last: int) -> tuple[Ints, Ints, Floats]:
+    """(cell, code, value) of the steps `first` to `last` of several logs; a cell is its place plus the start of its row."""
+    parts = [log.entries() for log in logs if len(log)]
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    keys = np.concatenate([keys for keys, _ in parts])
+    values = np.concatenate([values for _, values in parts])
+    base = np.repeat(starts[[len(log) > 0 for log in logs]], [len(keys) for keys, _ in parts])
+    there = (keys >= np.uint64(first << STEP)) & (keys < np.uint64((last + 1) << STEP))
+    keys = keys[there]
+    cell = ((keys >> np.uint64(CELL)) & np.uint64(0xFFFF)).astype(np.int64) + base[there]
+    return cell, (keys & np.uint64(0xFFFF)).astype(np.int64), values[there].astype(np.float64)
