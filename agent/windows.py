@@ -18,6 +18,9 @@ from wire.window import HIGHEST, FactName, Flag, Measure, Timed, Window
 _PHASES = frozenset({Measure.RESOLVE_NS, Measure.CONNECT_NS, Measure.TLS_NS, Measure.FIRST_BYTE_NS, Measure.TRANSFER_NS})
 """Measures that are sums over the received probes; a failed probe's phases would make their averages wrong."""
 
+REPEATED_AFTER = 30
+"""A fact that stays the same is told once in so many spans, for a collector that has not heard it or has forgotten."""
+
 
 class _Tally(Struct):
     path: Path
@@ -44,6 +47,9 @@ class OpenSpan:
         self.own_addresses: frozenset[str] = frozenset()
         """Addresses that peers should see us come from; empty where nobody knows, and then nothing is called NAT."""
         self.confirmations = Confirmations()
+        self._told: dict[int, tuple[Mapping[FactName, str], int]] = {}
+        """By path id: the facts that were told last, and at which cut."""
+        self._cuts = 0
         self._tallies: dict[int, _Tally] = {}
 
     def observe(self, observation: Observation, now: int) -> None:
@@ -91,6 +97,11 @@ class OpenSpan:
         the path where it is probed more rarely than it is reported. A path that is not in it is planned no more and is left
         out, since the collector has no place for it.
         """
+        self._cuts += 1
+        if len(self._told) > len(horizons):
+            self._told = {path: told for path, told in self._told.items() if path in horizons}
+        for path, tally in self._tallies.items():
+            tally.facts = self._untold(path, tally.facts)
         windows = [
             _window(tally, ill=ill, believed=self.confirmations.confirmed(tally.path.target, now - horizons[path]))
             for path, tally in sorted(self._tallies.items())
@@ -100,6 +111,17 @@ class OpenSpan:
         self.started_ns = now
         self.confirmations.forget(now - max(horizons.values(), default=0))
         return windows
+
+    def _untold(self, path: int, facts: dict[FactName, str]) -> dict[FactName, str]:
+        """The facts, or none where the same ones were told not long ago. They cost the collector more than all counts."""
+        if not facts:
+            return facts
+        told, cut = self._told.get(path, (None, 0))
+        if told == facts and self._cuts - cut < REPEATED_AFTER:
+            return {}
+        # Paths that are told for the first time together are not repeated together.
+        self._told[path] = facts, self._cuts - (path % REPEATED_AFTER if told is None else 0)
+        return facts
 
     def _tally(self, path: Path) -> _Tally:
         tally = self._tallies.get(path.id)

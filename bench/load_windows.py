@@ -29,6 +29,9 @@ _MEASURES: Final = {
 }
 _TIMED: Final = {Kind.TCP: Timed.TCP_INFO}
 
+REPEATED_AFTER: Final = 30
+"""Spans; see agent.windows."""
+
 Array = NDArray[Any]
 
 
@@ -97,7 +100,7 @@ class Windows:
             latency_bucket=(keys % 512 - 256).astype("<i2").tobytes(),
             latency_count=counts.astype("<u4").tobytes(),
             **self._measured(due, received, total, number),
-            facts=self._facts(due, received),
+            facts=self._facts(due, received, number),
         )
 
     def _measured(self, due: Array, received: Array, total: Array, number: int) -> dict[str, bytes]:
@@ -113,8 +116,9 @@ class Windows:
             "measure_value": b"".join(one.astype("<u8").tobytes() for one in value.values()),
         }
 
-    def _facts(self, due: Array, received: Array) -> tuple[tuple[int, str, str], ...]:
-        hops = np.flatnonzero(self._hops[due] & (received > 0)).tolist()
-        status = np.flatnonzero(self._status[due] & (received > 0)).tolist()
+    def _facts(self, due: Array, received: Array, number: int) -> tuple[tuple[int, str, str], ...]:
+        told = (received > 0) & ((self._ids[due] + np.uint64(number)) % np.uint64(REPEATED_AFTER) == 0)
+        hops = np.flatnonzero(self._hops[due] & told).tolist()
+        status = np.flatnonzero(self._status[due] & told).tolist()
         found = [(entry, FactName.HOP_LIMIT.value, "63") for entry in hops]
         return tuple([*found, *((entry, FactName.STATUS.value, "200") for entry in status)][:1000])

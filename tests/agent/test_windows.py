@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.probes.prober import Note, Observation, Probe
-from agent.windows import FirstLosses, OpenSpan
+from agent.windows import REPEATED_AFTER, FirstLosses, OpenSpan
 from tests.agent.plans import SECOND_NS, answer, failure, path, probe
 from wire.outcome import Outcome
 from wire.path import Udp
@@ -112,6 +112,17 @@ def test_measures_add_up_except_the_highest_sequence() -> None:
     assert window.measures == {Measure.DUPLICATES: 3, Measure.THROUGH_SEQUENCE: 9}
     assert window.facts == {FactName.HOP_LIMIT: "63"}
     assert window.sent == 0
+
+
+def test_a_fact_that_stays_the_same_is_told_once_in_a_while_and_another_one_at_once() -> None:
+    span, told = OpenSpan(0), []
+    for _ in range(2 * REPEATED_AFTER + 1):
+        span.note(Note(path(), facts={FactName.HOP_LIMIT: "63"}))
+        told.append(bool(cut(span)[path().id].facts))
+    assert told[0]
+    assert 2 <= sum(told) <= 4
+    span.note(Note(path(), facts={FactName.HOP_LIMIT: "62"}))
+    assert cut(span)[path().id].facts == {FactName.HOP_LIMIT: "62"}
 
 
 def test_phases_are_sums_over_received_probes_alone() -> None:
