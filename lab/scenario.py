@@ -29,8 +29,8 @@ PLAN = {
     "dns_interval": "3s",
     "mtu_interval": "15s",
 }
-"""What the lab's plan says unless a scenario says otherwise: 79 packets a second from each of six nodes, of the 80 allowed. A lab
-is ready when every path has been measured, so the rarest ones must not take minutes."""
+"""What the lab's plan says unless a scenario says otherwise: 79 packets a second from each of six nodes, of the 80 allowed.
+A lab is ready when every path has been measured, so the rarest ones must not take minutes."""
 
 
 class NotApplicable(Exception):  # noqa: N818 - it is no error
