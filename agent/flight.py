@@ -7,8 +7,8 @@ A probe waits for its timeout and then a little longer, so that an answer that i
 While our own loop stands still nobody looks at the sockets; a probe whose time ran out meanwhile is `paused`, and never loss.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -41,7 +41,7 @@ class Flights:
         self._flights: dict[int, _Flight] = {}
         # By timeout: probes that wait equally long run out of time in the order in which they left, so that no heap is needed.
         self._queues: dict[int, deque[_Flight]] = {}
-        self._kinds: Counter[Kind] = Counter()
+        self._kinds = dict.fromkeys(Kind, 0)
 
     def __len__(self) -> int:
         """Probes that are not judged yet."""
@@ -51,22 +51,23 @@ class Flights:
         """The kinds that have a probe in flight."""
         return frozenset(kind for kind, count in self._kinds.items() if count)
 
-    def launch(self, probe: Probe, timeout_ns: int, now: int) -> None:
-        """A probe leaves now, which is not before the last one left."""
+    def launch(self, probes: Sequence[Probe], timeout_ns: int, now: int) -> None:
+        """Probes of one kind leave now, which is not before the last ones left."""
         deadline_ns = now + timeout_ns + min(timeout_ns, MAX_LATE_NS)
-        flight = self._flights[probe.number] = _Flight(probe, timeout_ns, deadline_ns)
-        self._kinds[probe.path.kind] += 1
-        queue = self._queues.get(timeout_ns)
-        if queue is None:
-            queue = self._queues[timeout_ns] = deque()
-        queue.append(flight)
+        flights, queue = self._flights, self._queues.setdefault(timeout_ns, deque())
+        for probe in probes:
+            flight = flights[probe.number] = _Flight(probe, timeout_ns, deadline_ns)
+            queue.append(flight)
+        if probes:
+            self._kinds[probes[0].path.kind] += len(probes)
 
     def land(self, observation: Observation) -> Observation | None:
         """What an observation means, given what happened to us meanwhile; None where its probe was already judged."""
-        flight = self._flights.get(observation.probe.number)
+        flight = self._flights.pop(observation.probe.number, None)
         if flight is None:
             return None
-        self._remove(flight)
+        flight.landed = True
+        self._kinds[flight.probe.path.kind] -= 1
         latency_ns = observation.latency_ns
         if latency_ns is None:
             return observation

@@ -113,20 +113,22 @@ class PacketBudget:
 
     def __init__(self, max_pps: int) -> None:
         self._max = max_pps
-        self._taken: deque[list[int]] = deque()
+        self._taken: deque[tuple[int, int]] = deque()
         self._total = 0
+
+    def left(self, now: int) -> int:
+        """Packets that may be sent now."""
+        while self._taken and now - self._taken[0][0] >= SECOND_NS:
+            self._total -= self._taken.popleft()[1]
+        return self._max - self._total
 
     def take(self, packets: int, now: int) -> bool:
         """Take so many packets out of the budget, or none of them and return False."""
-        while self._taken and now - self._taken[0][0] >= SECOND_NS:
-            self._total -= self._taken.popleft()[1]
-        if self._total + packets > self._max:
+        if packets > self.left(now):
             return False
-        if self._taken and self._taken[-1][0] == now:
-            self._taken[-1][1] += packets
-        else:
-            self._taken.append([now, packets])
-        self._total += packets
+        if packets:
+            self._taken.append((now, packets))
+            self._total += packets
         return True
 
 
@@ -175,9 +177,12 @@ class Spacing:
         self._last: dict[int, int] = {}
 
     def wait_ns(self, path: int, interval_ns: int, now: int) -> int:
-        """How long until the path (by id) may be sent; 0 where it may be sent now."""
+        """How long until the path (by id) may be sent; not above 0 where it may be sent now."""
         last = self._last.get(path)
-        return 0 if last is None else max(0, last + max(interval_ns, self._floor_ns) * 9 // 10 - now)
+        if last is None:
+            return 0
+        floor_ns = self._floor_ns
+        return last + (interval_ns if interval_ns > floor_ns else floor_ns) * 9 // 10 - now  # noqa: FURB136 - max() is a call
 
     def sent(self, path: int, now: int) -> None:
         """The path is sent now."""
@@ -200,6 +205,11 @@ class Relief:
         self._pause_ns: dict[Kind, int] = {}
         self._until: dict[Kind, int] = {}
 
+    @property
+    def in_force(self) -> bool:
+        """Whether any kind was short of anything lately; else there is nothing to learn from a success."""
+        return bool(self._pause_ns)
+
     def take(self, kind: Kind, outcome: Outcome | None, now: int) -> None:
         """Learn what became of a probe of this kind: short of a resource, or sent (then the next shortage begins anew)."""
         if outcome in self.WORDS:
@@ -207,7 +217,7 @@ class Relief:
                 self._word[kind] = outcome
                 self._pause_ns[kind] = min(2 * self._pause_ns.get(kind, SECOND_NS // 2), self.LONGEST_NS)
                 self._until[kind] = now + self._pause_ns[kind]
-        elif self._pause_ns and (outcome is None or not outcome.is_local):
+        elif outcome is None or not outcome.is_local:
             self._pause_ns.pop(kind, None)
 
     def withheld(self, kind: Kind, now: int) -> Outcome | None:

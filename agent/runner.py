@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from typing import Any, TypeVar
 
 import structlog
+from msgspec import Struct
 
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
@@ -60,6 +61,14 @@ def tick_of(planned: Sequence[PlannedPath]) -> int:
     patience_ns = min((one.timeout_ms for one in planned), default=0) * 1_000_000 // 5
     wanted_ns = min(round(TICK_PROBES / max(probes_per_second, 1) * 1e9), patience_ns, LONGEST_TICK_NS)
     return max(wanted_ns // TICK_NS, 1) * TICK_NS
+
+
+class _Lot(Struct):
+    """What is sent now of one kind and family, with one timeout."""
+
+    obstacle: Outcome | None
+    """Why nothing of the kind and family is sent now."""
+    probes: list[Probe] = []
 
 
 class Runner:
@@ -198,10 +207,13 @@ class Runner:
         kinds = self.flights.kinds()
         if now - self._swept_ns >= SWEEP_NS:
             kinds, self._swept_ns = frozenset(self._probers), now
+        land, judge = self.flights.land, self._judge
         for kind in kinds:
             for arrived in self._guarded(kind, self._probers[kind].collect) or ():
                 if isinstance(arrived, Observation):
-                    self._land(arrived, now)
+                    judged = land(arrived)
+                    if judged is not None:
+                        judge(judged, now)
                 elif arrived.path.id in self._planned:
                     self._span.note(arrived)
 
@@ -213,7 +225,8 @@ class Runner:
     def _judge(self, observation: Observation, now: int) -> None:
         path, outcome = observation.probe.path, observation.outcome
         self._counts[path.kind, outcome] += 1
-        self._relief.take(path.kind, outcome, now)
+        if outcome is not None or self._relief.in_force:
+            self._relief.take(path.kind, outcome, now)
         if path.id not in self._planned:
             return  # a path of an earlier plan, for which the collector has no place any more
         self._span.observe(observation, now)
@@ -228,21 +241,23 @@ class Runner:
     def _queued(self, now: int) -> Iterator[PlannedPath]:
         """Every path that is to be sent, the longest waiting first; nobody waits any more until somebody is put back."""
         waiting, self._waiting = self._waiting, {}
-        for due in self._schedule.due(now):
-            path = due.planned.path
+        due = self._schedule.due(now)
+        for one in due:
             # One that still waits for the packet budget gives way to its own next time.
-            missed = due.skipped + (path.id in waiting)
+            missed = one.skipped + (one.planned.path.id in waiting if waiting else 0)
             if missed:
-                self._span.skip(path, missed)
-                self._counts[path.kind, Outcome.SKIPPED] += missed
-            waiting[path.id] = due.planned
-        return iter(waiting.values())
+                self._span.skip(one.planned.path, missed)
+                self._counts[one.planned.path.kind, Outcome.SKIPPED] += missed
+        if not waiting:
+            return iter([one.planned for one in due])
+        return iter((waiting | {one.planned.path.id: one.planned for one in due}).values())
 
     def _send(self, now: int) -> None:
-        batches: dict[Kind, list[Probe]] = {}
+        lots: dict[tuple[Kind, Family, int], _Lot] = {}
         while self._resolved:
-            self._load(batches, *self._resolved.popleft(), now)
-        obstacles: dict[tuple[Kind, Family], Outcome | None] = {}
+            planned, address, resolve_ns = self._resolved.popleft()
+            self._load(self._lot_of(lots, planned, now), planned.path, address, resolve_ns, now)
+        before = left = self._packets.left(now)
         for planned in (queued := self._queued(now)):
             path = planned.path
             wait_ns = self._spacing.wait_ns(path.id, planned.interval_ms * 1_000_000, now)
@@ -250,30 +265,42 @@ class Runner:
                 # The last one left late: this one follows at a distance, unless its own next time comes first.
                 self._waiting[path.id] = planned
                 continue
-            sort = path.kind, path.family
-            if sort not in obstacles:
-                obstacles[sort] = self._obstacle(path, now)
-            obstacle = Outcome.SKIPPED if wait_ns else obstacles[sort]
+            lot = self._lot_of(lots, planned, now)
+            obstacle = Outcome.SKIPPED if wait_ns > 0 else lot.obstacle
             if obstacle is None and not self._peers.take(path.target, now):
                 obstacle = Outcome.SKIPPED
-            if obstacle is None and not self._packets.take(path.packets, now):
-                self._waiting |= {one.path.id: one for one in (planned, *queued)}
-                break
             if obstacle is not None:
                 self._fail(path, obstacle, now)
-            elif path.target.host:
+                continue
+            if path.packets > left:
+                self._waiting |= {one.path.id: one for one in (planned, *queued)}
+                break
+            left -= path.packets
+            if path.target.host:
                 self._start_resolving(planned, now)
             else:
-                self._load(batches, planned, path.target.address, 0, now)
-        self._hand_over(batches, now)
+                self._load(lot, path, path.target.address, 0, now)
+        self._packets.take(before - left, now)
+        for (kind, _, timeout_ms), lot in lots.items():
+            self._hand_over(kind, lot.probes, timeout_ms * 1_000_000, now)
 
-    def _hand_over(self, batches: Mapping[Kind, list[Probe]], now: int) -> None:
-        for kind, probes in batches.items():
-            failed = self._guarded(kind, self._probers[kind].send, probes)
-            if failed is None:
-                failed = [Observation(probe, outcome=Outcome.INTERNAL) for probe in probes]
-            for observation in failed:
-                self._land(observation, now)
+    def _hand_over(self, kind: Kind, probes: list[Probe], timeout_ns: int, now: int) -> None:
+        if not probes:
+            return
+        self.flights.launch(probes, timeout_ns, now)
+        failed = self._guarded(kind, self._probers[kind].send, probes)
+        if failed is None:
+            failed = [Observation(probe, outcome=Outcome.INTERNAL) for probe in probes]
+        for observation in failed:
+            self._land(observation, now)
+
+    def _lot_of(self, lots: dict[tuple[Kind, Family, int], "_Lot"], planned: PlannedPath, now: int) -> "_Lot":
+        path = planned.path
+        sort = path.kind, path.family, planned.timeout_ms
+        lot = lots.get(sort)
+        if lot is None:
+            lot = lots[sort] = _Lot(self._obstacle(path, now))
+        return lot
 
     def _obstacle(self, path: Path, now: int) -> Outcome | None:
         """Why no path of this one's kind and family is sent now."""
@@ -281,12 +308,10 @@ class Runner:
             Outcome.UNSUPPORTED if self._is_unsupported(path.kind, path.family, now) else self._relief.withheld(path.kind, now)
         )
 
-    def _load(self, batches: dict[Kind, list[Probe]], planned: PlannedPath, address: str, resolve_ns: int, now: int) -> None:
+    def _load(self, lot: "_Lot", path: Path, address: str, resolve_ns: int, now: int) -> None:
         self._number += 1
-        probe = Probe(self._number, planned.path, address, resolve_ns)
-        self._spacing.sent(planned.path.id, now)
-        self.flights.launch(probe, planned.timeout_ms * 1_000_000, now)
-        batches.setdefault(planned.path.kind, []).append(probe)
+        lot.probes.append(Probe(self._number, path, address, resolve_ns))
+        self._spacing.sent(path.id, now)
 
     def _is_unsupported(self, kind: Kind, family: Family, now: int) -> bool:
         is_so, asked_ns = self._unsupported.get((kind, family), (False, -ASK_AGAIN_NS))

@@ -17,13 +17,13 @@ BUCKETS = LAST_BUCKET - FIRST_BUCKET + 1
 
 UPPER_NS: tuple[float, ...] = tuple(2 ** (index / 8) * 1e9 for index in range(FIRST_BUCKET, LAST_BUCKET + 1))
 """Upper bound of each bucket in nanoseconds, inclusive, in the order of the buckets."""
-_UPPER_WHOLE_NS = tuple(map(int, UPPER_NS))
-"""The same for latencies, which are whole: integers compare with each other in half the time."""
+_BELOW_LAST_NS = tuple(map(int, UPPER_NS[:-1]))
+"""The same for latencies, which are whole, as integers compare with each other in half the time; the last bucket has no end."""
 
 
 def bucket_of(latency_ns: int) -> int:
     """Index of the bucket that holds a latency in nanoseconds; the two ends are open."""
-    return min(bisect_left(_UPPER_WHOLE_NS, latency_ns) + FIRST_BUCKET, LAST_BUCKET)
+    return bisect_left(_BELOW_LAST_NS, latency_ns) + FIRST_BUCKET
 
 
 def upper_bound_ns(bucket: int) -> float:

@@ -17,7 +17,7 @@ HTTP = path(ask=Http(port=80))
 def launched(*probes: Probe, timeout_ns: int = TIMEOUT) -> Flights:
     flights = Flights()
     for one in probes or (probe(),):
-        flights.launch(one, timeout_ns, 0)
+        flights.launch([one], timeout_ns, 0)
     return flights
 
 
@@ -103,7 +103,7 @@ def test_an_exchange_of_several_steps_is_paused_by_a_stall_in_any_of_them() -> N
 def test_a_stall_before_the_launch_is_no_excuse() -> None:
     flights = Flights()
     flights.interrupt(0)
-    flights.launch(probe(), TIMEOUT, 0)
+    flights.launch([probe()], TIMEOUT, 0)
     assert words(flights.overdue(DEADLINE)) == [Outcome.TIMEOUT]
 
 
@@ -131,7 +131,7 @@ def test_every_probe_is_judged_exactly_once(steps: list[tuple[int, int, int]]) -
         one = replace(probe(), number=number)
         if what == 0 and number not in sent:
             sent.add(number)
-            flights.launch(one, TIMEOUT, now)
+            flights.launch([one], TIMEOUT, now)
         elif what == 1:
             landed = flights.land(answer(one))
             judged += [number] if landed else []
