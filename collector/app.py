@@ -29,14 +29,19 @@ from collector.export.exposition import exposition
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
 from collector.matrix.store import Matrix
-from collector.plan.compose import PlanError, Plans, compose, rekeyed
+from collector.plan.compose import PlanError, Plans, compose, rotated
 from collector.plan.keys import group_keys, group_secret, phase_of
+from collector.rows import Rows
 from collector.sessions import Sessions
-from collector.settings import Listen, Settings, Tls
+from collector.settings import SECOND, Listen, Settings, Tls
 from wire.plan import GroupKey
 
 LOOK_SECONDS = 2.0
 """How often the inventory is looked at."""
+PLANS_A_SECOND = 250
+"""At what rate a large cluster is told of another inventory; a plan takes 3 ms to make."""
+TURN_SHARE = 0.9
+"""Share of a slot over which its plans go out, so that the last one has gone when the next slot begins."""
 SILENT_AFTER = 3
 """Report intervals without a report after which nothing is known of a row."""
 OPERATOR_CONNECTIONS = 512
@@ -70,7 +75,6 @@ class Collector:
             plans = self._compose(snapshot, generation=1)
         except PlanError as error:
             raise bad(inventory.name, "", str(error)) from None
-        self._board = Board(plans)
         # intake
         silent_after_ns = SILENT_AFTER * settings.plan.report
         self._sessions = Sessions(instance=self._instance, silent_after_ns=silent_after_ns)
@@ -78,11 +82,13 @@ class Collector:
         self._matrix = Matrix(
             retention_ns=settings.matrix.retention, max_bytes=settings.matrix.max_bytes, stale_after_ns=silent_after_ns
         )
+        self._rows = Rows(self._matrix)
+        self._board = Board(plans, handed=self._rows.handed)
         self._agents = AgentPort(
             admission=Admission(snapshot.vantages),
             board=self._board,
             sessions=self._sessions,
-            matrix=self._matrix,
+            matrix=self._rows,
             refuse=self._refused,
             took=self._took,
             now_ns=time.monotonic_ns,
@@ -116,7 +122,9 @@ class Collector:
                 await runner.setup()
                 serving.push_async_callback(runner.cleanup)
             async with asyncio.TaskGroup() as tasks:
-                running = [tasks.create_task(one) for one in (agents.serve(), operators.serve(), self._follow())]
+                running = [
+                    tasks.create_task(one) for one in (agents.serve(), operators.serve(), self._rows.follow(), self._follow())
+                ]
                 _log.info("listening", agents=agents.port, operators=operators.port, tls=self._settings.agents.tls is not None)
                 listening(agents.port, operators.port)
                 await stop.wait()
@@ -129,12 +137,20 @@ class Collector:
         """Follow the inventory and the clock with plans."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            generation = self._board.plans.generation + 1
+            plans = self._board.plans
             if await asyncio.to_thread(self._inventory.changed):
-                await self._replan(self._inventory.snapshot, generation)
-            elif self._phase_now() != self._phase:
-                self._phase = self._phase_now()
-                self._board.publish(rekeyed(self._board.plans, generation=generation, keys=self._keys()))
+                await self._replan(self._inventory.snapshot, plans.generation + 1)
+            elif self._phase_now() != self._phase or (plans.rotates and self._slot_now() != plans.slot):
+                await self._turn(plans)
+
+    async def _turn(self, plans: Plans) -> None:
+        """Put the plans of another slot, or with other keys, in force: where they rotate, over the time of a slot."""
+        self._phase = self._phase_now()
+        following = await asyncio.to_thread(
+            rotated, plans, generation=plans.generation + 1, keys=self._keys(), slot=self._slot_now()
+        )
+        over_seconds = TURN_SHARE * self._settings.plan.rotation.slot / SECOND if plans.rotates else 0.0
+        self._board.publish(following, over_seconds=over_seconds)
 
     async def _replan(self, snapshot: Snapshot, generation: int) -> None:
         try:
@@ -144,28 +160,39 @@ class Collector:
             _log.warning("no plan for this inventory, the last ones stay in force", because=str(error))
             return
         self._install(snapshot, plans)
-        self._board.publish(plans)
+        self._board.publish(plans, over_seconds=len(plans) / PLANS_A_SECOND if plans.rotates else 0.0)
 
     def _compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
         if not self._secret and snapshot.vantages:
             # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
             self._secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
         self._phase = self._phase_now()
-        return compose(snapshot, self._settings.plan, instance=self._instance, generation=generation, keys=self._keys())
+        return compose(
+            snapshot,
+            self._settings.plan,
+            instance=self._instance,
+            generation=generation,
+            keys=self._keys(),
+            slot=self._slot_now(),
+        )
 
     def _keys(self) -> tuple[GroupKey, ...]:
         return group_keys(self._secret, self._phase) if self._secret else ()
 
     def _phase_now(self) -> int:
-        """By the time of our start and the monotonic clock since: a wall clock that jumps changes no keys."""
-        return phase_of((self._instance + time.monotonic_ns() - self._began_ns) / 1e9)
+        return phase_of(self._now_ns() / SECOND)
+
+    def _slot_now(self) -> int:
+        return self._now_ns() // self._settings.plan.rotation.slot
+
+    def _now_ns(self) -> int:
+        """By the time of our start and the monotonic clock since: a wall clock that jumps changes no keys and no slots."""
+        return self._instance + time.monotonic_ns() - self._began_ns
 
     def _install(self, snapshot: Snapshot, plans: Plans) -> None:
         """Let everything but the agents know of other plans. They are told last, so whatever they send is expected."""
         self._sessions.replan(snapshot)
-        self._matrix.replan(snapshot, plans)
-        for name in plans.vantages:
-            self._matrix.lay(name, plans.plan(name))
+        self._rows.install(snapshot, plans)
         self._agents.admission = Admission(snapshot.vantages)
         _log.info("planned", generation=plans.generation, vantages=len(plans), paths=plans.paths, stretched=plans.stretched)
         for note in plans.notes:

@@ -133,13 +133,14 @@ class AgentPort:
     async def _plan(self, request: web.BaseRequest, vantage: str) -> web.Response:
         known = request.headers.get("If-None-Match", "")
         seconds = _wait_seconds(request.headers.get("Prefer", ""))
-        if known and not await self._board.other_than(known, seconds=seconds):
-            return web.Response(status=304, headers={"ETag": self._board.etag})
+        if known and not await self._board.other_than(vantage, known, seconds=seconds):
+            return web.Response(status=304, headers={"ETag": self._board.etag(vantage)})
         async with self._making:  # one plan a turn of the loop: when all agents want another one, reports go on in between
-            body, etag = self._board.body(vantage), self._board.etag
+            handout = self._board.handout(vantage)
             await asyncio.sleep(0)
-        if body is None:  # it left the inventory while it waited
+        if handout is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
+        body, etag = handout
         return web.Response(body=body, content_type=MSGPACK, headers={"ETag": etag, "Cache-Control": "no-store"})
 
     async def _report(self, request: web.BaseRequest, vantage: str) -> web.Response:

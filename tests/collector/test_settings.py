@@ -12,8 +12,9 @@ from collector.duration import Duration
 from collector.settings import Settings, load_settings, parse_settings
 
 PLAN_KEYS = (
-    "agent_packets_per_second, external_interval, external_packets_per_second, families, host_interval, "
-    "interval, kinds, report, service_interval, target_packets_per_second, timeout"
+    "agent_packets_per_second, dns_interval, external_interval, external_packets_per_second, families, full_mesh_nodes, "
+    "host_interval, interval, kinds, mtu_interval, peers, report, rotation, service_interval, target_packets_per_second, "
+    "timeout, vantages_per_zone"
 )
 
 REFUSED = {

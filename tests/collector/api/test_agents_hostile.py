@@ -235,9 +235,8 @@ async def test_survive_52_an_agent_that_proved_itself_is_not_dropped_for_strange
     async with serving(authority, each=4) as served, AsyncExitStack() as hostile:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port, ssl=served.context)
         hostile.callback(writer.transport.abort)
-        request = (
-            f"GET /agent/v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY['a']}\r\nIf-None-Match: {served.board.etag}"
-        )
+        known = served.board.etag("a")
+        request = f"GET /agent/v1/plan HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY['a']}\r\nIf-None-Match: {known}"
         for _ in range(2):
             writer.write(f"{request}\r\n\r\n".encode())
             async with asyncio.timeout(3):

@@ -118,10 +118,10 @@ async def test_a_pair_the_worst_and_the_agents(client: ClientSession) -> None:
 async def test_the_plan_as_a_whole_and_of_one_vantage(client: ClientSession) -> None:
     plan = await get(client, "/api/v1/plan")
     assert (plan["instance"], plan["generation"], plan["stretched"]) == (1, 1, 1.0)
-    assert plan["vantages"]["n1"]["paths"] == 14
+    assert plan["vantages"]["n1"]["paths"] == 22
     one = await get(client, "/api/v1/plan?vantage=n1")
-    assert {path["interval_ms"] for path in one["paths"]} == {10_000, 20_000, 30_000, 60_000}
-    assert len({path["path"] for path in one["paths"]}) == 14
+    assert {path["interval_ms"] for path in one["paths"]} == {10_000, 20_000, 30_000, 60_000, 300_000}
+    assert len({path["path"] for path in one["paths"]}) == 22
     assert "error" in await get(client, "/api/v1/plan?vantage=nobody", status=404)
 
 

@@ -1,0 +1,76 @@
+"""Keeps the rows of the matrix up with the plans, a few at a time.
+
+In: plans, as they are composed, handed out and reported on. Out: `Matrix.lay` for each vantage, once for every plan: at once
+where its plan goes out or its report comes in, and else in slices so short that reports do not wait for them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from collector.discovery.snapshot import Snapshot
+from collector.plan.compose import Plans
+from wire.plan import Plan
+from wire.report import Report
+
+SLICE_SECONDS = 0.01
+"""How long rows are laid at a time; a row takes some milliseconds more."""
+
+
+class Matrix(Protocol):
+    """What is asked of it; see collector.matrix.store."""
+
+    def replan(self, snapshot: Snapshot, plans: Plans) -> None: ...  # noqa: D102 - see collector.matrix.store
+    def lay(self, vantage: str, plan: Plan) -> None: ...  # noqa: D102 - see collector.matrix.store
+    def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None: ...  # noqa: D102 - see collector.matrix.store
+
+
+class Rows:
+    """See the module. `now` is in seconds."""
+
+    def __init__(self, matrix: Matrix, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._matrix = matrix
+        self._now = now
+        self._plans: Plans | None = None
+        self._waiting: dict[str, None] = {}
+        self._more = asyncio.Event()
+
+    def install(self, snapshot: Snapshot, plans: Plans) -> None:
+        """Take other plans for another snapshot; a slice of their rows is laid now, and the others by `follow`."""
+        self._plans = plans
+        self._matrix.replan(snapshot, plans)
+        self._waiting = dict.fromkeys(plans.vantages)
+        self._slice()
+        self._more.set()
+
+    def handed(self, vantage: str, plan: Plan) -> None:
+        """Lay a row as its agent is about to be told."""
+        if self._plans is not None and vantage in self._plans:
+            self._waiting.pop(vantage, None)
+            self._matrix.lay(vantage, plan)
+
+    def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
+        """Take a report, for which there is a row by then; raises what the matrix does."""
+        if report.vantage in self._waiting:
+            self._lay(report.vantage)
+        self._matrix.apply(report, arrived_ns=arrived_ns, counted=counted)
+
+    async def follow(self) -> None:
+        """Lay the rows that wait, half of the time, for ever."""
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._waiting:
+                await asyncio.sleep(SLICE_SECONDS)
+                self._slice()
+
+    def _slice(self) -> None:
+        until = self._now() + SLICE_SECONDS
+        while self._waiting and self._now() < until:
+            self._lay(next(iter(self._waiting)))
+
+    def _lay(self, vantage: str) -> None:
+        if self._plans is not None:
+            del self._waiting[vantage]
+            self._matrix.lay(vantage, self._plans.plan(vantage))
