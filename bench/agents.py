@@ -7,6 +7,7 @@ for the collector, and its reports go there.
 import signal
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,9 +64,13 @@ class Agent:
         """One of its own pages; raises OSError."""
 
         def get() -> str:
-            with urllib.request.urlopen(f"http://127.0.0.1:{HTTP_PORT}{path}", timeout=5) as answer:
-                content: bytes = answer.read()
-                return content.decode()
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{HTTP_PORT}{path}", timeout=5) as answer:
+                    content: bytes = answer.read()
+                    return content.decode()
+            except urllib.error.HTTPError as error:
+                error.close()
+                raise
 
         return call_inside(self._netns, get)
 
