@@ -12,8 +12,7 @@ SLEW_SHARE = 1_000
 """And by one part in so many of the time that passed: twice what an NTP daemon may slew (500 ppm)."""
 
 
-def round_trip(
-    *,
+def round_trip(  # noqa: PLR0917 - called for every probe: by position, which is faster
     sent_ns: int,
     read_ns: int,
     sent_offset_ns: int,
@@ -21,7 +20,7 @@ def round_trip(
     transmitted_ns: int,
     received_ns: int,
     dwell_ns: int = 0,
-    dwell_exact: bool = True,
+    dwell_exact: bool = True,  # noqa: FBT001, FBT002 - as above
 ) -> tuple[int, Timed]:
     """Latency in nanoseconds, never negative, and its way of timing.
 

@@ -10,18 +10,20 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import cast
 
-from agent import kernel, stamp
+from msgspec import Struct
+
+from agent import bulk, kernel, stamp
+from agent.bulk import Arrival
 from agent.errno_words import word_for
 from agent.icmp_words import word_for_icmp
 from agent.latency import round_trip
-from agent.probes.lines import RECEIVE_BYTES, Line, Lines
-from agent.probes.prober import NO_FACTS, Context, Note, Observation, Probe
+from agent.probes.lines import Line, Lines
+from agent.probes.prober import NO_FACTS, NO_MEASURES, Context, Note, Observation, Probe
 from wire.outcome import Outcome
-from wire.path import Family, Icmp, Path, Udp
+from wire.path import Family, Icmp, Udp
 from wire.window import FactName, Measure
 
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -29,29 +31,31 @@ SENDS_BEFORE_DRAIN = 64
 """The default receive buffer holds 128 undrained probes with both stamps."""
 MOST_PER_DRAIN = 4096
 REMEMBERED_ANSWERS = 4096
+"""At least so many, and at most twice as many."""
 REMEMBERED_PATHS = 65_536
 _SEND_ATTEMPTS = 3
+_HOPS: tuple[Mapping[FactName, str], ...] = (NO_FACTS, *({FactName.HOP_LIMIT: str(hops)} for hops in range(1, 256)))
+"""The fact of every hop limit: the same mapping each time, which its reader need not read twice."""
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
+class Flight(Struct, eq=False, gc=False):
     """One probe under way. `sent_ns` is monotonic, `transmitted_ns` the kernel's stamp, 0 until it is there."""
 
     probe: Probe
     identifier: int
     nonce: bytes
     line: Line
-    sequence: int = 0
     sent_ns: int = 0
     offset_ns: int = 0
     transmitted_ns: int = 0
+    sequence: int = 0
+    address: bytes = b""
+    """`struct sockaddr` of where it went."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A reply that is one of ours beyond doubt, and what the kind read in it."""
+class Answer(Struct, frozen=True, gc=False):
+    """What the kind read in a reply that is one of ours beyond doubt."""
 
-    identifier: int
     notes: Sequence[Note] = ()
     dwell_ns: int = 0
     dwell_exact: bool = True
@@ -59,17 +63,7 @@ class Answer:
     outcome: Outcome | None = None
     """A word that makes the answer a failure."""
     confirmed: bool = False
-    facts: Mapping[FactName, str] = field(default_factory=lambda: NO_FACTS)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A datagram as it was read."""
-
-    packet: bytes
-    address: str
-    port: int
-    line: Line
+    facts: Mapping[FactName, str] = NO_FACTS
 
 
 class DatagramProber(ABC):
@@ -81,10 +75,11 @@ class DatagramProber(ABC):
         """Packets that were not the answer to anything: from elsewhere, with a wrong nonce, or after they were given up."""
         self._lines = Lines(self._fresh)
         self._flights: dict[int, Flight] = {}
-        self._identifiers: dict[int, int] = {}
-        self._answered: OrderedDict[int, Flight] = OrderedDict()
-        self._newest: OrderedDict[int, int] = OrderedDict()
-        self._identifier = int.from_bytes(os.urandom(4), "big")
+        # What was answered last and the time before that: the whole of the older ones is forgotten at once.
+        self._answered: dict[int, Flight] = {}
+        self._answered_before: dict[int, Flight] = {}
+        self._newest: dict[int, int] = {}
+        self._first_identifier = self._identifier = int.from_bytes(os.urandom(4), "big")
         self._ready: list[Observation | Note] = []
         self._match = kernel.TransmitMatch.NONE
 
@@ -99,12 +94,12 @@ class DatagramProber(ABC):
         Raises OSError where it cannot be made, and ValueError where no packet has the length that is asked for.
         """
 
-    def _left(self, flight: Flight) -> None:  # noqa: B027 - only some kinds count what has left
-        """The packet of this flight has left."""
+    def _left(self, flights: Sequence[Flight]) -> None:  # noqa: B027 - only some kinds count what has left
+        """The packets of these flights have left."""
 
     @abstractmethod
-    def _answer(self, arrival: Arrival) -> Answer | None:
-        """What an arrival answers; None where it is to be ignored."""
+    def _answer(self, arrival: Arrival, line: Line) -> tuple[int, Answer] | None:
+        """Identifier of the flight that this answers, and how; None where it is to be ignored."""
 
     @abstractmethod
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:
@@ -121,16 +116,18 @@ class DatagramProber(ABC):
 
     def send(self, probes: Sequence[Probe]) -> list[Observation]:
         """Send a batch; return those that failed at once, by a fault of ours or for want of a route."""
-        failed = []
-        offset_ns = kernel.realtime_offset_ns()
-        nonces = os.urandom(8 * len(probes))
-        for index, probe in enumerate(probes):
-            outcome = self._launch(probe, nonces[8 * index : 8 * index + 8], offset_ns)
-            if outcome is not None:
-                failed.append(Observation(probe, outcome=outcome))
-            if index % SENDS_BEFORE_DRAIN == SENDS_BEFORE_DRAIN - 1:
+        failed: list[Observation] = []
+        # Where our own clock is all there is, every packet needs a time of its own.
+        most = 1 if kernel.transmit_match() is kernel.TransmitMatch.NONE else SENDS_BEFORE_DRAIN
+        for start in range(0, len(probes), most):
+            if start and not start % SENDS_BEFORE_DRAIN:
                 self._drain_all()
-                offset_ns = kernel.realtime_offset_ns()
+            some = probes[start : start + most]
+            if len({probe.path.id for probe in some}) == len(some):
+                self._launch(some, failed)
+            else:  # a kind that numbers the packets of a path needs to know the fate of one before it makes the next
+                for one in some:
+                    self._launch([one], failed)
         return failed
 
     def collect(self) -> list[Observation | Note]:
@@ -142,20 +139,22 @@ class DatagramProber(ABC):
 
     def forget(self, probe: Probe) -> None:
         """Free what a given-up probe holds; an answer after this is ignored."""
-        flight = self._flights.get(self._identifiers.get(probe.number, -1))
+        flight = self._flights.get(self._identifier_of(probe))
         if flight is not None:
-            self._landed(flight)
+            self._landed(flight, time.monotonic_ns())
             flight.line.silent += 1
 
     def close(self) -> None:
         """Close every socket."""
         self._lines.close()
         self._flights.clear()
-        self._identifiers.clear()
 
     def known(self, identifier: int) -> Flight | None:
         """The flight with this identifier, under way or answered not long ago."""
-        return self._flights.get(identifier) or self._answered.get(identifier)
+        return self._flights.get(identifier) or self._answered.get(identifier) or self._answered_before.get(identifier)
+
+    def _identifier_of(self, probe: Probe) -> int:
+        return (self._first_identifier + probe.number) & 0xFFFFFFFF
 
     def _fresh(self, family: Family, whole: bool) -> socket.socket:  # noqa: FBT001 - called by position only
         self._match = kernel.transmit_match()
@@ -168,80 +167,101 @@ class DatagramProber(ABC):
                 raise
         return sock
 
-    def _launch(self, probe: Probe, nonce: bytes, offset_ns: int) -> Outcome | None:
-        try:
-            line = self._lines.current(probe.path.family, whole=_must_stay_whole(probe.path))
-        except OSError as error:
-            return _refused(error)
-        self._identifier = identifier = (self._identifier + 1) & 0xFFFFFFFF
-        flight = Flight(probe, identifier, nonce, line, offset_ns=offset_ns)
-        try:
-            packet, port = self._request(flight)
-            line.longest = max(line.longest, len(packet) + 256)
-            flight.sent_ns = time.monotonic_ns()
-            self._transmit(line, packet, identifier, (probe.address, port))
-        except OSError as error:
-            return word_for(error)
-        except ValueError:
-            return Outcome.UNSUPPORTED
-        line.under_way += 1
-        self._flights[identifier] = flight
-        self._identifiers[probe.number] = identifier
-        self._left(flight)
-        return None
-
-    def _transmit(self, line: Line, packet: bytes, identifier: int, address: tuple[str, int]) -> None:
-        # An ICMP error that an earlier probe earned is reported by whichever send comes next: that one is innocent.
-        ancillary = kernel.identified(identifier) if self._match is kernel.TransmitMatch.IDENTIFIER else []
-        for attempt in range(1, _SEND_ATTEMPTS + 1):
+    def _launch(self, probes: Sequence[Probe], failed: list[Observation]) -> None:
+        """Send these, no two of one path; add those that failed at once."""
+        offset_ns, sent_ns = kernel.realtime_offset_ns(), time.monotonic_ns()
+        nonces = os.urandom(8 * len(probes))
+        lines: dict[tuple[Family, bool], Line] = {}
+        lots: dict[tuple[int, int], tuple[list[Flight], list[bytes]]] = {}
+        for index, probe in enumerate(probes):
+            path = probe.path
+            treatment = path.family, cast("Icmp | Udp", path.ask).packet_bytes > 0
             try:
-                line.sock.sendmsg([packet], ancillary, 0, address)
-            except OSError:
-                if attempt == _SEND_ATTEMPTS:
-                    raise
-                self._drain_errors(line)
-            else:
-                return
+                line = lines.get(treatment)
+                if line is None:
+                    line = lines[treatment] = self._lines.current(treatment[0], whole=treatment[1])
+            except OSError as error:
+                failed.append(Observation(probe, outcome=_refused(error)))
+                continue
+            self._identifier = identifier = self._identifier_of(probe)
+            flight = Flight(probe, identifier, nonces[8 * index : 8 * index + 8], line, sent_ns, offset_ns)
+            try:
+                packet, port = self._request(flight)
+                flight.address = bulk.sockaddr(probe.address, port)
+            except OSError as error:
+                failed.append(Observation(probe, outcome=word_for(error)))
+                continue
+            except ValueError:
+                failed.append(Observation(probe, outcome=Outcome.UNSUPPORTED))
+                continue
+            sort = id(line), len(packet)
+            lot = lots.get(sort)
+            if lot is None:
+                lot = lots[sort] = [], []
+            lot[0].append(flight)
+            lot[1].append(packet)
+        for flights, packets in lots.values():
+            self._transmit(flights, packets, failed)
 
-    def _landed(self, flight: Flight) -> None:
+    def _transmit(self, flights: list[Flight], packets: list[bytes], failed: list[Observation]) -> None:
+        """Send packets of one length on one line; add those that did not leave."""
+        line = flights[0].line
+        by_identifier = self._match is kernel.TransmitMatch.IDENTIFIER
+        for flight in flights:
+            self._flights[flight.identifier] = flight
+        line.under_way += len(flights)
+        begin = attempts = 0
+        while begin < len(flights):
+            waiting = flights[begin:]
+            identifiers = [flight.identifier for flight in waiting] if by_identifier else []
+            try:
+                sent = bulk.send(line.sock, packets[begin:], [flight.address for flight in waiting], identifiers)
+            except OSError as error:
+                attempts += 1
+                if attempts < _SEND_ATTEMPTS:
+                    # An ICMP error that an earlier probe earned is reported by whichever send comes next: that one is innocent.
+                    self._drain_errors(line)
+                    continue
+                self._flights.pop(flights[begin].identifier, None)
+                line.under_way -= 1
+                failed.append(Observation(flights[begin].probe, outcome=word_for(error)))
+                sent = 1
+            else:
+                self._left(waiting[:sent])
+            begin, attempts = begin + sent, 0
+
+    def _landed(self, flight: Flight, now_ns: int) -> None:
         self._flights.pop(flight.identifier, None)
-        self._identifiers.pop(flight.probe.number, None)
         flight.line.under_way -= 1
-        flight.line.landed_ns = time.monotonic_ns()
+        flight.line.landed_ns = now_ns
 
     def _drain_all(self) -> None:
         for line in self._lines:
             self._drain(line)
 
     def _drain(self, line: Line) -> None:
-        arrivals = []
-        for _ in range(MOST_PER_DRAIN):
-            try:
-                packet, ancillary, _, sender = line.sock.recvmsg(line.longest, kernel.ANCILLARY_BYTES)
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # the error of an earlier send, which the error queue explains
-            arrivals.append((Arrival(packet, sender[0], sender[1], line), kernel.heard(ancillary)))
+        arrivals = bulk.arrivals(line.sock, most=MOST_PER_DRAIN)
         self._drain_errors(line)
         if arrivals:
             read_ns, offset_ns = time.monotonic_ns(), kernel.realtime_offset_ns()
-            for arrival, heard in arrivals:
-                self._take(arrival, heard, read_ns, offset_ns)
+            for arrival in arrivals:
+                self._take(arrival, line, read_ns, offset_ns)
 
     def _drain_errors(self, line: Line) -> None:
-        for _ in range(MOST_PER_DRAIN):
-            try:
-                packet, ancillary, _, target = line.sock.recvmsg(RECEIVE_BYTES, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
-            except OSError:
-                return
-            heard = kernel.heard(ancillary)
+        departed, others = bulk.returned(line.sock)
+        flights = self._flights
+        for identifier, stamp_ns in departed:
+            flight = flights.get(identifier)
+            if flight is not None:
+                flight.transmitted_ns = stamp_ns
+        for other in others:
+            heard = other.heard
             if heard.error is not None:
-                self._blame(packet, heard.error, target, line)
+                self._blame(other.packet, heard.error, bulk.host_and_port(other.target), line)
             elif heard.stamp_ns:
                 by_packet = self._match is kernel.TransmitMatch.PACKET
-                identifier = stamp.identifier_in(packet) if by_packet else heard.identifier
-                flight = self._flights.get(-1 if identifier is None else identifier)
+                quoted = stamp.identifier_in(other.packet) if by_packet else heard.identifier
+                flight = flights.get(-1 if quoted is None else quoted)
                 if flight is not None:
                     flight.transmitted_ns = heard.stamp_ns
 
@@ -252,66 +272,60 @@ class DatagramProber(ABC):
         if outcome is None or flight is None or flight.probe.address != target[0]:
             self.ignored += 1
             return
-        self._landed(flight)
+        self._landed(flight, time.monotonic_ns())
         facts = {FactName.MTU: str(error.mtu)} if error.mtu else NO_FACTS
         self._ready.append(Observation(flight.probe, outcome=outcome, facts=facts))
 
-    def _take(self, arrival: Arrival, heard: kernel.Heard, read_ns: int, offset_ns: int) -> None:
-        answer = self._answer(arrival)
-        if answer is None:
+    def _take(self, arrival: Arrival, line: Line, read_ns: int, offset_ns: int) -> None:
+        answered = self._answer(arrival, line)
+        if answered is None:
             self.ignored += 1
             return
-        self._ready += answer.notes
-        flight = self._flights.get(answer.identifier)
+        identifier, answer = answered
+        if answer.notes:
+            self._ready += answer.notes
+        flight = self._flights.get(identifier)
         if flight is None:
-            again = self._answered.get(answer.identifier)
+            again = self.known(identifier)
             if again is None:
                 self.ignored += 1
             else:
                 self._ready.append(Note(again.probe.path, {Measure.DUPLICATES: 1}))
             return
-        self._landed(flight)
+        self._landed(flight, read_ns)
         self._remember(flight)
         flight.line.silent = 0
         latency_ns, timed = round_trip(
-            sent_ns=flight.sent_ns,
-            read_ns=read_ns,
-            sent_offset_ns=flight.offset_ns,
-            read_offset_ns=offset_ns,
-            transmitted_ns=flight.transmitted_ns,
-            received_ns=heard.stamp_ns,
-            dwell_ns=answer.dwell_ns,
-            dwell_exact=answer.dwell_exact,
+            flight.sent_ns,
+            read_ns,
+            flight.offset_ns,
+            offset_ns,
+            flight.transmitted_ns,
+            arrival.stamp_ns,
+            answer.dwell_ns,
+            answer.dwell_exact,
         )
-        facts = {**answer.facts, FactName.HOP_LIMIT: str(heard.hop_limit)} if heard.hop_limit else answer.facts
-        failed = answer.outcome is not None
+        facts = _HOPS[arrival.hop_limit & 0xFF]
+        if answer.facts:
+            facts = {**answer.facts, **facts}
+        outcome = answer.outcome
         self._ready.append(
             Observation(
-                flight.probe,
-                latency_ns=None if failed else latency_ns,
-                outcome=answer.outcome,
-                timed=timed,
-                confirmed=answer.confirmed,
-                facts=facts,
+                flight.probe, latency_ns if outcome is None else None, outcome, timed, answer.confirmed, NO_MEASURES, facts
             )
         )
 
     def _remember(self, flight: Flight) -> None:
+        if len(self._answered) >= REMEMBERED_ANSWERS:
+            self._answered, self._answered_before = {}, self._answered
         self._answered[flight.identifier] = flight
-        if len(self._answered) > REMEMBERED_ANSWERS:
-            self._answered.popitem(last=False)
-        path: Path = flight.probe.path
-        if flight.probe.number < self._newest.get(path.id, 0):
+        path, number = flight.probe.path, flight.probe.number
+        if number < self._newest.get(path.id, 0):
             self._ready.append(Note(path, {Measure.REORDERED: 1}))
             return
-        self._newest[path.id] = flight.probe.number
-        self._newest.move_to_end(path.id)
-        if len(self._newest) > REMEMBERED_PATHS:
-            self._newest.popitem(last=False)
-
-
-def _must_stay_whole(path: Path) -> bool:
-    return isinstance(path.ask, Icmp | Udp) and path.ask.packet_bytes > 0
+        if len(self._newest) >= REMEMBERED_PATHS:
+            self._newest.clear()
+        self._newest[path.id] = number
 
 
 def _refused(error: OSError) -> Outcome:

@@ -14,20 +14,24 @@ import struct
 from typing import cast
 
 from agent import kernel
+from agent.bulk import Arrival
 from agent.packet_length import payload_bytes
-from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight
+from agent.probes.datagram import FAMILIES, Answer, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import Context
 from agent.stamp import MAGIC
 from wire.path import Family, Icmp
 
 _HEADER = struct.Struct("!BBHHH")
+_PAYLOAD = struct.Struct("!4sI8s")
 _REQUEST_TYPE = {Family.IPV4: 8, Family.IPV6: 128}
 _REPLY_TYPE = {Family.IPV4: 0, Family.IPV6: 129}
 _PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
 _SOL_RAW, _ICMP_FILTER = 255, 1  # linux/icmp.h
 _ICMPV6_FILTER = 1  # linux/icmpv6.h
 _BIND_ATTEMPTS = 8
+_ANSWER = Answer()
+"""An echo says nothing but that it is one."""
 
 
 class IcmpProber(DatagramProber):
@@ -64,16 +68,16 @@ class IcmpProber(DatagramProber):
         return sock
 
     def _request(self, flight: Flight) -> tuple[bytes, int]:
-        payload = _payload(flight)
-        family, sequence = flight.line.family, flight.identifier & 0xFFFF
-        own_id = self._raw_ids[flight.line.sock.fileno()] if flight.line.raw else 0
-        checksum = 0
-        if flight.line.raw and family is Family.IPV4:
-            checksum = _checksum(_HEADER.pack(_REQUEST_TYPE[family], 0, 0, own_id, sequence) + payload)
-        return _HEADER.pack(_REQUEST_TYPE[family], 0, checksum, own_id, sequence) + payload, 0
+        line, identifier = flight.line, flight.identifier
+        family, payload = line.family, _payload(flight)
+        if not line.raw:  # the kernel adds the id and the checksum
+            return _HEADER.pack(_REQUEST_TYPE[family], 0, 0, 0, identifier & 0xFFFF) + payload, 0
+        kind, own_id, sequence = _REQUEST_TYPE[family], self._raw_ids[line.sock.fileno()], identifier & 0xFFFF
+        checksum = 0 if family is Family.IPV6 else _checksum(_HEADER.pack(kind, 0, 0, own_id, sequence) + payload)
+        return _HEADER.pack(kind, 0, checksum, own_id, sequence) + payload, 0
 
-    def _answer(self, arrival: Arrival) -> Answer | None:
-        packet, line = arrival.packet, arrival.line
+    def _answer(self, arrival: Arrival, line: Line) -> tuple[int, Answer] | None:
+        packet = arrival.packet
         if line.raw and line.family is Family.IPV4:
             packet = packet[4 * (packet[0] & 0xF) if packet else 0 :]
         if len(packet) < _HEADER.size:
@@ -82,11 +86,9 @@ class IcmpProber(DatagramProber):
         if (kind, code) != (_REPLY_TYPE[line.family], 0) or (line.raw and own_id != self._raw_ids[line.sock.fileno()]):
             return None
         flight = self.known(self._full(sequence))
-        if flight is None or flight.probe.address != arrival.address:
+        if flight is None or flight.address != arrival.sender or packet[_HEADER.size :] != _payload(flight):
             return None
-        if packet[_HEADER.size :] != _payload(flight):
-            return None
-        return Answer(flight.identifier)
+        return flight.identifier, _ANSWER
 
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:  # noqa: ARG002 - ICMP has no port
         if len(quote) < _HEADER.size:
@@ -101,9 +103,9 @@ class IcmpProber(DatagramProber):
 
 
 def _payload(flight: Flight) -> bytes:
-    size = payload_bytes(cast("Icmp", flight.probe.path.ask), flight.line.family)
-    head = MAGIC + flight.identifier.to_bytes(4, "big") + flight.nonce
-    return head[:size].ljust(size, b"\0")
+    ask = cast("Icmp", flight.probe.path.ask)
+    size = payload_bytes(ask, flight.line.family) if ask.packet_bytes else ask.size
+    return _PAYLOAD.pack(MAGIC, flight.identifier, flight.nonce)[:size].ljust(size, b"\0")
 
 
 def _random_id() -> int:

@@ -21,7 +21,6 @@ SILENT_LIMIT = 8
 """A line is replaced after so many probes in a row that were given up."""
 SHORTEST_LINE_LIFE_NS = 5 * 10**9
 """However silent it is, a line lives this long, and is read this long after its last probe landed."""
-RECEIVE_BYTES = 2048
 
 
 @dataclass(slots=True, eq=False)
@@ -39,8 +38,6 @@ class Line:
     """Probes given up since the last answer."""
     landed_ns: int = 0
     """When the last probe was answered or given up, or the line replaced."""
-    longest: int = RECEIVE_BYTES
-    """Room for the longest answer to be expected."""
 
 
 class Lines:

@@ -11,13 +11,15 @@ import os
 import socket
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 from agent import kernel, stamp
+from agent.bulk import Arrival
 from agent.directions import Directions, Settled
 from agent.packet_length import padding_bytes
-from agent.probes.datagram import FAMILIES, Answer, Arrival, DatagramProber, Flight
+from agent.probes.datagram import FAMILIES, Answer, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import Context, Note
 from wire.outcome import Outcome
@@ -76,13 +78,14 @@ class UdpProber(DatagramProber):
         )
         return packet, ask.port
 
-    def _left(self, flight: Flight) -> None:
+    def _left(self, flights: Sequence[Flight]) -> None:
         # A number is used up only by a packet that has left: what we failed to send was not lost.
-        session = self._session(flight.probe.path)
-        session.directions.sent(session.sequence, flight.sent_ns)
-        session.sequence += 1
+        for flight in flights:
+            session = self._sessions[flight.probe.path.id]
+            session.directions.sent(session.sequence, flight.sent_ns)
+            session.sequence += 1
 
-    def _answer(self, arrival: Arrival) -> Answer | None:
+    def _answer(self, arrival: Arrival, line: Line) -> tuple[int, Answer] | None:  # noqa: ARG002 - a reply proves itself
         try:
             reply = stamp.decode_reply(arrival.packet, self.context.keys)
         except stamp.StampError:
@@ -92,9 +95,8 @@ class UdpProber(DatagramProber):
             return None
         flight = self.known(reply.identifier)
         if flight is not None:
-            ask = cast("Udp", flight.probe.path.ask)
-            asked = flight.probe.address, ask.port, flight.nonce, flight.sequence, session.path.id
-            if asked != (arrival.address, arrival.port, reply.nonce, reply.sequence, flight.probe.path.id):
+            asked = flight.address, flight.nonce, flight.sequence, session.path.id
+            if asked != (arrival.sender, reply.nonce, reply.sequence, flight.probe.path.id):
                 return None
         # A probe that was given up has no flight any more, but its answer still says which direction lost others.
         settled = session.directions.replied(reply.sequence, reply.receipt)
@@ -105,8 +107,7 @@ class UdpProber(DatagramProber):
         wrong = bool(expected and reply.uid and reply.uid != expected)
         if wrong:
             facts[FactName.PEER_UID] = reply.uid
-        return Answer(
-            reply.identifier,
+        return reply.identifier, Answer(
             notes=(_note(session.path, settled),) if settled else (),
             dwell_ns=reply.departed_ns - reply.received_ns,
             dwell_exact=reply.by_kernel,

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent import kernel
-from agent.probes import datagram, lines
+from agent import bulk, kernel
+from agent.probes import lines
 from agent.probes.icmp import IcmpProber
 from agent.probes.prober import Context
 from tests.agent.probes.collecting import a_path, a_probe, collected, notes, observations, received
@@ -129,12 +129,12 @@ def test_survive_40_a_wrong_payload_source_or_number_is_ignored_and_a_second_cop
         (b"", "127.0.0.1"),
     ]
     for packet, address in forged:
-        prober._take(datagram.Arrival(packet, address, 0, line), kernel.Heard(), time.monotonic_ns(), 0)
+        prober._take(bulk.Arrival(packet, bulk.sockaddr(address, 0)), line, time.monotonic_ns(), 0)
     assert prober._ready == []
     assert prober.ignored == len(forged)
     assert flight.identifier in prober._flights
     for _ in range(3):
-        prober._take(datagram.Arrival(echo, "127.0.0.1", 0, line), kernel.Heard(), time.monotonic_ns(), 0)
+        prober._take(bulk.Arrival(echo, bulk.sockaddr("127.0.0.1", 0)), line, time.monotonic_ns(), 0)
     found = prober.collect()
     assert [observation.probe for observation in observations(found)] == [probe]
     assert [dict(note.measures) for note in notes(found)] == [{Measure.DUPLICATES: 1}] * 2
@@ -147,7 +147,7 @@ def test_survive_40_an_answer_that_was_overtaken_is_noted_as_reordered(prober: I
     line = prober._lines.current(Family.IPV4)
     echoes = [received(line.sock) for _ in range(2)]
     for echo in reversed(echoes):
-        prober._take(datagram.Arrival(echo, "127.0.0.1", 0, line), kernel.Heard(), time.monotonic_ns(), 0)
+        prober._take(bulk.Arrival(echo, bulk.sockaddr("127.0.0.1", 0)), line, time.monotonic_ns(), 0)
     found = prober.collect()
     assert [observation.probe for observation in observations(found)] == [second, first]
     assert [dict(note.measures) for note in notes(found)] == [{Measure.REORDERED: 1}]
@@ -203,19 +203,6 @@ def test_survive_29_no_descriptor_left_is_our_own_fault_and_passes() -> None:
     prober.close()
 
 
-class FullSocket:
-    """A socket whose queue is full; all else is the real one's."""
-
-    def __init__(self, sock: socket.socket, code: int) -> None:
-        self._sock, self._code = sock, code
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._sock, name)
-
-    def sendmsg(self, *_: object) -> int:
-        raise OSError(self._code, os.strerror(self._code))
-
-
 def test_survive_41_an_icmp_error_counts_only_for_the_probe_and_the_address_that_it_quotes(prober: IcmpProber) -> None:
     probe = a_probe(a_path("127.0.0.1", Icmp()))
     prober.send([probe])
@@ -233,11 +220,14 @@ def test_survive_41_an_icmp_error_counts_only_for_the_probe_and_the_address_that
 
 
 @pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN])
-def test_survive_30_a_full_queue_is_our_own_fault_and_leaves_nothing_under_way(prober: IcmpProber, code: int) -> None:
+def test_survive_30_a_full_queue_is_our_own_fault_and_leaves_nothing_under_way(
+    prober: IcmpProber, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
     line = prober._lines.current(Family.IPV4)
-    whole = line.sock
-    line.sock = FullSocket(whole, code)  # type: ignore[assignment]  # loopback has no queue to fill
+    monkeypatch.setattr(bulk, "send", full)  # loopback has no queue to fill
     (observation,) = prober.send([a_probe(a_path("127.0.0.1", Icmp()))])
-    line.sock = whole
     assert observation.outcome is Outcome.NO_BUFFER
-    assert (prober._flights, prober._identifiers, line.under_way) == ({}, {}, 0)
+    assert (prober._flights, line.under_way) == ({}, 0)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from agent import kernel, stamp
-from agent.probes import datagram, lines
+from agent import bulk, kernel, stamp
+from agent.probes import lines
 from agent.probes.prober import Context, Note, Observation
 from agent.probes.udp import UdpProber
 from agent.responders.reflector import Reflector
@@ -166,7 +166,7 @@ class Courier:
     def taken(self, packet: bytes, address: str = "127.0.0.1", port: int | None = None) -> list[Observation | Note]:
         line = self.prober._lines.current(Family.IPV4)
         port = self.sock.getsockname()[1] if port is None else port
-        self.prober._take(datagram.Arrival(packet, address, port, line), kernel.Heard(), time.monotonic_ns(), 0)
+        self.prober._take(bulk.Arrival(packet, bulk.sockaddr(address, port)), line, time.monotonic_ns(), 0)
         return self.prober.collect()
 
 
