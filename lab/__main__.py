@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import os
-import re
 import shutil
 import signal
 import socket
@@ -23,8 +22,9 @@ from lab.door import leave_open
 from lab.expectation import SECOND
 from lab.faults import Fault, parse
 from lab.namespaces import processes
+from lab.options import count, port, seconds
 from lab.reading import Refused
-from lab.run import Result, run, say
+from lab.run import run, say, summary
 from lab.scenario import NotApplicable, Scenario, load
 from lab.shape import Fabric
 
@@ -35,8 +35,6 @@ RUNNING = "a lab is running already: `python -m lab down` removes it"
 NOT_RUNNING = "no lab is running: `python -m lab up FILE` starts one"
 NO_LAB = "there is no lab"
 TOOLS = ("ip", "bridge", "nft", "nsenter", "setpriv", "unshare")
-
-_SPAN = re.compile(r"([0-9]{1,6})(s|m)?")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -102,18 +100,6 @@ async def _run_all(scenarios: Sequence[Scenario], *, fabric: Fabric | None, keep
         results.append(result)
     say(summary(results))
     return 1 if any(not result.passed and not result.not_applicable for result in results) else 0
-
-
-def summary(results: Sequence[Result]) -> str:
-    """How a run ended, in one line."""
-    passed = sum(result.passed for result in results)
-    failed = [result.name for result in results if not result.passed and not result.not_applicable]
-    beside = [result.name for result in results if result.not_applicable]
-    return (
-        f"{passed} of {len(results)} passed"
-        + (f"; failed: {', '.join(failed)}" if failed else "")
-        + (f"; not applicable: {', '.join(beside)}" if beside else "")
-    )
 
 
 def _up(wish: argparse.Namespace) -> int:
@@ -249,26 +235,6 @@ def _until_done(work: Coroutine[Any, Any, int]) -> int:
         return 143
 
 
-def _seconds(text: str) -> float:
-    found = _SPAN.fullmatch(text)
-    seconds = int(found[1]) * (60 if found[2] == "m" else 1) if found else 0
-    if not 10 <= seconds <= 86_400:  # noqa: PLR2004 - in the sentence
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 40s or 2m, from 10s to a day")
-    return float(seconds)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:  # noqa: PLR2004 - in the sentence
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:  # noqa: PLR2004 - TCP
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
-    return int(text)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lab", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -289,15 +255,15 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     one = command("demo", _demo, "six nodes, their matrix from real packets, a fault, and where it bites")
-    one.add_argument("--for", dest="seconds", type=_seconds, metavar="TIME", help="end by itself after this time, such as 40s")
+    one.add_argument("--for", dest="seconds", type=seconds, metavar="TIME", help="end by itself after this time, such as 40s")
     one.add_argument("--json", type=Path, metavar="FILE", help="write the last matrix there")
-    one.add_argument("--port", type=_port, default=8080, help="where the API is served on 127.0.0.1 (default: 8080)")
+    one.add_argument("--port", type=port, default=8080, help="where the API is served on 127.0.0.1 (default: 8080)")
     fabric(one, "flat")
     one = command("run", _run, "run scenarios and judge them; one JSON object each on standard output")
     one.add_argument("files", nargs="+", type=Path, metavar="FILE")
     one.add_argument("--json", action="store_true", help="JSON also on a terminal")
     one.add_argument("--keep", action="store_true", help="leave the cluster running after a scenario")
-    one.add_argument("--repeat", type=_count, default=1, metavar="N", help="run all of them N times")
+    one.add_argument("--repeat", type=count, default=1, metavar="N", help="run all of them N times")
     fabric(one, "what each scenario says")
     one = command("up", _up, "build the cluster of a scenario and leave it running")
     one.add_argument("file", type=Path, metavar="FILE")

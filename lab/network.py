@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from lab import namespaces, rootless
+from lab.attachment import device
 from lab.links import TUNNEL, routes
 from lab.rules import SEEN, SINK, fabric_rules, node_rules, router_rules
 from lab.shape import Fabric
@@ -113,13 +114,13 @@ def _fabric(topology: Topology) -> Iterator[str]:
         yield f"link add {node.port} type veth peer name eth0 address {node.mac} netns {node.netns}"
         yield f"link set {node.port} master {BRIDGE} up"
     for network in topology.shape.further_networks:
-        device = topology.device(network)
-        yield f"link add {device} type bridge stp_state 0 mcast_snooping 0"
-        yield f"link set {device} up"
+        name = device(topology.shape, network)
+        yield f"link add {name} type bridge stp_state 0 mcast_snooping 0"
+        yield f"link set {name} up"
         for node in topology.nodes:
             port = topology.port(node, network)
-            yield f"link add {port} type veth peer name {device}_up netns {node.netns}"
-            yield f"link set {port} master {device} up"
+            yield f"link add {port} type veth peer name {name}_up netns {node.netns}"
+            yield f"link set {port} master {name} up"
     if topology.external:
         yield f"link add router type veth peer name inside netns {topology.external.router_netns}"
         yield f"link set router master {BRIDGE} up"
@@ -150,13 +151,13 @@ def _node(topology: Topology, node: Node) -> Iterator[str]:
             )
     for network in topology.shape.further_networks:
         # The node itself has no address there, so nothing gets from one network to another.
-        device = topology.device(network)
-        yield f"link add {device} type bridge stp_state 0 mcast_snooping 0"
-        yield f"link set {device} addrgenmode none up"
-        yield f"link set {device}_up addrgenmode none master {device} up"
+        name = device(topology.shape, network)
+        yield f"link add {name} type bridge stp_state 0 mcast_snooping 0"
+        yield f"link set {name} addrgenmode none up"
+        yield f"link set {name}_up addrgenmode none master {name} up"
         for attachment in (found for pod in topology.pods_on(node.name) for found in pod.attachments):
             if attachment.network == network:
-                yield f"link set {attachment.interface} master {device} up"
+                yield f"link set {attachment.interface} master {name} up"
     if topology.shape.fabric is Fabric.VXLAN:
         yield from _tunnel(topology, node)
     yield from routes(topology, node)

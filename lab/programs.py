@@ -22,9 +22,10 @@ import trustme
 import yaml
 
 from lab import namespaces, rootless
+from lab.inventory import inventory
 from lab.nameserver import Behaviour
 from lab.state import write_private
-from lab.topology import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, External, Pod, Role, Topology, inventory
+from lab.topology import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, External, Pod, Role, Topology
 from wire.path import Family
 
 _REPOSITORY = Path(__file__).resolve().parent.parent

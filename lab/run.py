@@ -9,7 +9,7 @@ import os
 import sys
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -54,6 +54,18 @@ class Result(Struct, frozen=True):
     fabric: str = ""
     not_applicable: str = ""
     """Why it was not run, since it would say nothing here. Then it has neither passed nor failed."""
+
+
+def summary(results: Sequence[Result]) -> str:
+    """How a run of several scenarios ended, in one line."""
+    passed = sum(result.passed for result in results)
+    failed = [result.name for result in results if not result.passed and not result.not_applicable]
+    beside = [result.name for result in results if result.not_applicable]
+    return (
+        f"{passed} of {len(results)} passed"
+        + (f"; failed: {', '.join(failed)}" if failed else "")
+        + (f"; not applicable: {', '.join(beside)}" if beside else "")
+    )
 
 
 async def run(scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = False, tell: Say = say) -> Result:

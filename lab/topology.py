@@ -5,13 +5,13 @@ that knows the shape and the lab's name knows the whole cluster. Nothing here to
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from lab.attachment import Attachment, attachments, device
 from lab.shape import DEFAULT_NETWORK, DNS_NAMESPACE, OWN_NAMESPACE, Fabric, Shape
 from wire.path import Family
 
@@ -71,21 +71,6 @@ class Node:
     tunnel_mac: str
     """Of its end of the tunnels, where there are any."""
     tunnel_addresses: Mapping[Family, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """A pod's interface on a further network, which is one Ethernet segment through all nodes."""
-
-    network: str
-    device: str
-    """Its name inside of the pod, which also the network's bridges have."""
-    interface: str
-    """Name of its port on the node's bridge."""
-    mac: str
-    addresses: Mapping[Family, str]
-    prefixes: Mapping[Family, str]
-    """The whole network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +175,7 @@ class Topology:
 
     def port(self, node: Node, network: str = DEFAULT_NETWORK) -> str:
         """Name of a node's port on the switch of a network, in the fabric's namespace."""
-        return node.port if network == DEFAULT_NETWORK else f"{node.port}_{self.device(network)}"
-
-    def device(self, network: str) -> str:
-        """What the interfaces and bridges of a further network are called, such as `net1`."""
-        return f"net{self.shape.networks.index(network)}"
+        return node.port if network == DEFAULT_NETWORK else f"{node.port}_{device(self.shape, network)}"
 
     def macs(self, node: Node, network: str = DEFAULT_NETWORK) -> tuple[str, ...]:
         """Source addresses of all frames that a node sends on a network."""
@@ -311,76 +292,5 @@ class _Layout:
             addresses=self._addresses(f"10.30.{node}.{place}", f"fd31:{node:x}::{place:x}"),
             uid=str(uuid5(NAMESPACE_URL, f"{netns}/{namespace}/{name}")),
             vantage=vantage,
-            attachments=tuple(self._attachment(node, place, number) for number in self._further) if vantage else (),
+            attachments=attachments(self._shape, node, place) if vantage else (),
         )
-
-    @property
-    def _further(self) -> range:
-        return range(1, len(self._shape.networks))
-
-    def _attachment(self, node: int, place: int, number: int) -> Attachment:
-        return Attachment(
-            network=self._shape.networks[number],
-            device=f"net{number}",
-            interface=f"pod{place}_net{number}",
-            mac=f"02:6e:6d:{0x78 + number:02x}:{node:02x}:{place:02x}",
-            addresses=self._addresses(f"10.{30 + number}.{node}.{place}", f"fd{0x31 + number:x}:{node:x}::{place:x}"),
-            prefixes=self._addresses(f"10.{30 + number}.0.0/16", f"fd{0x31 + number:x}::/16"),
-        )
-
-
-def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
-    """The collector's inventory file as plain values; `keys` holds the token of every vantage."""
-    return {
-        "mtu": topology.mtu,
-        "nodes": [{"name": n.name, "zone": n.zone, "addresses": list(n.addresses.values())} for n in topology.nodes],
-        "vantages": [
-            {
-                "name": pod.vantage,
-                "node": pod.node,
-                "namespace": pod.namespace,
-                "pod": pod.name,
-                "uid": pod.uid,
-                "addresses": list(pod.addresses.values()),
-                "key": keys[pod.vantage],
-                "port": ECHO_PORT,
-                "networks": [
-                    {"name": further.network, "addresses": list(further.addresses.values()), "mtu": MTU}
-                    for further in pod.attachments
-                ],
-            }
-            for pod in topology.vantages
-        ],
-        "services": [
-            {
-                "name": service.name,
-                "namespace": service.namespace,
-                "addresses": list(service.addresses.values()),
-                "port": service.port,
-                "probe": "http:/",
-                "endpoints": len(service.backends),
-            }
-            for service in topology.services
-        ],
-        "external": [
-            {"name": "example", "host": outside.host, "probes": ["icmp", "tcp:443", f"http://{outside.host}:80/"]}
-            for outside in [topology.external]
-            if outside
-        ],
-        "dns": list(_name_servers(topology)),
-    }
-
-
-def _name_servers(topology: Topology) -> Iterator[dict[str, Any]]:
-    """The cluster's DNS server, through its service and directly: a name of the world outside, and one of the cluster."""
-    service, outside = topology.dns, topology.external
-    names = [f"{outside.host}."] if outside else []
-    expected = outside or service
-    for name, addresses in (("service", service.addresses), ("pod", service.backends[0].addresses)):
-        yield {
-            "name": name,
-            "addresses": list(addresses.values()),
-            "names": [*names, f"{service.name}.{service.namespace}.svc.test."],
-            "port": service.port,
-            "contains": next(iter(expected.addresses.values())),
-        }

@@ -1,0 +1,63 @@
+"""What a lab's collector is told: its inventory file, as plain values."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lab.topology import ECHO_PORT, MTU, Topology
+
+
+def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
+    """The collector's inventory file as plain values; `keys` holds the token of every vantage."""
+    return {
+        "mtu": topology.mtu,
+        "nodes": [{"name": n.name, "zone": n.zone, "addresses": list(n.addresses.values())} for n in topology.nodes],
+        "vantages": [
+            {
+                "name": pod.vantage,
+                "node": pod.node,
+                "namespace": pod.namespace,
+                "pod": pod.name,
+                "uid": pod.uid,
+                "addresses": list(pod.addresses.values()),
+                "key": keys[pod.vantage],
+                "port": ECHO_PORT,
+                "networks": [
+                    {"name": further.network, "addresses": list(further.addresses.values()), "mtu": MTU}
+                    for further in pod.attachments
+                ],
+            }
+            for pod in topology.vantages
+        ],
+        "services": [
+            {
+                "name": service.name,
+                "namespace": service.namespace,
+                "addresses": list(service.addresses.values()),
+                "port": service.port,
+                "probe": "http:/",
+                "endpoints": len(service.backends),
+            }
+            for service in topology.services
+        ],
+        "external": [
+            {"name": "example", "host": outside.host, "probes": ["icmp", "tcp:443", f"http://{outside.host}:80/"]}
+            for outside in [topology.external]
+            if outside
+        ],
+        "dns": list(_name_servers(topology)),
+    }
+
+
+def _name_servers(topology: Topology) -> Iterator[dict[str, Any]]:
+    """The cluster's DNS server, through its service and directly: a name of the world outside, and one of the cluster."""
+    service, outside = topology.dns, topology.external
+    names = [f"{outside.host}."] if outside else []
+    expected = outside or service
+    for name, addresses in (("service", service.addresses), ("pod", service.backends[0].addresses)):
+        yield {
+            "name": name,
+            "addresses": list(addresses.values()),
+            "names": [*names, f"{service.name}.{service.namespace}.svc.test."],
+            "port": service.port,
+            "contains": next(iter(expected.addresses.values())),
+        }
