@@ -29,6 +29,10 @@ LINGER_SECONDS = 0.5
 """How long the rest of a refused body is read and thrown away, so that its sender reads the answer and not a reset."""
 MAX_READING = 64
 """Most bodies that are read at once: with both of its sizes a report holds up to 8 MiB."""
+LATE_SECONDS = 2.0
+"""A report whose bytes have waited this long for their turn is turned away, before an agent that waits 10 s gives up on it."""
+PLANS_A_TURN = 8
+"""Most plans made in one turn of the loop, at some milliseconds each: when all agents want one, reports go on in between."""
 MSGPACK = "application/msgpack"
 _log = structlog.get_logger()
 
@@ -76,8 +80,9 @@ class AgentPort:
     ) -> None:
         self.admission = admission
         """Replaced with every other inventory."""
-        self.prove: Callable[[web.BaseRequest], None] = lambda _: None
-        """Told of every request whose token is known; set by whoever puts us behind a listener."""
+        self.prove: Callable[[web.BaseRequest], float] = lambda _: 0.0
+        """Told of every request whose token is known, and says how many seconds ago its last bytes came; set by whoever puts us
+        behind a listener."""
         self._took = took
         self._body_seconds = body_seconds
         self._board = board
@@ -86,7 +91,7 @@ class AgentPort:
         self._refuse = refuse
         self._now_ns = now_ns
         self._reading: set[str] = set()
-        self._making = asyncio.Lock()
+        self._making = asyncio.Semaphore(PLANS_A_TURN)
 
     def runner(self) -> web.ServerRunner:
         """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request.
@@ -109,13 +114,15 @@ class AgentPort:
         vantage = ""
         try:
             vantage = self.admission.vantage_of(request.headers.get("Authorization"))
-            self.prove(request)
+            waited = self.prove(request)
             handlers = {"/agent/v1/plan": ("GET", self._plan), "/agent/v1/report": ("POST", self._report)}
             method, handler = handlers.get(request.path, ("", None))
             if handler is None:
                 return _closing(request, web.Response(status=404))
             if request.method != method:
                 return _closing(request, web.Response(status=405, headers={"Allow": method}))
+            if waited > LATE_SECONDS and handler == self._report:
+                raise RefusedError(Refusal.SHED)  # noqa: TRY301 - one place turns refusals into answers
             return await handler(request, vantage)
         except RefusedError as error:
             return self._refused(request, error.reason, vantage)
@@ -135,7 +142,7 @@ class AgentPort:
         seconds = _wait_seconds(request.headers.get("Prefer", ""))
         if known and not await self._board.other_than(vantage, known, seconds=seconds):
             return web.Response(status=304, headers={"ETag": self._board.etag(vantage)})
-        async with self._making:  # one plan a turn of the loop: when all agents want another one, reports go on in between
+        async with self._making:
             handout = self._board.handout(vantage)
             await asyncio.sleep(0)
         if handout is None:  # it left the inventory while it waited

@@ -39,8 +39,11 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, inner: RequestHandler, accepted: socket.socket) -> None:
         self.inner = inner
+        self._loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
         self.proven = False
+        self.heard = 0.0
+        """When the last bytes came, by the loop's clock."""
         self._accepted = accepted
         self._transport: asyncio.Transport | None = None
 
@@ -54,6 +57,7 @@ class _Connection(asyncio.Protocol):
         self.ended.set()
 
     def data_received(self, data: bytes) -> None:
+        self.heard = self._loop.time()
         self.inner.data_received(data)
 
     def eof_received(self) -> bool | None:
@@ -116,16 +120,21 @@ class Listener:
         """Connections that are open now."""
         return self._total
 
-    def prove(self, request: BaseRequest, *, yields: bool = False) -> None:
-        """Say that whoever sent this request is known; where anybody is, with `yields`, it may stay while there is room."""
+    def prove(self, request: BaseRequest, *, yields: bool = False) -> float:
+        """Say that whoever sent this request is known; where anybody is, with `yields`, it may stay while there is room.
+
+        How many seconds ago its last bytes came: so long has it waited for its turn.
+        """
         transport = request.transport
         connection = transport.get_protocol() if isinstance(transport, asyncio.Transport) else None
-        if isinstance(connection, _Connection):
-            connection.proven = True
-            address = self._waiting.get(connection)
-            self._forget(connection)
-            if yields and address is not None:
-                self._wait(connection, address)
+        if not isinstance(connection, _Connection):
+            return 0.0
+        connection.proven = True
+        address = self._waiting.get(connection)
+        self._forget(connection)
+        if yields and address is not None:
+            self._wait(connection, address)
+        return asyncio.get_running_loop().time() - connection.heard
 
     async def serve(self) -> None:
         """Accept connections until cancelled. The socket is closed at the end."""

@@ -11,6 +11,7 @@ import pytest
 import trustme
 from msgspec import structs
 
+from collector.api import agents
 from tests.collector.api.agent_port import (
     KEY,
     MSGPACK,
@@ -148,6 +149,22 @@ async def test_survive_51_a_body_that_ends_before_its_length_is_refused(served: 
     writer.transport.abort()
     await until(lambda: bool(served.refused))
     assert served.refused == {"truncated": 1}
+
+
+async def test_survive_20_reports_that_have_waited_too_long_for_their_turn_are_turned_away_and_the_connection_stays(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with agent(served) as session:
+        monkeypatch.setattr(agents, "LATE_SECONDS", -1.0)
+        for _ in range(2):
+            async with session.post("/agent/v1/report", data=encode(report()), headers={"Content-Type": MSGPACK}) as answer:
+                assert answer.status == 429
+                assert 1 <= int(answer.headers["Retry-After"]) <= 10
+        async with session.get("/agent/v1/plan") as answer:
+            assert answer.status == 200
+        monkeypatch.setattr(agents, "LATE_SECONDS", 60.0)
+        assert (await deliver(session, encode(report())))[0] == 200
+    assert served.refused == {"shed": 2}
 
 
 async def test_survive_20_a_second_report_of_the_same_agent_at_once_is_turned_away_for_a_while(served: Served) -> None:
