@@ -18,7 +18,7 @@ import structlog
 from agent.backlog import Backlog
 from agent.contact import Collector
 from agent.downlink import Downlink, Pace, paced
-from agent.export import ALIVE_WITHIN_NS, application, figures, registry_of, serving
+from agent.export import ALIVE_WITHIN_NS, application, figures, serving
 from agent.health import BEAT_NS, Pulse, Vitals
 from agent.journal import Sieve
 from agent.limits import Limits, admit
@@ -98,17 +98,15 @@ class Agent:
         self._reflector = Reflector(self._context, settings.echo_port)
         self._echo = EchoServer(self._context, settings, settings.echo_port)
 
-        self._registry = registry_of(
-            figures(
-                runner=self._runner,
-                backlog=self._backlog,
-                cutter=self._cutter,
-                downlink=self._downlink,
-                uplink=self._uplink,
-                pulse=self._pulse,
-                sieve=sieve,
-                dropped={"reflector": self._reflector.dropped, "echo": self._echo.dropped},
-            )
+        self._figures = figures(
+            runner=self._runner,
+            backlog=self._backlog,
+            cutter=self._cutter,
+            downlink=self._downlink,
+            uplink=self._uplink,
+            pulse=self._pulse,
+            sieve=sieve,
+            dropped={"reflector": self._reflector.dropped, "echo": self._echo.dropped},
         )
 
     async def run(self) -> int:
@@ -118,7 +116,7 @@ class Agent:
             loop.add_signal_handler(number, self._leave, number)
         async with AsyncExitStack() as answering:
             await self._answer(answering)
-            app = application(self._registry, alive=self._alive, ready=self._missing)
+            app = application(self._figures, alive=self._alive, ready=self._missing)
             try:
                 await answering.enter_async_context(serving(app, self._settings.http_port))
             except OSError as error:

@@ -3,9 +3,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.export import MAX_CONNECTIONS, Figure, application, registry_of, serving
+from agent.export import MAX_CONNECTIONS, Figure, application, exposition, serving
 
 
 @pytest.fixture
@@ -17,9 +19,7 @@ async def pages(unused_tcp_port: int) -> AsyncIterator[tuple[str, dict[str, bool
         ),
         Figure("buffer_spans", "Spans.", lambda: {(): 2.0}),
     )
-    app = application(
-        registry_of(figures), alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet"
-    )
+    app = application(figures, alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet")
     async with serving(app, unused_tcp_port):
         yield f"http://127.0.0.1:{unused_tcp_port}", state
 
@@ -40,6 +40,13 @@ async def test_metrics_are_prometheus_text_with_the_prefix_of_the_agent(pages: t
         ("netmatrix_agent_probes_total", (("kind", "udp"), ("outcome", "timeout"))): 1.0,
         ("netmatrix_agent_buffer_spans", ()): 2.0,
     }
+
+
+@given(word=st.text(max_size=8), value=st.floats(allow_nan=False) | st.integers(0, 2**53))
+def test_whatever_a_label_holds_a_parser_reads_it_back(word: str, value: float) -> None:
+    text = exposition((Figure("odd", "Odd.", lambda: {(word, "x"): value}, ("first", "second")),))
+    ((sample,),) = (family.samples for family in text_string_to_metric_families(text))
+    assert (sample.name, sample.labels, sample.value) == ("netmatrix_agent_odd", {"first": word, "second": "x"}, value)
 
 
 async def test_health_is_the_event_loop_and_readiness_the_first_plan(pages: tuple[str, dict[str, bool]]) -> None:
