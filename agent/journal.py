@@ -9,12 +9,11 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 # Where a developer's environment has it, structlog loads a package for colourful tracebacks: 5 MiB resident, for nothing here.
 # None is how the import system is told that there is no such module.
-sys.modules.setdefault("rich", cast("ModuleType", None))
+sys.modules.setdefault("rich", cast("Any", None))
 
 import structlog  # noqa: E402 - see above
 from structlog.typing import EventDict, WrappedLogger  # noqa: E402 - see above
