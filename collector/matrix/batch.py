@@ -6,7 +6,7 @@ there is no NaN to refuse; what could overflow is bounded before it is multiplie
 """
 
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ LOCAL_FROM: Final = int(Outcome.NO_FD)
 _KNOWN_OUTCOMES: Final = np.isin(np.arange(256), [int(outcome) for outcome in Outcome])
 _KNOWN_MEASURES: Final = np.isin(np.arange(256), [int(measure) for measure in Measure])
 
+_FACTS: Final = {name.value: name for name in FactName}
 _AT_LEAST: Final = np.concatenate(([-1.0, -1.0], UPPER[:-2]))
 _AT_MOST: Final = np.concatenate((UPPER[1:-1], [np.inf, np.inf]))
 """Of each place, the upper bounds two places below and one above: between them are the latencies of it and its neighbours."""
@@ -124,7 +125,6 @@ def read(columns: Columns, *, span_ns: int, planned: Planned) -> Batch:
         "a path is reported twice in one report",
     )
     received, late = _counts(columns.received, "received"), _counts(columns.late, "late")
-
     outcome_entry = _places(columns.outcome_entry, entries)
     outcome_code, outcome_count = np.frombuffer(columns.outcome_code, "u1"), _counts(columns.outcome_count, "outcomes")
     late_code = outcome_code == int(Outcome.LATE)
@@ -134,137 +134,160 @@ def read(columns: Columns, *, span_ns: int, planned: Planned) -> Batch:
     failed = _sums(outcome_entry[known & ~is_local], outcome_count[known & ~is_local], entries)
     local = _sums(outcome_entry[known & is_local], outcome_count[known & is_local], entries)
 
-    number, there = _found(paths, planned)
-    whole = bool(there.all())
-    shortest_ms, longest_ms = _limits(number, there, planned)
-    _refuse_absurd(received + late + failed, local, shortest_ms, span_ns)
-    latency_keys, latency_count = _histogram(columns, received)
-    total, low, high = _latencies(columns, received, latency_keys, longest_ms)
+    number, there, whole = _found(paths, planned)
+    _refuse_absurd(received + late + failed, local, number, there, planned=planned, span_ns=span_ns)
+    latency_entry, latency_place, latency_count = _histogram(columns, received)
+    _refuse_slow(np.frombuffer(columns.max_ns, "<u8"), number, there, planned)
+    total, low, high = _latencies(columns, received, latency_entry, latency_place)
 
     measure_entry = _places(columns.measure_entry, entries)
     measure_code, measure_value = np.frombuffer(columns.measure_code, "u1"), np.frombuffer(columns.measure_value, "<u8")
-    _refuse_where(measure_value > MAX_VALUE, "absurd", "a measure is too large to be true")
+    _refuse_where(measure_value.max(initial=0) > MAX_VALUE, "absurd", "a measure is too large to be true")
+    measured = _KNOWN_MEASURES[measure_code]
 
-    outcomes = known & there[outcome_entry] & (outcome_count > 0)
-    measures = _KNOWN_MEASURES[measure_code] & there[measure_entry]
-    latency_entry, latency_place = places(latency_keys)
-    latencies = there[latency_entry]
+    batch = Batch(
+        cell=number,
+        received=received,
+        late=late,
+        failed=failed,
+        local=local,
+        sum_ns=total,
+        min_ns=low,
+        max_ns=high,
+        timed=np.frombuffer(columns.timed, "u1"),
+        flags=np.frombuffer(columns.flags, "u1"),
+        outcome_entry=outcome_entry[counted := known & (outcome_count > 0)],
+        outcome_code=outcome_code[counted],
+        outcome_count=outcome_count[counted],
+        latency_entry=latency_entry,
+        latency_place=latency_place,
+        latency_count=latency_count,
+        measure_entry=measure_entry[measured],
+        measure_code=measure_code[measured],
+        measure_value=measure_value[measured].astype(np.int64),
+        facts=tuple((entry, _FACTS[name], text) for entry, name, text in columns.facts if name in _FACTS),
+        unknown_codes=int(np.count_nonzero(~known) + np.count_nonzero(~measured)),
+    )
+    return batch if whole else _only(batch, there)
+
+
+def _only(batch: Batch, there: Mask) -> Batch:
+    """The entries whose path is known, with all they have."""
     place = np.cumsum(there) - 1  # of an entry among those that stay
-
-    def kept(column: "NDArray[_T]") -> "NDArray[_T]":
-        return column if whole else column[there]
-
+    columns: dict[str, Any] = {name: getattr(batch, name)[there] for name in _DENSE}
+    for group in ("outcome", "latency", "measure"):
+        entry = getattr(batch, f"{group}_entry")
+        stays = there[entry]
+        for name in _SPARSE[group]:
+            columns[name] = getattr(batch, name)[stays]
+        columns[f"{group}_entry"] = place[entry[stays]]
     return Batch(
-        cell=kept(number),
-        received=kept(received),
-        late=kept(late),
-        failed=kept(failed),
-        local=kept(local),
-        sum_ns=kept(total),
-        min_ns=kept(low),
-        max_ns=kept(high),
-        timed=kept(np.frombuffer(columns.timed, "u1")),
-        flags=kept(np.frombuffer(columns.flags, "u1")),
-        outcome_entry=place[outcome_entry[outcomes]],
-        outcome_code=outcome_code[outcomes],
-        outcome_count=outcome_count[outcomes],
-        latency_entry=latency_entry if whole else place[latency_entry[latencies]],
-        latency_place=latency_place if whole else latency_place[latencies],
-        latency_count=latency_count if whole else latency_count[latencies],
-        measure_entry=place[measure_entry[measures]],
-        measure_code=measure_code[measures],
-        measure_value=measure_value[measures].astype(np.int64),
-        facts=tuple(
-            (int(place[entry]), FactName(name), text)
-            for entry, name, text in columns.facts
-            if there[entry] and name in FactName.__members__.values()
-        ),
-        unknown_paths=int(entries - np.count_nonzero(there)),
-        unknown_codes=int(np.count_nonzero(~known) + np.count_nonzero(~_KNOWN_MEASURES[measure_code])),
+        **columns,
+        facts=tuple((int(place[entry]), name, text) for entry, name, text in batch.facts if there[entry]),
+        unknown_paths=int(len(there) - np.count_nonzero(there)),
+        unknown_codes=batch.unknown_codes,
     )
 
 
-_T = TypeVar("_T", bound=np.generic)
+_DENSE: Final = ("cell", "received", "late", "failed", "local", "sum_ns", "min_ns", "max_ns", "timed", "flags")
+_SPARSE: Final = {
+    "outcome": ("outcome_code", "outcome_count"),
+    "latency": ("latency_place", "latency_count"),
+    "measure": ("measure_code", "measure_value"),
+}
 
 
 def _counts(column: bytes, name: str) -> Ints:
-    counts = np.frombuffer(column, "<u4").astype(np.int64)
-    _refuse_where(counts > MAX_COUNT, "absurd", f"more than {MAX_COUNT} {name} in one window")
-    return counts
+    counts = np.frombuffer(column, "<u4")
+    _refuse_where(counts.max(initial=0) > MAX_COUNT, "absurd", f"more than {MAX_COUNT} {name} in one window")
+    return counts.astype(np.int64)
 
 
 def _places(column: bytes, entries: int) -> Ints:
-    places = np.frombuffer(column, "<u4").astype(np.int64)
-    _refuse_where(places >= entries, "index", "a sparse column names an entry that is not there")
-    return places
+    places = np.frombuffer(column, "<u4")
+    if len(places):
+        _refuse_where(places.max() >= entries, "index", "a sparse column names an entry that is not there")
+    return places.astype(np.int64)
 
 
 def _sums(entry: Ints, count: Ints, entries: int) -> Ints:
     """Weights of bincount are floats, and exact: far fewer counts than 2^22 are below 2^31 each."""
+    if not len(entry):
+        return np.zeros(entries, np.int64)
     return np.bincount(entry, weights=count, minlength=entries).astype(np.int64)
 
 
-def _found(paths: Ids, planned: Planned) -> tuple[Ints, Mask]:
-    """For each path its number in `planned`, and whether it is there at all."""
+def _found(paths: Ids, planned: Planned) -> tuple[Ints, Mask, bool]:
+    """For each path its number in `planned`, whether it is there at all, and whether all are."""
     if not len(planned.path):
-        return np.zeros(len(paths), np.int64), np.zeros(len(paths), np.bool_)
+        return np.zeros(len(paths), np.int64), np.zeros(len(paths), np.bool_), not len(paths)
     if np.array_equal(paths, planned.path):
-        return np.arange(len(paths)), planned.present
+        return np.arange(len(paths)), planned.present, bool(planned.present.all())
     number = np.minimum(np.searchsorted(planned.path, paths), len(planned.path) - 1)
-    return number, (planned.path[number] == paths) & planned.present[number]
+    there = (planned.path[number] == paths) & planned.present[number]
+    return number, there, bool(there.all())
 
 
-def _limits(number: Ints, there: Mask, planned: Planned) -> tuple[Ints, Ints]:
-    """Shortest plausible interval and longest waiting time of each entry in milliseconds.
+def _refuse_absurd(sent: Ints, local: Ints, number: Ints, there: Mask, *, planned: Planned, span_ns: int) -> None:
+    """More probes than twice the schedule and the confirmation bursts allow were never sent.
 
-    One second between probes is always believed, since an older plan may have had it; of an unknown path, all that may be.
+    One second between probes is always believed, since an older plan may have had it.
     """
-    if not len(planned.path):
-        return np.full(len(number), SECOND_MS), np.full(len(number), 60 * SECOND_MS)
-    shortest = np.where(there, planned.shortest_ms[number], SECOND_MS).astype(np.int64)
-    return np.maximum(shortest, 1), np.where(there, planned.longest_ms[number], 60 * SECOND_MS).astype(np.int64)
-
-
-def _refuse_absurd(sent: Ints, local: Ints, shortest_ms: Ints, span_ns: int) -> None:
-    """More probes than twice the schedule and the confirmation bursts allow were never sent."""
     bursts = 20 * (2 + span_ns // (60 * SECOND))
+    _refuse_where(local.max(initial=0) > MAX_COUNT, "absurd", f"more than {MAX_COUNT} local failures in one window")
+    if sent.max(initial=0) <= 2 * (span_ns // SECOND) + bursts:
+        return
+    shortest_ms = np.full(len(sent), SECOND_MS)
+    shortest_ms[there] = np.clip(planned.shortest_ms[number[there]], 1, SECOND_MS)
     most = 2 * (span_ns // MILLISECOND // shortest_ms) + bursts
     _refuse_where(sent > most, "absurd", "more probes than the plan and the span allow")
-    _refuse_where(local > MAX_COUNT, "absurd", f"more than {MAX_COUNT} local failures in one window")
 
 
-def _histogram(columns: Columns, received: Ints) -> tuple[Ints, Ints]:
-    """The latency histogram as ascending keys (entry * BUCKETS + place) and counts."""
+def _refuse_slow(high: Ids, number: Ints, there: Mask, planned: Planned) -> None:
+    """Nobody waits much longer than the waiting time; for that of an unknown path, all that may be."""
+    if high.max(initial=0) <= SECOND:
+        return
+    longest_ms = np.full(len(high), 60 * SECOND_MS)
+    longest_ms[there] = planned.longest_ms[number[there]]
+    _refuse_where(
+        high > (2 * MILLISECOND * longest_ms + SECOND).astype(np.uint64), "absurd", "a latency is far beyond the waiting time"
+    )
+
+
+def _histogram(columns: Columns, received: Ints) -> tuple[Ints, Ints, Ints]:
+    """The latency histograms as (entry, place, count), ascending."""
     entry = _places(columns.latency_entry, len(received))
-    place = np.frombuffer(columns.latency_bucket, "<i2").astype(np.int64) - FIRST_BUCKET
+    bucket = np.frombuffer(columns.latency_bucket, "<i2")
+    if len(bucket):
+        exists = bucket.min() >= FIRST_BUCKET and bucket.max() < FIRST_BUCKET + BUCKETS
+        _refuse_where(not exists, "bucket", "a latency is in a bucket that does not exist")
+    place = bucket.astype(np.int64) - FIRST_BUCKET
     count = _counts(columns.latency_count, "latencies")
-    _refuse_where((place < 0) | (place >= BUCKETS), "bucket", "a latency is in a bucket that does not exist")
-    _refuse_where(_sums(entry, count, len(received)) != received, "histogram", "latencies do not add up to received")
+    together = _sums(entry, count, len(received))
+    _refuse_where(not np.array_equal(together, received), "histogram", "latencies do not add up to received")
     keys = entry * BUCKETS + place
     if (keys[1:] > keys[:-1]).all() and count.all():
-        return keys, count
-    return summed(keys, count)
+        return entry, place, count
+    keys, count = summed(keys, count)
+    return *places(keys), count
 
 
-def _latencies(columns: Columns, received: Ints, keys: Ints, longest_ms: Ints) -> tuple[Ints, Ints, Ints]:
-    """Sum, minimum and maximum, consistent with each other, with the histogram to a bucket, and with the waiting time."""
+def _latencies(columns: Columns, received: Ints, entry: Ints, place: Ints) -> tuple[Ints, Ints, Ints]:
+    """Sum, minimum and maximum, consistent with each other, and with the histogram to a bucket."""
     unsigned = [np.frombuffer(column, "<u8") for column in (columns.sum_ns, columns.min_ns, columns.max_ns)]
-    _refuse_where(unsigned[0] > MAX_VALUE, "absurd", "a sum of latencies is too large to be true")
-    _refuse_where((unsigned[1] | unsigned[2]) > MAX_VALUE, "absurd", "a latency is too large to be true")
-    total, low, high = (column.astype(np.int64) for column in unsigned)
-    _refuse_where(high > 2 * MILLISECOND * longest_ms + SECOND, "absurd", "a latency is far beyond the waiting time")
-    some = received > 0
-    _refuse_where((total | low | high)[~some] > 0, "latency", "latencies without an answer")
-    # Dividing instead of multiplying: a product could overflow.
-    answers = np.maximum(received, 1)
-    mean = total // answers
-    rest = total - mean * answers > 0
-    _refuse_where(some & ((mean < low) | (mean + rest > high)), "latency", "the mean latency is not between lowest and highest")
-    if len(keys):
-        # Keys ascend, and every entry that received anything has one, so first and last of an entry are its ends.
-        entry, place = places(keys)
-        first = np.concatenate(([True], entry[1:] != entry[:-1]))
-        last = np.concatenate((first[1:], [True]))
+    for column, name in zip(unsigned, ("sum of latencies", "latency", "latency"), strict=True):
+        _refuse_where(column.max(initial=0) > MAX_VALUE, "absurd", f"a {name} is too large to be true")
+    total, low, high = (column.view(np.int64) for column in unsigned)
+    # As floats, since a product could overflow; one that is not exact as a float is far beyond any sum that is believed.
+    answers = received.astype(np.float64)
+    wrong = (total < low * answers) | (total > high * answers)
+    _refuse_where(wrong, "latency", "the mean latency is not between the lowest and the highest")
+    _refuse_where((low > high) | ((received == 0) & (high > 0)), "latency", "latencies without an answer")
+    if len(entry):
+        # Entries ascend, and every one that received anything is there, so first and last of an entry are its ends.
+        first = np.flatnonzero(np.concatenate(([True], entry[1:] != entry[:-1])))
+        last = np.append(first[1:], len(entry)) - 1
+        some = entry[first]
         off = _apart(place[first], low[some]) | _apart(place[last], high[some])
         _refuse_where(off, "bucket", "the histogram contradicts the lowest or the highest latency")
     return total, low, high

@@ -22,10 +22,13 @@ class Facts:
 
     def learn(self, path: int, name: FactName, text: str) -> None:
         """Keep what was seen on a path instead of what was seen of that sort before."""
-        said = tuple(sorted({**dict(self._of.pop(path, ())), name: text}.items()))
-        if len(self._shared) >= MAX_SHARED:
-            self._shared.clear()
-        self._of[path] = self._shared.setdefault(said, said)
+        said = self._of.pop(path, ())
+        if (name, text) not in said:
+            said = tuple(sorted({**dict(said), name: text}.items()))
+            if len(self._shared) >= MAX_SHARED:
+                self._shared.clear()
+            said = self._shared.setdefault(said, said)
+        self._of[path] = said
         if len(self._of) > MAX_PATHS:
             del self._of[next(iter(self._of))]
 

@@ -11,10 +11,10 @@ from collector.matrix import slab as cells
 from collector.matrix.batch import LOCAL_FROM, Batch
 from collector.matrix.histograms import Ints, Mask
 from collector.matrix.slab import MOST, Slab
-from collector.matrix.sparse import ILL, MEASURE, MORE_LOST, MORE_SENT, UNCONFIRMED
+from collector.matrix.sparse import CELL, CODE, ILL, MEASURE, MORE_LOST, MORE_SENT, THROUGH, UNCONFIRMED, Log
 from collector.matrix.table import Row
 from wire.outcome import Outcome
-from wire.window import HIGHEST, Flag, Measure
+from wire.window import Flag
 
 Where = slice | Ints
 
@@ -28,7 +28,7 @@ class Most(NamedTuple):
 
 
 MAX_LAST: Final = 65_535
-_HIGHEST: Final = [int(Measure(measure)) for measure in HIGHEST]
+NO_LATENCY_NS: Final = np.inf
 
 
 def take(row: Row, batch: Batch, *, end_ns: int, slot: int | None, step: int, oldest: int, most: Most) -> None:
@@ -37,50 +37,65 @@ def take(row: Row, batch: Batch, *, end_ns: int, slot: int | None, step: int, ol
     at: Where = batch.cell + row.room.start
     if len(batch) == row.size and (len(batch) == 1 or bool((batch.cell[1:] > batch.cell[:-1]).all())):
         at = row.cells  # consecutive places take a fraction of the time
-    sent = batch.received + batch.late + batch.failed
+    good = batch.good
     lost = batch.late + batch.failed
-    _add_totals(slab, at, batch, good, lost)
-    _take_newest(slab, at, batch, sent, end_ns)
+    sent = batch.received + lost
     entry, code, value = _words(batch, good, sent)
+    if not good.all():
+        lost, sent = np.where(good, lost, 0), np.where(good, sent, 0)
+    _add_totals(slab, at, batch, sent - lost, lost)
+    _take_newest(slab, at, batch, sent, lost, end_ns=end_ns)
     row.totals.add(batch.cell[entry], code, value, most=most.totals)
     if slot is None:
         return
-    passing = np.isin(code, [MEASURE + measure for measure in _HIGHEST], invert=True)
-    entry, code, value = entry[passing], code[passing], value[passing]
-    more = [
-        _add_step(slab.step_sent[slot], at, np.where(good, sent, 0), MORE_SENT),
-        _add_step(slab.step_lost[slot], at, np.where(good, lost, 0), MORE_LOST),
-    ]
-    entry, code, value = (np.concatenate(columns) for columns in zip((entry, code, value), *more, strict=True))
-    row.words.add(step, batch.cell[entry], code, value, oldest=oldest, most=most.words)
-    entry, place, count = _add_places(slab.step_place[slot], at, batch, good)
-    row.latencies.add(step, batch.cell[entry], place, count, oldest=oldest, most=most.latencies)
+    passing = code != THROUGH
+    more = _add_step(slab.step_sent[slot], at, sent, MORE_SENT), _add_step(slab.step_lost[slot], at, lost, MORE_LOST)
+    words = (np.concatenate(columns) for columns in zip((entry[passing], code[passing], value[passing]), *more, strict=True))
+    _log(row.words, step, batch, *words, oldest=oldest, most=most.words)
+    _log(row.latencies, step, batch, *_add_places(slab.step_place[slot], at, batch, good), oldest=oldest, most=most.latencies)
 
 
-def _add_totals(slab: Slab, at: Where, batch: Batch, good: Mask, lost: Ints) -> None:
-    received = np.where(good, batch.received, 0)
+def _log(log: Log, step: int, batch: Batch, entry: Ints, code: Ints, value: Ints, *, oldest: int, most: int) -> None:  # noqa: PLR0917 - columns of one thing
+    log.add(step, batch.cell[entry], code, value, oldest=oldest, most=most)
+
+
+def _add_totals(slab: Slab, at: Where, batch: Batch, received: Ints, lost: Ints) -> None:
+    """Add what counts; zero is what was set aside."""
     slab.received[at] += received.astype(np.uint32)
-    slab.lost[at] += np.where(good, lost, 0).astype(np.uint32)
-    some = received > 0
-    slab.min_ns[at] = np.minimum(slab.min_ns[at], np.where(some, batch.min_ns, np.inf).astype(np.float32))
-    slab.max_ns[at] = np.maximum(slab.max_ns[at], np.where(some, batch.max_ns, 0).astype(np.float32))
-    slab.timed[at] |= np.where(good, batch.timed, 0).astype(np.uint8)
+    slab.lost[at] += lost.astype(np.uint32)
+    low, high = batch.min_ns, batch.max_ns
+    timed = batch.timed
+    if not received.all():
+        some = received > 0
+        low, high, timed = np.where(some, low, NO_LATENCY_NS), np.where(some, high, 0), np.where(some, timed, 0)
+    slab.min_ns[at] = np.minimum(slab.min_ns[at], low.astype(np.float32))
+    slab.max_ns[at] = np.maximum(slab.max_ns[at], high.astype(np.float32))
+    slab.timed[at] |= timed
 
 
-def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, end_ns: int) -> None:
-    """Note the windows that are the newest of their cells."""
-    good, lost = batch.good, sent - batch.received
-    ill = (batch.flags & Flag.ILL) != 0
-    why = np.where(good & (sent > 0), cells.GOOD, 0)
-    why |= np.where(good, 0, np.where(ill, cells.ILL, cells.UNCONFIRMED)) | np.where(batch.local > 0, cells.LOCAL, 0)
+def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *, end_ns: int) -> None:
+    """Note the windows that are the newest of their cells; reports mostly come in order, and then all of them are."""
+    why = (sent > 0).astype(np.uint8)  # which is cells.GOOD
+    if batch.flags.any():
+        ill = (batch.flags & Flag.ILL) != 0
+        why |= np.where(batch.good, 0, np.where(ill, cells.ILL, cells.UNCONFIRMED)).astype(np.uint8)
+    if batch.local.any():
+        why |= np.where(batch.local > 0, cells.LOCAL, 0).astype(np.uint8)
     before = slab.any_ns[at]
-    newer = before < end_ns
-    slab.why[at] = np.where(newer, why, np.where(before == end_ns, slab.why[at] | why, slab.why[at])).astype(np.uint8)
-    slab.any_ns[at] = np.maximum(before, end_ns)
-    fresh = good & (sent > 0) & (slab.good_ns[at] <= end_ns)
-    slab.good_ns[at] = np.where(fresh, end_ns, slab.good_ns[at])
-    slab.last_sent[at] = np.where(fresh, np.minimum(sent, MAX_LAST), slab.last_sent[at]).astype(np.uint16)
-    slab.last_lost[at] = np.where(fresh, np.minimum(lost, MAX_LAST), slab.last_lost[at]).astype(np.uint16)
+    if before.max(initial=cells.NEVER) < end_ns:
+        slab.any_ns[at], slab.why[at] = end_ns, why
+    else:
+        known = slab.why[at]
+        slab.why[at] = np.where(before < end_ns, why, np.where(before == end_ns, known | why, known))
+        slab.any_ns[at] = np.maximum(before, end_ns)
+    fresh = (sent > 0) & (slab.good_ns[at] <= end_ns)
+    last_sent, last_lost = np.minimum(sent, MAX_LAST), np.minimum(lost, MAX_LAST)
+    if fresh.all():
+        slab.good_ns[at], slab.last_sent[at], slab.last_lost[at] = end_ns, last_sent, last_lost
+    else:
+        slab.good_ns[at] = np.where(fresh, end_ns, slab.good_ns[at])
+        slab.last_sent[at] = np.where(fresh, last_sent, slab.last_sent[at])
+        slab.last_lost[at] = np.where(fresh, last_lost, slab.last_lost[at])
     ours = batch.outcome_code >= LOCAL_FROM
     if ours.any():
         codes = slab.local_code[at]
@@ -89,34 +104,32 @@ def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, end_ns: int) -
 
 
 def _words(batch: Batch, good: Mask, sent: Ints) -> tuple[Ints, Ints, Ints]:
-    """(entry, code, value) of all that few windows have, each pair of entry and code once."""
-    parts = []
-    wanted = good[batch.outcome_entry]
-    parts.append((batch.outcome_entry[wanted], batch.outcome_code[wanted].astype(np.int64), batch.outcome_count[wanted]))
-    wanted = good[batch.measure_entry]
-    parts.append(
-        (batch.measure_entry[wanted], batch.measure_code[wanted].astype(np.int64) + MEASURE, batch.measure_value[wanted])
-    )
-    for which, code, count in (
-        (good & (batch.late > 0), int(Outcome.LATE), batch.late),
-        (~good & (sent > 0), -1, sent),
-    ):
-        if which.any():
-            entry = np.flatnonzero(which)
-            ill = (batch.flags[entry] & Flag.ILL) != 0
-            parts.append((entry, np.full(len(entry), code) if code >= 0 else np.where(ill, ILL, UNCONFIRMED), count[entry]))
+    """(entry, code, value) of all that few windows have, in ascending order, each pair of entry and code once."""
+    parts = [
+        (batch.measure_entry, batch.measure_code.astype(np.int64) + MEASURE, batch.measure_value),
+        (batch.outcome_entry, batch.outcome_code.astype(np.int64), batch.outcome_count),
+    ]
+    if len(late := np.flatnonzero(batch.late)):
+        parts.append((late, np.full(len(late), int(Outcome.LATE)), batch.late[late]))
+    parts = [part for part in parts if len(part[0])] or parts[:1]
+    if not good.all():
+        parts = [(entry[kept], code[kept], value[kept]) for entry, code, value in parts for kept in [good[entry]]]
+        aside = np.flatnonzero(~good & (sent > 0))
+        parts.append((aside, np.where((batch.flags[aside] & Flag.ILL) != 0, ILL, UNCONFIRMED), sent[aside]))
     return _once(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _once(entry: Ints, code: Ints, value: Ints) -> tuple[Ints, Ints, Ints]:
-    """Equal pairs added up, as a sender may repeat them."""
-    keys = (entry << 16) | code
+    """The same in ascending order; equal pairs, as a sender may repeat them, added up."""
+    keys = (entry << CELL) | code
     if (keys[1:] > keys[:-1]).all():
         return entry, code, value
-    found, where = np.unique(keys, return_inverse=True)
-    sums = np.zeros(len(found), np.int64)
-    np.add.at(sums, where, value)
-    return found >> 16, found & 0xFFFF, sums
+    order = np.argsort(keys)
+    keys, value = keys[order], value[order]
+    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+    if len(first) < len(keys):
+        keys, value = keys[first], np.add.reduceat(value, first)
+    return keys >> CELL, keys & CODE, value
 
 
 def _add_step(column: np.ndarray[tuple[int], np.dtype[np.uint8]], at: Where, count: Ints, code: int) -> tuple[Ints, Ints, Ints]:

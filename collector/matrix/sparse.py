@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.histograms import Floats, Ids, Ints, Mask
-from wire.window import HIGHEST, Measure
+from wire.window import Measure
 
 MEASURE: Final = 256
 """Codes below are those of wire.outcome; a measure has this added."""
@@ -24,7 +24,9 @@ MORE_LOST: Final = 515
 CELL: Final = 16
 STEP: Final = 32
 """Bits of an entry's key: step, place of the cell in its row, code."""
-_HIGHEST: Final = [MEASURE + int(Measure(measure)) for measure in HIGHEST]
+CODE: Final = 0xFFFF
+THROUGH: Final = MEASURE + int(Measure.THROUGH_SEQUENCE)
+"""The one measure of which the last counts (wire.window.HIGHEST), since a restarted agent counts from the start."""
 
 
 class Log:
@@ -84,9 +86,9 @@ class Log:
         keys, values = self.entries()
         if not len(keys):
             return
-        cell = to[((keys >> np.uint64(CELL)) & np.uint64(0xFFFF)).astype(np.int64)]
+        cell = to[((keys >> np.uint64(CELL)) & np.uint64(CODE)).astype(np.int64)]
         there = cell >= 0
-        rest = keys[there] & np.uint64(~(0xFFFF << CELL) & (2**64 - 1))
+        rest = keys[there] & np.uint64(~(CODE << CELL) & (2**64 - 1))
         self._keys = rest | (cell[there].astype(np.uint64) << np.uint64(CELL))
         self._values = values[there]
         self._start, self._end = 0, len(self._keys)
@@ -114,33 +116,33 @@ class Ledger:
         if not len(cell):
             return
         keys = (cell << CELL) | code
-        if not np.array_equal(keys, self._keys):
+        if not (keys[1:] > keys[:-1]).all():
             order = np.argsort(keys)
             keys, code, value = keys[order], code[order], value[order]
-            keys, code, value = self._known(keys, code, value, most)
-        found = np.searchsorted(self._keys, keys) if len(keys) != len(self._keys) else slice(None)
-        last = np.isin(code, _HIGHEST)
-        self._values[found] = np.where(last, value, self._values[found] + value)
-
-    def _known(self, keys: Ints, code: Ints, value: Ints, most: int) -> tuple[Ints, Ints, Ints]:
-        """Give unknown keys a place; what is known now."""
-        missing = ~np.isin(keys, self._keys, assume_unique=True)
+        place = np.searchsorted(self._keys, keys)
+        missing = place == len(self._keys)
+        missing[~missing] = self._keys[place[~missing]] != keys[~missing]
         if missing.any():
-            beyond = np.flatnonzero(missing)[max(0, most - len(self._keys)) :]
-            self.dropped += len(beyond)
-            missing[beyond] = False
-            known = np.concatenate([self._keys, keys[missing]])
-            values = np.concatenate([self._values, np.zeros(np.count_nonzero(missing), np.int64)])
-            order = np.argsort(known, kind="stable")
-            self._keys, self._values = known[order], values[order]
-            kept: Mask = np.ones(len(keys), np.bool_)
-            kept[beyond] = False
-            keys, code, value = keys[kept], code[kept], value[kept]
-        return keys, code, value
+            keys, code, value = self._known(keys, code, value, missing, most)
+            place = np.searchsorted(self._keys, keys)
+        self._values[place] = np.where(code == THROUGH, value, self._values[place] + value)
+
+    def _known(self, keys: Ints, code: Ints, value: Ints, missing: Mask, most: int) -> tuple[Ints, Ints, Ints]:
+        """Give missing keys a place as long as there are any; what has one now."""
+        beyond = np.flatnonzero(missing)[max(0, most - len(self._keys)) :]
+        self.dropped += len(beyond)
+        missing[beyond] = False
+        known = np.concatenate([self._keys, keys[missing]])
+        values = np.concatenate([self._values, np.zeros(np.count_nonzero(missing), np.int64)])
+        order = np.argsort(known, kind="stable")
+        self._keys, self._values = known[order], values[order]
+        kept = np.ones(len(keys), np.bool_)
+        kept[beyond] = False
+        return keys[kept], code[kept], value[kept]
 
     def rows(self) -> tuple[Ints, Ints, Ints]:
         """(cell, code, value) in ascending order."""
-        return self._keys >> CELL, self._keys & 0xFFFF, self._values
+        return self._keys >> CELL, self._keys & CODE, self._values
 
     def move(self, to: Ints) -> None:
         """Renumber cells as a Log does."""
@@ -162,5 +164,5 @@ def entries_of(logs: list[Log], starts: Ints, *, first: int, last: int) -> tuple
     base = np.repeat(starts[[len(log) > 0 for log in logs]], [len(keys) for keys, _ in parts])
     there = (keys >= np.uint64(first << STEP)) & (keys < np.uint64((last + 1) << STEP))
     keys = keys[there]
-    cell = ((keys >> np.uint64(CELL)) & np.uint64(0xFFFF)).astype(np.int64) + base[there]
-    return cell, (keys & np.uint64(0xFFFF)).astype(np.int64), values[there].astype(np.float64)
+    cell = ((keys >> np.uint64(CELL)) & np.uint64(CODE)).astype(np.int64) + base[there]
+    return cell, (keys & np.uint64(CODE)).astype(np.int64), values[there].astype(np.float64)

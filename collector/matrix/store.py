@@ -148,8 +148,10 @@ class Matrix:
             catalogue = self.table.catalogue
             asks = row.slab.ask[places].astype(np.int64)
             self.tallies.add(batch, catalogue.sources[row.number], row.slab.aim[places].astype(np.int64), asks)
-        for entry, name, text in batch.facts:
-            self._facts.learn(int(row.slab.ids[places[entry]]), name, text)
+        if batch.facts:
+            paths = row.slab.ids[places[[entry for entry, _, _ in batch.facts]]].tolist()
+            for path, (_, name, text) in zip(paths, batch.facts, strict=True):
+                self._facts.learn(path, name, text)
 
     def _most(self) -> Most:
         """Sparse counts of each sort that a row may hold: its fair share of the memory."""

@@ -51,14 +51,21 @@ class Tally:
         """The row of each key, -1 for None."""
         return np.array([-1 if key is None else self.row_of(key) for key in keys], np.int64)
 
-    def add(self, rows: Ints, *columns: Ints) -> None:
-        """Add values, an array per column from the first on, to the rows named; -1 is no row."""
+    def add(self, rows: Ints, *values: tuple[Ints, tuple[int, ...]]) -> None:
+        """Add values, each an array and the columns that it goes into, to the rows named; -1 is no row."""
         if len(rows) and rows.min() < 0:
             there = rows >= 0
-            rows, columns = rows[there], tuple(column[there] for column in columns)
-        for values, column in zip(self._values, columns, strict=False):
-            if column.any():
-                np.add.at(values, rows, column)
+            rows, values = rows[there], tuple((value[there], columns) for value, columns in values)
+        if not len(rows):
+            return
+        least = int(rows.min())
+        rows = rows - least
+        for value, columns in values:
+            # Adding at indices takes several times as long as counting with weights. Weights are floats, exact up to 2^53,
+            # and the sums of a report are far below.
+            sums = np.bincount(rows, weights=value).astype(np.int64)
+            for column in columns:
+                self._values[column, least : least + len(sums)] += sums
 
     def add_to(self, row: int, *values: int) -> None:
         """Add one value per column to one row."""
@@ -150,31 +157,64 @@ class Tallies:
     def add(self, batch: Batch, source: Place, aims: Ints, asks: Ints) -> None:
         """Count the windows of a batch of a vantage at `source`; `aims` and `asks` are those of its entries."""
         good = batch.good
-        sent = batch.received + batch.late + batch.failed
-        self._add_aside(batch, sent, good)
-        nat = ((batch.flags & Flag.NAT) != 0).astype(np.int64)
         lost = batch.late + batch.failed
+        sent = batch.received + lost
+        if not good.all():
+            self._add_aside(batch, sent, good)
         layers = self._catalogue.layers[asks]
-        first, found = int(layers[0]) if len(layers) else 0, {}
-        whole = bool(good.all()) and bool((layers == first).all())
+        zones = np.full(len(batch), -1)
+        nat = (batch.flags & Flag.NAT) != 0
         for layer, of in _by_layer(layers):
-            which = slice(None) if whole else of & good
-            columns = [column[which] for column in (sent, lost, batch.late, batch.received, batch.sum_ns, nat)]
-            if source.node:
-                self.nodes.add_to(self.nodes.row_of((source.node, "out", layer)), *(int(column.sum()) for column in columns))
-            aim = aims[which]
-            for name, lookup in self._lookups_of(source, layer).items():
-                rows = lookup.rows(aim)
-                match name:
-                    case "in":
-                        self.nodes.add(rows, *columns)
-                    case "zones":
-                        _add_few(self.zones, rows, (columns[0], columns[1], columns[3], columns[4]))
-                        found[layer] = lookup
-                    case _:
-                        _add_few(getattr(self, name), rows, (columns[0], columns[1]))
-        self._add_histograms(batch, good, aims, layers, found)
-        self._add_words(batch, good, asks)
+            which = of & good
+            self._add_layer(batch, source, layer, aims, which, zones=zones)
+            if (lossy := which & (lost > 0)).any():
+                self._add_lost(batch, source, layer, aims, np.flatnonzero(lossy))
+            if (through := which & nat).any():
+                self._add_nat(source, layer, aims[through])
+        self._add_histograms(batch, zones)
+        if len(batch.outcome_entry):
+            self._add_words(batch, good, asks)
+
+    def _add_layer(self, batch: Batch, source: Place, layer: str, aims: Ints, which: Mask, *, zones: Ints) -> None:
+        """Count the probes received, which are sent as well, and note the row of each entry's zones."""
+        received, total, aim = batch.received, batch.sum_ns, aims
+        whole = bool(which.all())
+        if not whole:
+            received, total, aim = received[which], total[which], aims[which]
+        if source.node:
+            answers = int(received.sum())
+            row = self.nodes.row_of((source.node, "out", layer))
+            self.nodes.add_to(row, answers, 0, 0, answers, int(total.sum()))
+        for name, lookup in self._lookups_of(source, layer).items():
+            rows = lookup.rows(aim)
+            match name:
+                case "in":
+                    self.nodes.add(rows, (received, (0, 3)), (total, (4,)))
+                case "zones":
+                    self.zones.add(rows, (received, (0, 2)), (total, (3,)))
+                    zones[which] = rows
+                case _:
+                    getattr(self, name).add(rows, (received, (0,)))
+
+    def _add_lost(self, batch: Batch, source: Place, layer: str, aims: Ints, lossy: Ints) -> None:
+        """Count the probes lost, which are sent as well."""
+        late = batch.late[lossy]
+        lost, aim = late + batch.failed[lossy], aims[lossy]
+        if source.node:
+            both = int(lost.sum())
+            self.nodes.add_to(self.nodes.row_of((source.node, "out", layer)), both, both, int(late.sum()))
+        for name, lookup in self._lookups_of(source, layer).items():
+            rows = lookup.rows(aim)
+            if name == "in":
+                self.nodes.add(rows, (lost, (0, 1)), (late, (2,)))
+            else:
+                getattr(self, name).add(rows, (lost, (0, 1)))
+
+    def _add_nat(self, source: Place, layer: str, aim: Ints) -> None:
+        """Count the windows in which the peer saw another address."""
+        if source.node:
+            self.nodes.add_to(self.nodes.row_of((source.node, "out", layer)), 0, 0, 0, 0, 0, len(aim))
+        self.nodes.add(self._lookups_of(source, layer)["in"].rows(aim), (np.ones(len(aim), np.int64), (5,)))
 
     def _lookups_of(self, source: Place, layer: str) -> dict[str, _Lookup]:
         """Which counters the cells of a source on a layer have, each with the rows by aim."""
@@ -195,9 +235,12 @@ class Tallies:
                 self.namespaces,
                 lambda aim: (namespace, other) if (other := targets[aim].namespace) else None,
             )
-        wanted["services"] = (("services",), self.services, lambda aim: _service(targets[aim]))
-        wanted["dns"] = (("dns",), self.dns, lambda aim: _named(whom[aim].name, "dns/"))
-        wanted["external"] = (("external",), self.external, lambda aim: _named(whom[aim].name, "external/"))
+        if layer == Layer.SERVICE:
+            wanted["services"] = (("services",), self.services, lambda aim: _service(targets[aim]))
+        if layer == Layer.DNS:
+            wanted["dns"] = (("dns",), self.dns, lambda aim: _named(whom[aim].name, "dns/"))
+        if layer == Layer.EXTERNAL:
+            wanted["external"] = (("external",), self.external, lambda aim: _named(whom[aim].name, "external/"))
         if len(self._lookups) > MAX_LOOKUPS:
             self._lookups = {}
         found: dict[str, _Lookup] = {}
@@ -212,21 +255,17 @@ class Tallies:
         for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
             self.set_aside.add_to(self.set_aside.row_of((reason,)), int(sent[which].sum()))
 
-    def _add_histograms(self, batch: Batch, good: Mask, aims: Ints, layers: Ints, lookups: Mapping[str, _Lookup]) -> None:
-        """Latencies by pair of zones: few distinct ones, however many cells."""
+    def _add_histograms(self, batch: Batch, zones: Ints) -> None:
+        """Latencies by pair of zones, of which few are distinct, however many cells; `zones` is the row of each entry."""
         width = len(CLASSIC_SECONDS) + 1
-        of_entry = np.full(len(batch), -1)
-        for layer, of in _by_layer(layers):
-            if layer in lookups:
-                of_entry[of] = lookups[layer].rows(aims[of])
-        of_entry[~good] = -1
-        rows = of_entry[batch.latency_entry]
-        there = rows >= 0
-        if not there.any():
-            return
+        keys = zones[batch.latency_entry] * width + CLASSIC_OF[batch.latency_place]
+        if len(keys) and keys.min() < 0:
+            there = keys >= 0
+            keys, weights = keys[there], batch.latency_count[there]
+        else:
+            weights = batch.latency_count
         # Weights of bincount are floats; counts of one report stay far below 2^53, where they are exact.
-        keys = rows[there] * width + CLASSIC_OF[batch.latency_place[there]]
-        counts = np.bincount(keys, weights=batch.latency_count[there])
+        counts = np.bincount(keys, weights=weights)
         for key in np.flatnonzero(counts).tolist():
             self.zones.add_range(key // width, 4 + key % width, counts[key : key + 1].astype(np.int64))
 
@@ -251,18 +290,6 @@ def _by_layer(layers: Ints) -> Iterator[tuple[str, Mask]]:
     for number, count in enumerate(np.bincount(layers, minlength=len(_LAYERS)).tolist()):
         if count:
             yield _LAYERS[number].value, layers == number
-
-
-def _add_few(tally: Tally, rows: Ints, columns: tuple[Ints, ...]) -> None:
-    """Add to a family of which a report touches few rows."""
-    there = rows >= 0
-    if not there.any():
-        return
-    rows = rows[there]
-    least = int(rows.min())
-    for number, column in enumerate(columns):
-        sums = np.bincount(rows - least, weights=column[there])
-        tally.add_range(least, number, sums.astype(np.int64))
 
 
 def _service(place: Place) -> Key | None:
