@@ -11,6 +11,10 @@ MAX_HEAD_BYTES = 16 * 1024
 """Longest status line with all headers, of all interim answers together."""
 MAX_BODY_BYTES = 64 * 1024
 """The body is complete when this much of it is here: an endless one is cut, not waited for."""
+MAX_WIRE_BYTES = 2 * MAX_BODY_BYTES
+"""The body is complete as well when so many bytes of it came in all, with what is around its chunks."""
+MAX_CHUNKS = 4096
+"""And after so many chunks: the work for each is the same, be it one byte."""
 _MAX_CHUNK_LINE = 256
 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\x00\n]*)?")
@@ -47,13 +51,14 @@ class _Chunks:
 
     def __init__(self) -> None:
         self.expecting = _Expecting.SIZE
+        self.count = 0
         self._left = 0
         self._trailer_bytes = 0
 
     def take(self, pending: bytearray) -> bytes:
         """Remove all that can be understood from `pending`, and return the content in it; raises MalformedError."""
         content = bytearray()
-        while self.expecting is not _Expecting.NOTHING:
+        while self.expecting is not _Expecting.NOTHING and self.count < MAX_CHUNKS:
             if self.expecting is _Expecting.CONTENT:
                 taken = pending[: self._left]
                 del pending[: self._left]
@@ -62,13 +67,15 @@ class _Chunks:
                 if self._left:
                     break
                 self.expecting = _Expecting.END_OF_CONTENT
-            line, newline, _ = pending.partition(b"\n")
-            if len(line) > _MAX_CHUNK_LINE:
+                self.count += 1
+            end = pending.find(b"\n", 0, _MAX_CHUNK_LINE + 1)
+            if end < 0 and len(pending) > _MAX_CHUNK_LINE:
                 raise MalformedError(f"a chunk line longer than {_MAX_CHUNK_LINE} bytes")
-            if not newline:
+            if end < 0:
                 break
-            del pending[: len(line) + 1]
-            self.expecting = self._after(bytes(line.removesuffix(b"\r")))
+            line = bytes(pending[:end])
+            del pending[: end + 1]
+            self.expecting = self._after(line.removesuffix(b"\r"))
         return bytes(content)
 
     def _after(self, line: bytes) -> _Expecting:
@@ -104,6 +111,7 @@ class Answer:
         self._head_bytes = 0
         self._kind: _Body | None = None
         self._left = 0
+        self._wire_bytes = 0
         self._chunks = _Chunks()
 
     def feed(self, content: bytes) -> None:
@@ -177,13 +185,15 @@ class Answer:
         return _Body.LENGTH if self._left else _Body.NONE
 
     def _take_body(self) -> None:
+        self._wire_bytes += len(self._pending)
         if self._kind is _Body.CHUNKED:
             content = self._chunks.take(self._pending)
-            self.complete = self._chunks.expecting is _Expecting.NOTHING
+            self._wire_bytes -= len(self._pending)
+            self.complete = self._chunks.expecting is _Expecting.NOTHING or self._chunks.count >= MAX_CHUNKS
         else:
             content = bytes(self._pending[: self._left] if self._kind is _Body.LENGTH else self._pending)
             self._pending.clear()
             self._left -= len(content)
             self.complete = self._kind is _Body.NONE or (self._kind is _Body.LENGTH and not self._left)
         self.body += content[: MAX_BODY_BYTES - len(self.body)]
-        self.complete = self.complete or len(self.body) >= MAX_BODY_BYTES
+        self.complete = self.complete or len(self.body) >= MAX_BODY_BYTES or self._wire_bytes >= MAX_WIRE_BYTES

@@ -2,7 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.probes.http_answer import MAX_BODY_BYTES, MAX_HEAD_BYTES, Answer, MalformedError
+from agent.probes.http_answer import (
+    MAX_BODY_BYTES,
+    MAX_CHUNKS,
+    MAX_HEAD_BYTES,
+    MAX_WIRE_BYTES,
+    Answer,
+    MalformedError,
+)
 
 
 def read(content: bytes, *, to_head: bool = False, piece: int = 0) -> Answer:
@@ -104,6 +111,23 @@ def test_survive_44_headers_without_end_are_malformed_at_their_limit(line: bytes
         answer.feed(line)
     with pytest.raises(MalformedError):
         answer.feed(line * 3)
+
+
+@pytest.mark.parametrize("piece", [16384, 1460, 7])
+def test_survive_44_chunks_of_one_byte_are_cut_at_the_number_that_is_worth_the_work(piece: int) -> None:
+    answer = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * (MAX_CHUNKS + 9), piece=piece)
+    assert answer.complete
+    assert answer.body == b"x" * MAX_CHUNKS
+
+
+def test_survive_44_a_body_that_is_nearly_all_framing_is_cut_by_what_came_over_the_wire() -> None:
+    answer = read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunk = b"20;" + b"e" * 240 + b"\r\n" + b"x" * 32 + b"\r\n"
+    fed = 0
+    while not answer.complete:
+        answer.feed(chunk)
+        fed += len(chunk)
+    assert fed < MAX_WIRE_BYTES + len(chunk)
 
 
 def test_a_trailer_without_end_is_malformed_at_its_limit() -> None:
