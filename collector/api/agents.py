@@ -143,6 +143,8 @@ class AgentPort:
         if known and not await self._board.other_than(vantage, known, seconds=seconds):
             return web.Response(status=304, headers={"ETag": self._board.etag(vantage)})
         async with self._making:
+            if request.transport is None:  # it gave up before its turn: a plan for nobody would cost the others theirs
+                return web.Response(status=503)
             handout = self._board.handout(vantage)
             await asyncio.sleep(0)
         if handout is None:  # it left the inventory while it waited
