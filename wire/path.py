@@ -22,6 +22,9 @@ PacketBytes = Annotated[int, Meta(ge=0, le=65535)]
 LONGEST_PACKET_BYTES = 9216
 """What the switches with the longest frames carry. No agent sends more in one packet, whatever its plan says."""
 
+MAX_REMEMBERED = 16_384
+"""Targets whose words are kept, some 6 MB: as many as a cluster of 5,000 nodes has. An agent has a few hundred."""
+
 _LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
 _fields = cache(structs.fields)
@@ -73,7 +76,7 @@ class Family(StrEnum):
         return cls.IPV4 if _version(address) == 4 else cls.IPV6  # noqa: PLR2004 - IP versions
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_REMEMBERED)
 def _version(address: str) -> int:
     """IP version of an address; every path asks for that of its target, and parsing takes longer than all else about it."""
     return ip_address(address).version
@@ -239,7 +242,7 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
         return start + _described("target", self.target) + _described("ask", self.ask)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=MAX_REMEMBERED)
 def _described(prefix: str, value: Target | Ask) -> str:
     """The lines of a part of a path, which a plan has in several paths, one after the other."""
     given = ((field, getattr(value, field.name)) for field in _fields(type(value)))

@@ -9,6 +9,7 @@ from bench.lines.exposition import Writing
 from bench.lines.guest import Guest
 from bench.lines.http import HttpCost
 from bench.lines.icmp import IcmpCost
+from bench.lines.plan import Planning
 from bench.lines.tcp import TcpCost
 from bench.measurement import Measurement
 
@@ -19,6 +20,7 @@ MEASUREMENTS: tuple[Callable[[], Measurement], ...] = (
     TcpCost,
     HttpCost,
     Guest,
+    Planning,
     Decoding,
     Writing,
     Taking,
