@@ -202,23 +202,19 @@ class Relief:
 
     def __init__(self) -> None:
         self._word: dict[Kind, Outcome] = {}
-        self._pause_ns: dict[Kind, int] = {}
         self._until: dict[Kind, int] = {}
-
-    @property
-    def in_force(self) -> bool:
-        """Whether any kind was short of anything lately; else there is nothing to learn from a success."""
-        return bool(self._pause_ns)
+        self.pause_ns: dict[Kind, int] = {}
+        """The last pause of each kind that was short of something lately; while empty, a success teaches nothing."""
 
     def take(self, kind: Kind, outcome: Outcome | None, now: int) -> None:
         """Learn what became of a probe of this kind: short of a resource, or sent (then the next shortage begins anew)."""
         if outcome in self.WORDS:
             if now >= self._until.get(kind, 0):
                 self._word[kind] = outcome
-                self._pause_ns[kind] = min(2 * self._pause_ns.get(kind, SECOND_NS // 2), self.LONGEST_NS)
-                self._until[kind] = now + self._pause_ns[kind]
+                self.pause_ns[kind] = min(2 * self.pause_ns.get(kind, SECOND_NS // 2), self.LONGEST_NS)
+                self._until[kind] = now + self.pause_ns[kind]
         elif outcome is None or not outcome.is_local:
-            self._pause_ns.pop(kind, None)
+            self.pause_ns.pop(kind, None)
 
     def withheld(self, kind: Kind, now: int) -> Outcome | None:
         """The shortage for which nothing of this kind should be sent now; None where it should."""

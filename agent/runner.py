@@ -134,7 +134,9 @@ class Runner:
     def counts(self) -> dict[tuple[Kind, str], int]:
         """Probes by kind and by what became of them: `received` or an outcome's word."""
         return {
-            (kind, "received" if outcome is None else outcome.word): count for (kind, outcome), count in self._counts.items()
+            (kind, "received" if outcome is None else outcome.word): count
+            for (kind, outcome), count in self._counts.items()
+            if count
         }
 
     def unsupported(self) -> tuple[str, ...]:
@@ -207,15 +209,23 @@ class Runner:
         kinds = self.flights.kinds()
         if now - self._swept_ns >= SWEEP_NS:
             kinds, self._swept_ns = frozenset(self._probers), now
-        land, judge = self.flights.land, self._judge
+        land, observe, planned, shortages = self.flights.land, self._span.observe, self._planned, self._relief.pause_ns
         for kind in kinds:
+            received = 0
             for arrived in self._guarded(kind, self._probers[kind].collect) or ():
                 if isinstance(arrived, Observation):
                     judged = land(arrived)
-                    if judged is not None:
-                        judge(judged, now)
-                elif arrived.path.id in self._planned:
+                    if judged is None:
+                        continue
+                    if judged.outcome is not None or shortages:
+                        self._judge(judged, now)
+                    else:  # what `_judge` does with nearly all of them
+                        received += 1
+                        if judged.probe.path.id in planned:
+                            observe(judged, now)
+                elif arrived.path.id in planned:
                     self._span.note(arrived)
+            self._counts[kind, None] += received
 
     def _land(self, observation: Observation, now: int) -> None:
         judged = self.flights.land(observation)
@@ -225,8 +235,7 @@ class Runner:
     def _judge(self, observation: Observation, now: int) -> None:
         path, outcome = observation.probe.path, observation.outcome
         self._counts[path.kind, outcome] += 1
-        if outcome is not None or self._relief.in_force:
-            self._relief.take(path.kind, outcome, now)
+        self._relief.take(path.kind, outcome, now)
         if path.id not in self._planned:
             return  # a path of an earlier plan, for which the collector has no place any more
         self._span.observe(observation, now)
@@ -256,7 +265,9 @@ class Runner:
         lots: dict[tuple[Kind, Family, int], _Lot] = {}
         while self._resolved:
             planned, address, resolve_ns = self._resolved.popleft()
-            self._load(self._lot_of(lots, planned, now), planned.path, address, resolve_ns, now)
+            self._number += 1
+            self._lot_of(lots, planned, now).probes.append(Probe(self._number, planned.path, address, resolve_ns))
+            self._spacing.sent(planned.path.id, now)
         before = left = self._packets.left(now)
         for planned in (queued := self._queued(now)):
             path = planned.path
@@ -265,7 +276,8 @@ class Runner:
                 # The last one left late: this one follows at a distance, unless its own next time comes first.
                 self._waiting[path.id] = planned
                 continue
-            lot = self._lot_of(lots, planned, now)
+            sort = path.kind, path.family, planned.timeout_ms
+            lot = lots.get(sort) or self._lot_of(lots, planned, now)
             obstacle = Outcome.SKIPPED if wait_ns > 0 else lot.obstacle
             if obstacle is None and not self._peers.take(path.target, now):
                 obstacle = Outcome.SKIPPED
@@ -279,7 +291,9 @@ class Runner:
             if path.target.host:
                 self._start_resolving(planned, now)
             else:
-                self._load(lot, path, path.target.address, 0, now)
+                self._number += 1
+                lot.probes.append(Probe(self._number, path, path.target.address))
+                self._spacing.sent(path.id, now)
         self._packets.take(before - left, now)
         for (kind, _, timeout_ms), lot in lots.items():
             self._hand_over(kind, lot.probes, timeout_ms * 1_000_000, now)
@@ -297,21 +311,15 @@ class Runner:
     def _lot_of(self, lots: dict[tuple[Kind, Family, int], "_Lot"], planned: PlannedPath, now: int) -> "_Lot":
         path = planned.path
         sort = path.kind, path.family, planned.timeout_ms
-        lot = lots.get(sort)
-        if lot is None:
-            lot = lots[sort] = _Lot(self._obstacle(path, now))
-        return lot
+        if sort not in lots:
+            lots[sort] = _Lot(self._obstacle(path, now))
+        return lots[sort]
 
     def _obstacle(self, path: Path, now: int) -> Outcome | None:
         """Why no path of this one's kind and family is sent now."""
         return (
             Outcome.UNSUPPORTED if self._is_unsupported(path.kind, path.family, now) else self._relief.withheld(path.kind, now)
         )
-
-    def _load(self, lot: "_Lot", path: Path, address: str, resolve_ns: int, now: int) -> None:
-        self._number += 1
-        lot.probes.append(Probe(self._number, path, address, resolve_ns))
-        self._spacing.sent(path.id, now)
 
     def _is_unsupported(self, kind: Kind, family: Family, now: int) -> bool:
         is_so, asked_ns = self._unsupported.get((kind, family), (False, -ASK_AGAIN_NS))

@@ -18,6 +18,10 @@ from wire.window import HIGHEST, FactName, Flag, Measure, Timed, Window
 _PHASES = frozenset({Measure.RESOLVE_NS, Measure.CONNECT_NS, Measure.TLS_NS, Measure.FIRST_BYTE_NS, Measure.TRANSFER_NS})
 """Measures that are sums over the received probes; a failed probe's phases would make their averages wrong."""
 
+_ILL, _NAT, _UNCONFIRMED = int(Flag.ILL), int(Flag.NAT), int(Flag.UNCONFIRMED)
+_FLAGS = tuple(Flag(bits) for bits in range(8))
+"""Flags by their bits: to unite them as they are costs more than all else about a window."""
+
 REPEATED_AFTER = 30
 """A fact that stays the same is told once in so many spans, for a collector that has not heard it or has forgotten."""
 
@@ -52,11 +56,14 @@ class OpenSpan:
         self._cuts = 0
         self._tallies: dict[int, _Tally] = {}
 
-    def observe(self, observation: Observation, now: int) -> None:
-        """Count one judged probe."""
-        # Every probe comes through here, so that what most of them do not have is not even looked at.
-        tally = self._tally(observation.probe.path)
-        self.confirmations.take(observation, now)
+    def observe(self, observation: Observation, now: int) -> None:  # noqa: C901, PLR0912 - no call for every probe
+        """Count one judged probe. What most of them do not have is not even looked at."""
+        path = observation.probe.path
+        tally = self._tallies.get(path.id)
+        if tally is None:
+            tally = self._tally(path)
+        if path.target.uid:
+            self.confirmations.take(observation, now)
         measures, latency_ns = observation.measures, observation.latency_ns
         if latency_ns is not None:
             if latency_ns < tally.min_ns or not tally.received:
@@ -68,7 +75,7 @@ class OpenSpan:
             bucket = histogram.bucket_of(latency_ns)
             tally.latency[bucket] = tally.latency.get(bucket, 0) + 1
             if observation.timed is not tally.timed:
-                tally.timed |= observation.timed
+                tally.timed = tally.timed | observation.timed if tally.timed else observation.timed
             if observation.probe.resolve_ns:
                 measures = {Measure.RESOLVE_NS: observation.probe.resolve_ns, **measures}
         else:
@@ -76,7 +83,9 @@ class OpenSpan:
                 measures = {measure: value for measure, value in measures.items() if measure not in _PHASES}
             if observation.outcome is Outcome.LATE:
                 tally.late += 1
-            elif observation.outcome is not None:
+            elif observation.outcome is None:
+                raise ValueError("an observation without a latency and without a word")
+            else:
                 tally.words[observation.outcome] = tally.words.get(observation.outcome, 0) + 1
         if measures or observation.facts is not tally.learned:
             self._learn(tally, measures, observation.facts)
@@ -141,13 +150,8 @@ class OpenSpan:
 
 
 def _window(tally: _Tally, *, ill: bool, believed: bool) -> Window:
-    flags = Flag.NONE
-    if ill:
-        flags |= Flag.ILL
-    if tally.nat:
-        flags |= Flag.NAT
-    if tally.received and not believed:
-        flags |= Flag.UNCONFIRMED
+    unconfirmed = tally.received and not believed
+    flags = (_ILL if ill else 0) | (_NAT if tally.nat else 0) | (_UNCONFIRMED if unconfirmed else 0)
     return Window(
         path=tally.path.id,
         received=tally.received,
@@ -159,7 +163,7 @@ def _window(tally: _Tally, *, ill: bool, believed: bool) -> Window:
         min_ns=tally.min_ns,
         max_ns=tally.max_ns,
         timed=tally.timed,
-        flags=flags,
+        flags=_FLAGS[flags],
         measures=tally.measures,
         facts=tally.facts,
     )

@@ -11,7 +11,6 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import cast
 
 from msgspec import Struct
 
@@ -23,7 +22,7 @@ from agent.latency import round_trip
 from agent.probes.lines import Line, Lines
 from agent.probes.prober import NO_FACTS, NO_MEASURES, Context, Note, Observation, Probe
 from wire.outcome import Outcome
-from wire.path import Family, Icmp, Udp
+from wire.path import Family
 from wire.window import FactName, Measure
 
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -51,6 +50,8 @@ class Flight(Struct, eq=False, gc=False):
     sequence: int = 0
     address: bytes = b""
     """`struct sockaddr` of where it went."""
+    payload: bytes = b""
+    """What must come back, where that is short enough to be remembered."""
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -68,6 +69,9 @@ class Answer(Struct, frozen=True, gc=False):
 
 class DatagramProber(ABC):
     """A kind that asks with one datagram and is answered with one."""
+
+    numbers_paths = False
+    """Whether packets of a path are numbered, so that the fate of one must be known before the next one is made."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -123,11 +127,11 @@ class DatagramProber(ABC):
             if start and not start % SENDS_BEFORE_DRAIN:
                 self._drain_all()
             some = probes[start : start + most]
-            if len({probe.path.id for probe in some}) == len(some):
-                self._launch(some, failed)
-            else:  # a kind that numbers the packets of a path needs to know the fate of one before it makes the next
+            if self.numbers_paths and len({probe.path.id for probe in some}) < len(some):
                 for one in some:
                     self._launch([one], failed)
+            else:
+                self._launch(some, failed)
         return failed
 
     def collect(self) -> list[Observation | Note]:
@@ -139,7 +143,7 @@ class DatagramProber(ABC):
 
     def forget(self, probe: Probe) -> None:
         """Free what a given-up probe holds; an answer after this is ignored."""
-        flight = self._flights.get(self._identifier_of(probe))
+        flight = self._flights.get((self._first_identifier + probe.number) & 0xFFFFFFFF)
         if flight is not None:
             self._landed(flight, time.monotonic_ns())
             flight.line.silent += 1
@@ -152,9 +156,6 @@ class DatagramProber(ABC):
     def known(self, identifier: int) -> Flight | None:
         """The flight with this identifier, under way or answered not long ago."""
         return self._flights.get(identifier) or self._answered.get(identifier) or self._answered_before.get(identifier)
-
-    def _identifier_of(self, probe: Probe) -> int:
-        return (self._first_identifier + probe.number) & 0xFFFFFFFF
 
     def _fresh(self, family: Family, whole: bool) -> socket.socket:  # noqa: FBT001 - called by position only
         self._match = kernel.transmit_match()
@@ -175,7 +176,7 @@ class DatagramProber(ABC):
         lots: dict[tuple[int, int], tuple[list[Flight], list[bytes]]] = {}
         for index, probe in enumerate(probes):
             path = probe.path
-            treatment = path.family, cast("Icmp | Udp", path.ask).packet_bytes > 0
+            treatment = path.family, path.ask.packet_bytes > 0  # type: ignore[union-attr]  # no call for every probe
             try:
                 line = lines.get(treatment)
                 if line is None:
@@ -183,7 +184,7 @@ class DatagramProber(ABC):
             except OSError as error:
                 failed.append(Observation(probe, outcome=_refused(error)))
                 continue
-            self._identifier = identifier = self._identifier_of(probe)
+            self._identifier = identifier = (self._first_identifier + probe.number) & 0xFFFFFFFF
             flight = Flight(probe, identifier, nonces[8 * index : 8 * index + 8], line, sent_ns, offset_ns)
             try:
                 packet, port = self._request(flight)
@@ -284,7 +285,7 @@ class DatagramProber(ABC):
         identifier, answer = answered
         if answer.notes:
             self._ready += answer.notes
-        flight = self._flights.get(identifier)
+        flight = self._flights.pop(identifier, None)
         if flight is None:
             again = self.known(identifier)
             if again is None:
@@ -292,9 +293,11 @@ class DatagramProber(ABC):
             else:
                 self._ready.append(Note(again.probe.path, {Measure.DUPLICATES: 1}))
             return
-        self._landed(flight, read_ns)
+        line = flight.line
+        line.under_way -= 1
+        line.landed_ns = read_ns
+        line.silent = 0
         self._remember(flight)
-        flight.line.silent = 0
         latency_ns, timed = round_trip(
             flight.sent_ns,
             read_ns,

@@ -11,7 +11,6 @@ import errno
 import os
 import socket
 import struct
-from typing import cast
 
 from agent import kernel
 from agent.bulk import Arrival
@@ -30,6 +29,7 @@ _PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV
 _SOL_RAW, _ICMP_FILTER = 255, 1  # linux/icmp.h
 _ICMPV6_FILTER = 1  # linux/icmpv6.h
 _BIND_ATTEMPTS = 8
+_REMEMBERED_BYTES = 128
 _ANSWER = Answer()
 """An echo says nothing but that it is one."""
 
@@ -70,6 +70,8 @@ class IcmpProber(DatagramProber):
     def _request(self, flight: Flight) -> tuple[bytes, int]:
         line, identifier = flight.line, flight.identifier
         family, payload = line.family, _payload(flight)
+        if len(payload) <= _REMEMBERED_BYTES:
+            flight.payload = payload
         if not line.raw:  # the kernel adds the id and the checksum
             return _HEADER.pack(_REQUEST_TYPE[family], 0, 0, 0, identifier & 0xFFFF) + payload, 0
         kind, own_id, sequence = _REQUEST_TYPE[family], self._raw_ids[line.sock.fileno()], identifier & 0xFFFF
@@ -85,10 +87,11 @@ class IcmpProber(DatagramProber):
         kind, code, _, own_id, sequence = _HEADER.unpack_from(packet)
         if (kind, code) != (_REPLY_TYPE[line.family], 0) or (line.raw and own_id != self._raw_ids[line.sock.fileno()]):
             return None
-        flight = self.known(self._full(sequence))
-        if flight is None or flight.address != arrival.sender or packet[_HEADER.size :] != _payload(flight):
+        identifier = (self._identifier - ((self._identifier - sequence) & 0xFFFF)) & 0xFFFFFFFF
+        flight = self._flights.get(identifier) or self.known(identifier)
+        if flight is None or flight.address != arrival.sender:
             return None
-        return flight.identifier, _ANSWER
+        return (identifier, _ANSWER) if packet[_HEADER.size :] == (flight.payload or _payload(flight)) else None
 
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:  # noqa: ARG002 - ICMP has no port
         if len(quote) < _HEADER.size:
@@ -103,7 +106,7 @@ class IcmpProber(DatagramProber):
 
 
 def _payload(flight: Flight) -> bytes:
-    ask = cast("Icmp", flight.probe.path.ask)
+    ask: Icmp = flight.probe.path.ask  # type: ignore[assignment]  # no call for every probe
     size = payload_bytes(ask, flight.line.family) if ask.packet_bytes else ask.size
     return _PAYLOAD.pack(MAGIC, flight.identifier, flight.nonce)[:size].ljust(size, b"\0")
 

@@ -34,7 +34,7 @@ class Probe(Struct, frozen=True, gc=False):
 
 
 class Observation(Struct, frozen=True, gc=False):
-    """What became of one probe: a latency, or a word, and never both."""
+    """What became of one probe: a latency, or a word, and never both. It is counted by its latency where it has one."""
 
     probe: Probe
     latency_ns: int | None = None
@@ -45,12 +45,6 @@ class Observation(Struct, frozen=True, gc=False):
     """The answer proved the UID that the path's target should have."""
     measures: Mapping[Measure, int] = NO_MEASURES
     facts: Mapping[FactName, str] = NO_FACTS
-
-    def __post_init__(self) -> None:
-        """Raise ValueError unless there is exactly one of latency and word."""
-        if (self.latency_ns is None) == (self.outcome is None):
-            msg = "an observation is either a latency or a word"
-            raise ValueError(msg)
 
 
 class Note(Struct, frozen=True, gc=False):

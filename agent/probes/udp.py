@@ -44,6 +44,8 @@ class Session:
 class UdpProber(DatagramProber):
     """Prober of the kind udp."""
 
+    numbers_paths = True
+
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._sessions: OrderedDict[int, Session] = OrderedDict()
