@@ -10,6 +10,7 @@ from bench.network import PROBER, TARGET, targets
 from collector.discovery.snapshot import Node, Snapshot, Vantage
 from collector.plan.compose import compose
 from collector.settings import PlanSettings
+from wire.path import Family, Icmp, Layer, Path, Target
 from wire.plan import Identity, Plan, PlannedPath
 
 UID = "00000000-0000-4000-8000-000000000001"
@@ -37,8 +38,14 @@ def mesh(nodes: int) -> tuple[Plan, Plan]:
         for planned in plans.plan(name).paths
         if planned.path.target.address == PROBER
     )
+    # Peers know nothing of each other: their probes come one by one. An agent with few probes sends several at once, but
+    # probes to itself make this one send at every shortest tick.
+    to_itself = tuple(
+        PlannedPath(Path(_PEERS, Target(f"self/{number}", "self", TARGET), Layer.HOST, Family.IPV4, Icmp()), 100, 1000)
+        for number in range(20)
+    )
     own = plans.plan(_OWN)
-    return own, structs.replace(own, identity=Identity(_PEERS, _PEERS, addresses=(TARGET,)), paths=towards_us)
+    return own, structs.replace(own, identity=Identity(_PEERS, _PEERS, addresses=(TARGET,)), paths=towards_us + to_itself)
 
 
 def hastened(plan: Plan, factor: int) -> Plan:
