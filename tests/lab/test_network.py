@@ -1,4 +1,5 @@
 import fcntl
+import os
 import socket
 import struct
 import threading
@@ -11,7 +12,7 @@ import pytest
 from lab.cluster import Cluster
 from lab.faults import Blackhole
 from lab.namespaces import call_inside, run_batch
-from lab.shape import Fabric
+from lab.shape import Fabric, Shape
 from lab.topology import BACKEND_PORT, ROUTER_OUTSIDE, SERVICE_PORT, Pod, Role
 from tests.lab.conftest import Get, Ping
 from wire.path import Family
@@ -141,6 +142,24 @@ def test_the_name_server_answers_behind_its_cluster_address(grounds: Cluster, fa
         stub.send(dns.message.make_query("www.example.test", kind[1]).to_wire())
         answer = dns.message.from_wire(stub.recv(512))
     assert [str(item) for item in answer.answer[0]] == [topology.external.addresses[family]]
+
+
+def test_tunnels_and_further_networks_work_over_ipv6_alone(ping: Ping) -> None:
+    shape = Shape(
+        nodes=2, zones=1, namespaces=(), families=(Family.IPV6,), fabric=Fabric.VXLAN, networks=("default", "storage")
+    )
+    cluster = Cluster(shape, f"t{os.getpid()}s")
+    try:
+        cluster._build()
+        here, there = cluster.topology.vantages
+        assert ping(here.netns, there.addresses[Family.IPV6])
+        assert ping(here.netns, there.attachments[0].addresses[Family.IPV6])
+        with broken(cluster, Blackhole(node=there.node, protocol="vxlan")):
+            assert not ping(here.netns, there.addresses[Family.IPV6], patience=0.2)
+            assert ping(here.netns, cluster.topology.node[there.node].addresses[Family.IPV6])
+        assert cluster.drops.complete() == ""
+    finally:
+        cluster._demolish()
 
 
 def test_two_labs_of_different_names_do_not_meet(grounds: Cluster, ping: Ping) -> None:

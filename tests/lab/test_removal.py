@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,10 +24,11 @@ BUILDER = """
 import sys, time
 from lab.cluster import Cluster
 from lab.faults import CpuHogs, DeadNode, Delay, Loss
-from lab.shape import Shape
+from lab.shape import Fabric, Shape
 from lab.topology import Role
 
-cluster = Cluster(Shape(nodes=3, zones=1, namespaces=("shop",)), sys.argv[1])
+shape = Shape(nodes=3, zones=1, namespaces=("shop",), fabric=Fabric.VXLAN, networks=("default", "storage"))
+cluster = Cluster(shape, sys.argv[1])
 cluster._build()
 for pod in cluster.topology.pods:
     if pod.role is Role.BACKEND:
@@ -57,7 +59,9 @@ def test_after_a_crash_nothing_is_left_but_what_the_name_removes(orphan: str) ->
     pids = [pid for pids in processes(existing(orphan)).values() for pid in pids]
     assert len(pids) >= 3  # A relay, a busy loop, a backend on a living node.
     assert orphan in labs()
+    links = {name for _, name in socket.if_nameindex()}
     demolish(orphan)
+    assert {name for _, name in socket.if_nameindex()} == links, "what is not the lab's is left alone"
     assert existing(orphan) == []
     assert not state.directory(orphan).exists()
     assert orphan not in labs()
