@@ -16,7 +16,7 @@ from collector.matrix.histograms import CLASSIC_SECONDS
 from collector.matrix.query import DEFAULT_SPAN_NS, Wanted, worst
 from collector.matrix.state import census
 from collector.matrix.store import Matrix
-from collector.matrix.tally import Tallies
+from collector.matrix.tallies import Tallies
 from wire.path import Layer
 from wire.report import Health
 

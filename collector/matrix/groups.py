@@ -4,7 +4,7 @@ import numpy as np
 
 from collector.matrix.answers import Answer, microseconds, ratio, seconds
 from collector.matrix.histograms import Floats, Ints, Mask, quantiles_of_rows
-from collector.matrix.part import UNKNOWN, UNSAMPLED, Part
+from collector.matrix.part import MEASURED, UNKNOWN, UNSAMPLED, Part
 from collector.matrix.places import DIMENSIONS
 from collector.matrix.query import ALL, DEFAULT_SPAN_NS, MAX_CELLS, Asked, Filter, TooManyError, Wanted, asked
 from collector.matrix.slab import Slab
@@ -16,7 +16,10 @@ from wire.histogram import BUCKETS
 __all__ = ["group_by", "groups_in_slices"]
 
 _BY_ASK = frozenset({"layer", "kind", "family"})
-_SUMS = ("sent", "received", "late", "failed", "lost")
+_SUMS = ("cells", "measured", "unknown", "by_network", "sent", "lost", "late")
+_WIDTH = BUCKETS + 1
+MAX_POSSIBLE = 8192
+"""Groups that are kept though no cell may be in them; of more, only those that cells are in."""
 
 
 def group_by(
@@ -57,28 +60,27 @@ class _Keys:
         return np.where((row >= 0) & (column >= 0), row * self.width + column, -1)
 
 
-class _Chosen:
-    """The groups that any cell asked for is in, and their numbers."""
+class _Found:
+    """The groups that any cell asked for is in, and a number for each; all that can be, where those are few."""
 
-    def __init__(self) -> None:
-        self.found: Ints = np.zeros(0, np.int64)
+    def __init__(self, possible: int) -> None:
+        self.all = possible <= MAX_POSSIBLE
+        self.keys: Ints = np.arange(possible) if self.all else np.zeros(0, np.int64)
 
     def note(self, keys: Ints) -> None:
         """Take the groups of more cells; raises TooManyError."""
-        if len(keys):
-            # What is most of it is known already, and sorting all keys of all cells would take most of the time.
-            width = int(keys.max()) + 1
-            more = np.flatnonzero(np.bincount(keys, minlength=0)) if width <= 64 * len(keys) else np.unique(keys)
-            self.found = np.union1d(self.found, more)
-        if len(self.found) > MAX_CELLS:
+        self.keys = np.union1d(self.keys, keys)
+        if len(self.keys) > MAX_CELLS:
             raise TooManyError(f"more than {MAX_CELLS} groups are too many for one answer: use from, to or a coarser by")
 
     def numbers(self, keys: Ints) -> Ints:
         """The number of each group, -1 for those that were not there when they were noted."""
-        if not len(self.found):
+        if self.all:
+            return keys
+        if not len(self.keys):
             return np.full(len(keys), -1)
-        number = np.minimum(np.searchsorted(self.found, keys), len(self.found) - 1)
-        return np.where(self.found[number] == keys, number, -1)
+        number = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[number] == keys, number, -1)
 
 
 class _Sums:
@@ -86,49 +88,44 @@ class _Sums:
 
     def __init__(self, groups: int) -> None:
         self.columns: dict[str, Ints] = {name: np.zeros(groups, np.int64) for name in _SUMS}
-        self.state: Ints = np.full(groups, UNSAMPLED)
-        self.cells: Ints = np.zeros(groups, np.int64)
-        self.unknown: Ints = np.zeros(groups, np.int64)
-        self.by_network: Mask = np.zeros(groups, np.bool_)
-        """Whether any latency of the group is the network's alone."""
 
     def add(self, part: Part, group: Ints, now_ns: int, network: Mask) -> None:
         """Add the cells of a part."""
-        groups = len(self.state)
         state = part.states(now_ns)
-        np.minimum.at(self.state, group, state)
-        self.cells += np.bincount(group, minlength=groups)
-        self.unknown += np.bincount(group[state == UNKNOWN], minlength=groups)
         received = part.sent - part.lost
-        for name, column in (("sent", part.sent), ("lost", part.lost), ("received", received), ("late", part.late)):
-            # Weights are floats, and exact far beyond the probes of a cluster's life.
-            self.columns[name] += np.bincount(group, weights=column, minlength=groups).astype(np.int64)
-        self.by_network[group[network & (received > 0)]] = True
+        self._count("cells", group)
+        self._count("measured", group[state == MEASURED])
+        self._count("unknown", group[state == UNKNOWN])
+        self._count("by_network", group[network & (received > 0)])
+        self._count("sent", group, part.sent)
+        for name, column in (("lost", part.lost), ("late", part.late)):
+            some = np.flatnonzero(column)
+            self._count(name, group[some], column[some])
 
-    def finish(self) -> None:
-        """Work out what follows from the other columns."""
-        self.columns["failed"] = self.columns["lost"] - self.columns["late"]
+    def _count(self, name: str, group: Ints, weights: Ints | None = None) -> None:
+        # Weights are floats, and exact far beyond the probes of a cluster's life.
+        counts = np.bincount(group, weights=weights, minlength=len(self.columns[name]))
+        self.columns[name] += counts.astype(np.int64)
 
 
 class _Latencies:
-    """Histograms of groups, dense."""
+    """Histograms of groups, dense: a row for each with a count per place, after one of the cells that have none."""
 
     def __init__(self, groups: int) -> None:
-        self._counts = np.zeros(groups * BUCKETS, np.int32)
-        self._groups = groups
+        self._counts = np.zeros(groups * _WIDTH, np.int32)
         self._low, self._high = np.full(groups, np.inf), np.zeros(groups)
 
     def add(self, part: Part, group: Ints) -> None:
         """Add the cells of a part; those of group -1 are left out."""
-        base = group * BUCKETS - 1
         element, place, count = part.other_latencies
         there = group[element] >= 0
-        np.add.at(self._counts, group[element[there]] * BUCKETS + place[there], count[there].astype(np.int32))
-        timed = group >= 0
+        np.add.at(self._counts, group[element[there]] * _WIDTH + place[there] + 1, count[there].astype(np.int32))
+        timed = np.flatnonzero(group >= 0)
+        base = group[timed] * _WIDTH
+        whole = len(timed) == len(group)
         for places in part.places():
-            some = np.flatnonzero(timed & (places > 0))
-            keys = base[some] + places[some]
-            if len(self._counts) <= 8 * len(keys):
+            keys = base + (places if whole else places[timed])
+            if len(self._counts) <= 16 * len(keys):
                 self._counts += np.bincount(keys, minlength=len(self._counts)).astype(np.int32)
             else:
                 np.add.at(self._counts, keys, np.int32(1))
@@ -136,9 +133,11 @@ class _Latencies:
         np.minimum.at(self._low, group[timed], low[timed])
         np.maximum.at(self._high, group[timed], high[timed])
 
-    def quantiles(self, q: float) -> Floats:
-        """Of each group, in nanoseconds."""
-        return np.clip(quantiles_of_rows(self._counts.reshape(-1, BUCKETS), q), self._low, self._high)
+    def quantiles(self, q: float, which: Ints) -> Floats:
+        """Of some groups, in nanoseconds."""
+        counts = self._counts.reshape(-1, _WIDTH)
+        found = quantiles_of_rows(counts[which, 1:] if len(which) < len(counts) else counts[:, 1:], q)
+        return np.clip(found, self._low[which], self._high[which])
 
 
 def groups_in_slices(
@@ -146,49 +145,55 @@ def groups_in_slices(
 ) -> Slices[Answer]:
     """The same as `group_by` in slices. Raises TooManyError for more than MAX_CELLS groups."""
     keys, only, span = _Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
-    slabs, chosen = list(matrix.table.slabs), _Chosen()
-    for slab in slabs:
-        found = keys.of(slab, only.chosen(slab))
-        chosen.note(found[found >= 0])
-        yield
-    sums, latencies = _Sums(len(chosen.found)), _Latencies(len(chosen.found))
+    slabs, found = list(matrix.table.slabs), _Found(len(keys.row_words) * keys.width)
     by_network = matrix.table.catalogue.by_network
+    for slab in slabs if not found.all else ():
+        chosen = keys.of(slab, only.chosen(slab))
+        found.note(chosen[chosen >= 0])
+        yield
 
     def grouped(slab: Slab) -> tuple[Part, Ints, Mask]:
         """The cells of a slab that are in a group, the number of that, and whether their latency is the network's alone."""
         cells = only.chosen(slab)
-        group = chosen.numbers(keys.of(slab, cells))
-        cells, group = cells[group >= 0], group[group >= 0]
+        group = found.numbers(keys.of(slab, cells))
+        if len(group) and group.min() < 0:
+            cells, group = cells[group >= 0], group[group >= 0]
         return Part(matrix, slab, cells, span.steps), group, by_network.take(slab.ask[cells], mode="clip")
 
+    sums, latencies = _Sums(len(found.keys)), _Latencies(len(found.keys))
     for slab in slabs:
         part, group, network = grouped(slab)
         sums.add(part, group, now_ns, network)
         yield
+    networked = sums.columns["by_network"] > 0
     for slab in slabs:
         part, group, network = grouped(slab)
-        latencies.add(part, np.where(network | ~sums.by_network[group], group, -1))
+        latencies.add(part, np.where(network | ~networked[group], group, -1))
         yield
-    sums.finish()
-    return _answer(keys, chosen.found, sums, latencies, span)
+    return _answer(keys, found.keys, sums, latencies, span)
 
 
 def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: Asked) -> Answer:
-    columns = sums.columns
-    sent = columns["sent"]
-    loss = np.where(sent > 0, columns["lost"] / np.maximum(sent, 1), np.nan)
-    row, column = found // keys.width, found % keys.width
+    there = np.flatnonzero(sums.columns["cells"])
+    columns = {name: column[there] for name, column in sums.columns.items()}
+    sent, lost = columns["sent"], columns["lost"]
+    loss = np.where(sent > 0, lost / np.maximum(sent, 1), np.nan)
+    state = np.where(columns["measured"] > 0, MEASURED, np.where(columns["unknown"] > 0, UNKNOWN, UNSAMPLED))
+    row, column = found[there] // keys.width, found[there] % keys.width
     names = ("from", "to", "sent", "received", "late", "failed", "loss", "p50_us", "p99_us", "state", "cells", "unknown")
     values = (
         [keys.row_words[word] for word in row.tolist()],
         [keys.column_words[word] for word in column.tolist()],
-        *(columns[name].tolist() for name in ("sent", "received", "late", "failed")),
+        sent.tolist(),
+        (sent - lost).tolist(),
+        columns["late"].tolist(),
+        (lost - columns["late"]).tolist(),
         map(ratio, loss.tolist()),
-        map(microseconds, latencies.quantiles(0.5).tolist()),
-        map(microseconds, latencies.quantiles(0.99).tolist()),
-        [STATE_WORDS[state] for state in sums.state.tolist()],
-        sums.cells.tolist(),
-        sums.unknown.tolist(),
+        map(microseconds, latencies.quantiles(0.5, there).tolist()),
+        map(microseconds, latencies.quantiles(0.99, there).tolist()),
+        [STATE_WORDS[word] for word in state.tolist()],
+        columns["cells"].tolist(),
+        columns["unknown"].tolist(),
     )
     return {
         "version": 1,

@@ -23,6 +23,8 @@ UNSAMPLED: Final = 2
 """In the order in which a group takes the state of its cells: the lowest wins."""
 
 MILLISECOND: Final = 1_000_000
+FEW: Final = 8
+"""Below this part of a slab, cells are looked up one by one."""
 _NO_ENTRY: Final = np.zeros(0, np.int64)
 
 
@@ -34,7 +36,7 @@ class Part:
         self.cells = cells
         self._matrix = matrix
         self._span = span
-        numbers = np.unique(slab.row[cells]) if len(cells) else _NO_ENTRY
+        numbers = np.flatnonzero(np.bincount(slab.row[cells]))
         self._rows = [matrix.table.row_of[number] for number in numbers.tolist()]
         self._starts = np.array([row.room.start for row in self._rows], np.int64)
 
@@ -85,10 +87,13 @@ class Part:
         return self._stepped(self.slab.step_lost, MORE_LOST)
 
     def _stepped(self, steps: NDArray[np.uint8], more: int) -> Ints:
-        total = np.zeros(self.slab.places, np.uint32)
-        for slot in self._slots.tolist():
-            total += steps[slot]
-        result = total[self.cells].astype(np.int64)
+        if len(self) < self.slab.places // FEW:
+            result: Ints = steps[self._slots[:, None], self.cells].sum(axis=0, dtype=np.int64)
+        else:
+            total = np.zeros(self.slab.places, np.uint32)
+            for slot in self._slots.tolist():
+                total += steps[slot]
+            result = total[self.cells].astype(np.int64)
         np.add.at(result, *self._of_word(more))
         return result
 

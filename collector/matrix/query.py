@@ -20,7 +20,7 @@ from collector.matrix.table import Numbers, Row
 DEFAULT_SPAN_NS: Final = 60 * 10**9
 MAX_CELLS: Final = 50_000
 """Most cells, or groups of them, in one answer, some 40 MB."""
-_CANDIDATES: Final = 4096
+_CANDIDATES: Final = 1024
 """Of a slab, how many of the worst by an estimate are looked at closely, unless more are asked for."""
 
 
@@ -184,13 +184,17 @@ def worst_in_slices(
         found.append((part, best))
         keys += [(-first[element], -second[element], len(found) - 1, int(element)) for element in best.tolist()]
         yield
-    result: list[Answer] = []
-    for _, _, number, element in sorted(keys)[:k]:
-        part = found[number][0]
-        one = Part(matrix, part.slab, part.cells[[element]], span.steps)
-        for some in answers(matrix, now_ns, one, span.span_ns):
-            result += some
-    return result
+    best_of: dict[int, list[int]] = {}
+    order = [(number, int(found[number][0].cells[element])) for _, _, number, element in sorted(keys)[:k]]
+    for number, cell in order:
+        best_of.setdefault(number, []).append(cell)
+    written: dict[tuple[int, int], Answer] = {}
+    for number, chosen in best_of.items():
+        one = Part(matrix, found[number][0].slab, np.sort(chosen), span.steps)
+        some = [answer for part in answers(matrix, now_ns, one, span.span_ns) for answer in part]
+        written.update(zip(((number, cell) for cell in sorted(chosen)), some, strict=True))
+        yield
+    return [written[place] for place in order]
 
 
 def _closest(part: Part, measured: Ints, most: int, measure: str) -> Ints:

@@ -21,7 +21,7 @@ from collector.matrix.intake import Most, take
 from collector.matrix.slab import ABSENT, Slab
 from collector.matrix.sparse import Ledger, Log
 from collector.matrix.table import MOST_DEPARTED, Row, Table
-from collector.matrix.tally import Tallies
+from collector.matrix.tallies import Tallies
 from wire.plan import Plan
 from wire.report import Report
 
@@ -68,7 +68,7 @@ class Matrix:
         self.step_ns = max(stale_after_ns // 3, -(-retention_ns // (MOST_STEPS - 1)))
         """Length of a step of time: a report interval, unless the retention is long."""
         self.table = Table(steps=-(-retention_ns // self.step_ns) + 1)
-        self.tallies = Tallies(self.table.catalogue)
+        self._tallies = Tallies(self.table.catalogue)
         self.snapshot = Snapshot()
         self.generation = 0
         """Goes up when the places of cells change their meaning."""
@@ -83,10 +83,11 @@ class Matrix:
 
     def replan(self, snapshot: Snapshot, plans: Vantages) -> None:
         """Take the places of a snapshot, and who has a plan; each of these is then laid. A removed node vanishes."""
+        self._tallies.settle()
         self.generation += 1
         self.snapshot = snapshot
         self.table.replan(snapshot, plans)
-        self.tallies.replan(_subjects(snapshot))
+        self._tallies.replan(_subjects(snapshot))
 
     def lay(self, vantage: str, plan: Plan) -> None:
         """Take the plan of a vantage. Cells that stay keep their history; where nothing changed, nothing happens."""
@@ -99,7 +100,7 @@ class Matrix:
         departing = min(MOST_DEPARTED, spare // KIND.itemsize // len(table.rows))
         if not table.lay(row, laid, stays_ns=self.stale_after_ns, slots=slots, places=places, departing=departing):
             self.dropped += 1
-        self.tallies.expect(table.catalogue.sources[row.number], laid.aim, table.catalogue.layers[laid.ask])
+        self._tallies.expect(table.catalogue.sources[row.number], laid.aim, table.catalogue.layers[laid.ask])
 
     def _places_left(self, size: int) -> int:
         """Places that there is memory for beside what there is. Where there are not enough, old steps of time yield."""
@@ -145,9 +146,8 @@ class Matrix:
         self.dropped += row.dropped - before
         places = batch.cell + row.room.start
         if counted:
-            catalogue = self.table.catalogue
             asks = row.slab.ask[places].astype(np.int64)
-            self.tallies.add(batch, catalogue.sources[row.number], row.slab.aim[places].astype(np.int64), asks)
+            self._tallies.add(batch, row.number, row.slab.aim[places].astype(np.int64), asks)
         if batch.facts:
             paths = row.slab.ids[places[[entry for entry, _, _ in batch.facts]]].tolist()
             for path, (_, name, text) in zip(paths, batch.facts, strict=True):
@@ -186,6 +186,12 @@ class Matrix:
         first = max((now_ns - span_ns) // self.step_ns, self.oldest_step)
         start_ns = min(first * self.step_ns, now_ns)
         return Span(first, self._newest, start_ns, self._slots(first, self._newest))
+
+    @property
+    def tallies(self) -> Tallies:
+        """Counters for export, up to date."""
+        self._tallies.settle()
+        return self._tallies
 
     @property
     def nbytes(self) -> int:
