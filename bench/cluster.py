@@ -7,6 +7,7 @@ The load generator plays the agents; nothing is probed, and all traffic stays on
 import json
 import os
 import re
+import resource
 import sys
 import urllib.request
 from collections.abc import Mapping
@@ -133,7 +134,7 @@ class Cluster:
     def start(self) -> None:
         """Start a collector, on the ports of the one before where there was one."""
         log = self._folder / f"collector-{len(list(self._folder.glob('collector-*.log')))}.log"
-        files = 4 * self.nodes + 1000
+        files = min(4 * self.nodes + 1000, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
         command = [
             "prlimit",
             f"--nofile={files}:{files}",

@@ -13,7 +13,7 @@ EMPTY_WORDS = {
 }
 """Words that fit everything and so say nothing, and words that tell a name's history."""
 
-ASKED_FOR = {"data_received"}
+ASKED_FOR = {"data_received", "get_extra_info"}
 """Names that asyncio prescribes."""
 
 LONGEST = 400

@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -6,12 +7,14 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.discovery.snapshot import Node, Snapshot
+from collector.discovery.snapshot import Attachment, DnsServer, Node, Snapshot
 from collector.export import names
 from collector.export.exposition import exposition
 from collector.export.names import Family
 from collector.matrix.store import Matrix
+from collector.plan.compose import compose
 from collector.sessions import Sessions
+from collector.settings import PlanSettings
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, vantage, window
 from wire.outcome import Outcome
 from wire.window import Flag
@@ -157,6 +160,40 @@ def test_names_are_as_prometheus_asks(family: Family) -> None:
     assert not re.search(r"_(ms|us|milliseconds|kb|percent|count|sum|bucket|info)(_|$)", family.name)
     assert family.help.endswith(".")
     assert not set(family.labels) & {"le", "quantile", "job", "instance"}
+
+
+def test_the_page_of_metrics_has_every_family_in_the_order_of_the_cap() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    rows = [
+        f"| `{family.name}` | {family.kind} | {', '.join(f'`{label}`' for label in family.labels)} | {family.help} |"
+        for family in FAMILIES
+    ]
+    assert [line for line in page.splitlines() if line.startswith("| `")] == rows
+
+
+def test_name_servers_have_series_and_further_networks_a_label_of_their_own() -> None:
+    storage = Attachment("storage", ("10.40.1.2",)), Attachment("storage", ("10.40.3.2",))
+    one, _, three, *_ = SNAPSHOT.vantages
+    snapshot = msgspec.structs.replace(
+        SNAPSHOT,
+        vantages=(
+            msgspec.structs.replace(one, networks=storage[:1]),
+            msgspec.structs.replace(three, networks=storage[1:]),
+        ),
+        dns=(DnsServer("cluster", ("10.96.0.53",), ("example.test.",)),),
+    )
+    plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=())
+    matrix = Matrix(max_bytes=10**8, stale_after_ns=3 * SECOND, retention_ns=300 * SECOND)
+    matrix.replan(snapshot, plans)
+    for name in plans.vantages:
+        matrix.lay(name, plans.plan(name))
+    windows = [window(item.path.id, late=1) for item in plans.plan("n1").paths]
+    matrix.apply(report_of("n1", windows), arrived_ns=NOW, counted=True)
+    found = scrape(matrix)
+    assert found["netmatrix_dns_probes_lost_total"] == found["netmatrix_dns_probes_sent_total"]
+    assert found["netmatrix_dns_probes_sent_total"]["cluster",] > 0
+    networks = {labels[3] for labels, sent in found["netmatrix_zone_probes_sent_total"].items() if sent and labels[2] == "pod"}
+    assert networks == {"", "storage"}
 
 
 def test_no_family_is_named_twice_and_node_labels_stand_alone() -> None:
