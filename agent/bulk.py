@@ -45,14 +45,24 @@ def _kind(level: int, kind: int) -> int:
 
 
 # Control messages as the kernel writes them for our sockets: first the stamp (struct scm_timestamping), then the hop limit, or
-# on the error queue the extended error (struct sock_extended_err).
+# on the error queue the extended error (struct sock_extended_err); before the hop limit the own address, where it is asked for.
 _STAMPED = _kind(socket.SOL_SOCKET, kernel.SO_TIMESTAMPING)
 _HOPS = {
     socket.AF_INET: _kind(socket.IPPROTO_IP, socket.IP_TTL),
     socket.AF_INET6: _kind(socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT),
 }
 _ERRORS = {_kind(socket.IPPROTO_IP, kernel.IP_RECVERR), _kind(socket.IPPROTO_IPV6, kernel.IPV6_RECVERR)}
-_ARRIVED, _ARRIVED_BYTES = struct.Struct(f"=8xQqq32x8xQi4x{_CONTROL - 88}x"), 88
+_OWN_ADDRESS = {  # struct in_pktinfo, struct in6_pktinfo
+    (socket.AF_INET, False): (0, "0s"),
+    (socket.AF_INET6, False): (0, "0s"),
+    (socket.AF_INET, True): (32, "16x8x4s4x"),
+    (socket.AF_INET6, True): (40, "16x16s8x"),
+}
+_ARRIVED = {
+    sort: (88 + size, struct.Struct(f"=8xQqq32x{layout}8xQi4x{_CONTROL - 88 - size}x"))
+    for sort, (size, layout) in _OWN_ADDRESS.items()
+}
+_LINK_LOCAL = b"\xfe\x80"
 _DEPARTED, _DEPARTED_BYTES = struct.Struct(f"=8xQqq32x8xQ4xB7xI{_CONTROL - 96}x"), 96
 _SECOND = 1_000_000_000
 
@@ -67,6 +77,8 @@ class Arrival(Struct, frozen=True, gc=False):
     """The kernel's receive stamp, nanoseconds since 1970; 0 where there is none."""
     hop_limit: int = 0
     """TTL or hop limit on arrival; 0 where not told."""
+    local: bytes = b""
+    """Own address that it was sent to, in network byte order, where that is asked for and `heard` does not tell."""
     heard: Heard | None = None
     """All that the control messages say, where they say more than these two."""
 
@@ -96,13 +108,14 @@ def sockaddr(address: str, port: int) -> bytes:
     return struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_pton(socket.AF_INET, address) + bytes(8)
 
 
-def host_and_port(name: bytes) -> tuple[str, int]:
-    """Address in text, without a zone, and port of a `struct sockaddr`; empty and 0 where it is none."""
+@functools.lru_cache(8192)
+def address_of(name: bytes) -> tuple[str, int] | tuple[str, int, int, int]:
+    """A `struct sockaddr` as the socket module has it: text and port first; empty and 0 where it is none."""
     family, port = int.from_bytes(name[:2], sys.byteorder), int.from_bytes(name[2:4], "big")
     if family == socket.AF_INET and len(name) >= _NAME_BYTES[socket.AF_INET]:
         return socket.inet_ntop(socket.AF_INET, name[4:8]), port
     if family == socket.AF_INET6 and len(name) >= _NAME_BYTES[socket.AF_INET6]:
-        return socket.inet_ntop(socket.AF_INET6, name[8:24]), port
+        return socket.inet_ntop(socket.AF_INET6, name[8:24]), port, 0, int.from_bytes(name[24:28], sys.byteorder)
     return "", 0
 
 
@@ -116,7 +129,7 @@ def send(sock: socket.socket, packets: Sequence[bytes], addresses: Sequence[byte
         return tables.send(sock, packets, addresses, identifiers)
     for number, (packet, address) in enumerate(zip(packets, addresses, strict=True)):
         try:
-            sock.sendmsg([packet], kernel.identified(identifiers[number]) if identifiers else [], 0, host_and_port(address))
+            sock.sendmsg([packet], kernel.identified(identifiers[number]) if identifiers else [], 0, address_of(address))
         except OSError:
             if not number:
                 raise
@@ -124,8 +137,8 @@ def send(sock: socket.socket, packets: Sequence[bytes], addresses: Sequence[byte
     return len(packets)
 
 
-def arrivals(sock: socket.socket, *, most: int) -> list[Arrival]:
-    """All that has arrived, at most about so many."""
+def arrivals(sock: socket.socket, *, most: int, told: bool = False) -> list[Arrival]:
+    """All that has arrived, at most about so many; `told` where the socket tells own addresses (`kernel.told_own_address`)."""
     tables = _tables()
     found: list[Arrival] = []
     for _ in range(most):
@@ -135,7 +148,7 @@ def arrivals(sock: socket.socket, *, most: int) -> list[Arrival]:
             if tables is None:
                 packet, ancillary, _, sender = sock.recvmsg(_SLOT, kernel.ANCILLARY_BYTES)
                 found.append(_arrival(packet, sockaddr(*sender[:2]), kernel.heard(ancillary)))
-            elif tables.receive(sock, found) < BATCH:
+            elif tables.receive(sock, found, told=told) < BATCH:
                 break
         except BlockingIOError:
             break
@@ -162,7 +175,7 @@ def returned(sock: socket.socket) -> tuple[list[Departure], list[Returned]]:
 
 
 def _arrival(packet: bytes, sender: bytes, heard: Heard) -> Arrival:
-    return Arrival(packet, sender, heard.stamp_ns, heard.hop_limit, heard)
+    return Arrival(packet, sender, heard.stamp_ns, heard.hop_limit, heard=heard)
 
 
 class _Tables:
@@ -207,22 +220,22 @@ class _Tables:
             raise _failure()
         return sent
 
-    def receive(self, sock: socket.socket, found: list[Arrival]) -> int:
+    def receive(self, sock: socket.socket, found: list[Arrival], *, told: bool) -> int:
         """Add what one call receives, and say how many that are; raises OSError."""
         count = self._call(sock, 0)
-        hops = _HOPS[sock.family]
-        packets, names = self._packets, self._names
+        packets, names, hops = self._packets, self._names, _HOPS[sock.family]
+        whole, layout = _ARRIVED[sock.family, told]
         at = name_at = 0
-        for size, name, control, (kind, seconds, nanoseconds, second_kind, hop_limit) in zip(
+        for size, name, control, (kind, seconds, nanoseconds, local, last_kind, hop_limit) in zip(
             self._lengths[:count].tolist(),
             self._name_lengths[:count].tolist(),
             self._control_lengths[:count].tolist(),
-            _ARRIVED.iter_unpack(self._controls[: count * _CONTROL]),
+            layout.iter_unpack(self._controls[: count * _CONTROL]),
             strict=True,
         ):
             packet, sender = packets[at : at + size], bytes(names[name_at : name_at + name])
-            if control == _ARRIVED_BYTES and kind == _STAMPED and second_kind == hops:
-                found.append(Arrival(packet, sender, seconds * _SECOND + nanoseconds, hop_limit))
+            if control == whole and kind == _STAMPED and last_kind == hops and local[:2] != _LINK_LOCAL:
+                found.append(Arrival(packet, sender, seconds * _SECOND + nanoseconds, hop_limit, local))
             else:
                 found.append(_arrival(packet, sender, kernel.heard(self._messages(name_at // _NAME, control))))
             at += _SLOT
@@ -309,7 +322,7 @@ def _tables() -> _Tables | None:
     try:
         tables = _Tables(ctypes.CDLL(None, use_errno=True))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            tables.receive(probe, [])
+            tables.receive(probe, [], told=False)
     except (OSError, AttributeError) as error:
         return tables if isinstance(error, BlockingIOError) else None
     return tables

@@ -10,11 +10,13 @@ incarnation and that of a reply has not: a request sent back to its author is th
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
-from typing import NamedTuple
+from types import MappingProxyType
+
+from msgspec import Struct
 
 from agent import proof
 from wire.plan import GroupKey
@@ -49,44 +51,34 @@ _NO_INCARNATION = bytes(8)
 # Z: timestamps in the truncated PTPv2 format; not synchronised; multiplier 1 at scale 22 says "within 1 ms" (RFC 8762 4.2.1).
 _ERROR_ESTIMATE = 0x4000 | 22 << 8 | 1
 _FREE_RUNNING = 5
+_UNDERSTOOD = frozenset({MEMBERSHIP, LOCATION, TIMESTAMPS, HMAC, EXTRA_PADDING})
 _SECOND = 1_000_000_000
 _NAME = re.compile(NAME_PATTERN)
+_REMEMBERED_WORDS = 8192
 MIN_BYTES = BASE_BYTES + sum(4 + size for size in (_MEMBERSHIP.size, _LOCATION.size, _TIMESTAMPS.size, proof.MAC_BYTES))
 """Length of a packet without padding."""
 
-
-class _Membership(NamedTuple):
-    """The private-use TLV: who sends, for which probe of which session, and in a reply what was received of it."""
-
-    magic: bytes
-    identifier: int
-    epoch: int
-    nonce: bytes
-    session: bytes
-    incarnation: bytes
-    highest: int
-    bitmap: bytes
-    uid_length: int
-    uid: bytes
-
-    @property
-    def uid_text(self) -> str:
-        """UID of the pod that sent this packet; raises StampError where it is no name."""
-        text = self.uid[: self.uid_length].decode("latin-1")
-        if text and not _NAME.fullmatch(text):
-            raise StampError("malformed")
-        return text
-
-    def of_responder(self, uid: str, receipt: "Receipt") -> "_Membership":
-        """The same, filled in by the reflector."""
-        word = uid_word(uid).encode()
-        return self._replace(
-            incarnation=receipt.incarnation,
-            highest=receipt.highest,
-            bitmap=receipt.bitmap.to_bytes(BITMAP_BITS // 8, "big"),
-            uid_length=len(word),
-            uid=word,
-        )
+# Packets of ours have their TLVs in one order, so that they are written and read whole; others are taken apart one by one.
+_AT = MappingProxyType(
+    {
+        MEMBERSHIP: (BASE_BYTES + 4, _MEMBERSHIP.size),
+        LOCATION: (BASE_BYTES + 8 + _MEMBERSHIP.size, _LOCATION.size),
+        TIMESTAMPS: (BASE_BYTES + 12 + _MEMBERSHIP.size + _LOCATION.size, _TIMESTAMPS.size),
+        HMAC: (MIN_BYTES - proof.MAC_BYTES, proof.MAC_BYTES),
+    }
+)
+_HEADS = {flag: tuple(_HEADER.pack(flag, kind, size) for kind, (_, size) in _AT.items()) for flag in (0, UNRECOGNIZED)}
+_SHAPE = struct.Struct(f"!{BASE_BYTES}x4s{_MEMBERSHIP.size}x4s{_LOCATION.size}x4s{_TIMESTAMPS.size}x4s{proof.MAC_BYTES}x")
+_SENT = struct.Struct(f"!IIIHH28x4s4sII8s8s28xB3x{UID_BYTES}s{_LOCATION.size + _TIMESTAMPS.size + 8}s")
+_RECEIVED = struct.Struct(f"!8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s")
+"""What a reflector writes into the membership TLV, from its incarnation on."""
+_RECEIVED_AT = 28
+_ASKED = (
+    _HEADS[UNRECOGNIZED][1]
+    + _LOCATION.pack(0, 0, UNRECOGNIZED, SOURCE_IP, 16, b"")
+    + _HEADS[UNRECOGNIZED][2]
+    + _TIMESTAMPS.pack(0, 0, 0, 0)
+)
 
 
 class StampError(ValueError):
@@ -98,8 +90,7 @@ class StampError(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True, gc=False):
     """What a reflector has received of a session: enough to say, probe by probe, what the way there lost."""
 
     incarnation: bytes
@@ -112,29 +103,20 @@ class Receipt:
     """Bit i: `highest - i` was received, for i below BITMAP_BITS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """A session-sender packet whose proof holds."""
 
     sequence: int
     key: GroupKey
-    membership: _Membership
-    offsets: dict[int, tuple[int, int]]
+    session: bytes
+    """The sender's 8-byte name of the session."""
+    uid: str
+    """UID of the sender's pod."""
+    offsets: Mapping[int, tuple[int, int]]
     """Start and length of the value of each TLV."""
 
-    @property
-    def session(self) -> bytes:
-        """The sender's 8-byte name of the session."""
-        return self.membership.session
 
-    @property
-    def uid(self) -> str:
-        """UID of the sender's pod."""
-        return self.membership.uid_text
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True, gc=False):
     """A session-reflector packet whose proof holds. Times are nanoseconds since 1970 by the reflector's clock."""
 
     sequence: int
@@ -154,6 +136,7 @@ class Reply:
     receipt: Receipt
 
 
+@lru_cache(_REMEMBERED_WORDS)
 def uid_word(uid: str) -> str:
     """A UID as the packet has room for it: itself, or its digest where it is longer than UID_BYTES."""
     return uid if len(uid) <= UID_BYTES else blake2b(uid.encode(), digest_size=UID_BYTES // 2).hexdigest()
@@ -163,30 +146,35 @@ def encode_request(
     *, sequence: int, identifier: int, sent_ns: int, key: GroupKey, nonce: bytes, session: bytes, uid: str, padding: int = 0
 ) -> bytes:
     """A request; `sent_ns` since 1970. `padding` above 0 adds an Extra Padding TLV with a value of so many bytes."""
-    word = uid_word(uid).encode()
-    membership = _Membership(MAGIC, identifier, key.epoch, nonce, session, _NO_INCARNATION, 0, b"", len(word), word)
-    head = _REQUEST.pack(sequence, *divmod(sent_ns, _SECOND), _ERROR_ESTIMATE, int.from_bytes(session[:2], "big"))
-    tlvs = b"".join(
-        (
-            _HEADER.pack(UNRECOGNIZED, MEMBERSHIP, _MEMBERSHIP.size),
-            _MEMBERSHIP.pack(*membership),
-            _HEADER.pack(UNRECOGNIZED, LOCATION, _LOCATION.size),
-            _LOCATION.pack(0, 0, UNRECOGNIZED, SOURCE_IP, 16, b""),
-            _HEADER.pack(UNRECOGNIZED, TIMESTAMPS, _TIMESTAMPS.size),
-            _TIMESTAMPS.pack(0, 0, 0, 0),
-        )
+    word, heads = uid_word(uid).encode(), _HEADS[UNRECOGNIZED]
+    seconds, nanoseconds = divmod(sent_ns, _SECOND)
+    signed = _SENT.pack(
+        sequence,
+        seconds,
+        nanoseconds,
+        _ERROR_ESTIMATE,
+        session[0] << 8 | session[1],
+        heads[0],
+        MAGIC,
+        identifier,
+        key.epoch,
+        nonce,
+        session,
+        len(word),
+        word,
+        _ASKED,
     )
-    given = _HEADER.pack(UNRECOGNIZED, HMAC, proof.MAC_BYTES) + proof.mac(key, head[:4] + tlvs)
-    extra = _HEADER.pack(UNRECOGNIZED, EXTRA_PADDING, padding) + bytes(padding) if padding else b""
-    return head + tlvs + given + extra
+    packet = signed + heads[3] + proof.mac(key, signed[:4] + signed[BASE_BYTES:])
+    return packet + _HEADER.pack(UNRECOGNIZED, EXTRA_PADDING, padding) + bytes(padding) if padding else packet
 
 
 def decode_request(packet: bytes, keys: Iterable[GroupKey]) -> Request:
     """A request from a datagram; raises StampError."""
-    offsets, key, membership = _opened(packet, keys)
-    if membership.incarnation != _NO_INCARNATION:
+    offsets, key = _opened(packet, keys)
+    _, _, _, _, session, incarnation, _, _, length, uid = _MEMBERSHIP.unpack_from(packet, offsets[MEMBERSHIP][0])
+    if incarnation != _NO_INCARNATION:
         raise StampError("foreign")
-    return Request(int.from_bytes(packet[:4], "big"), key, membership, offsets)
+    return Request(int.from_bytes(packet[:4], "big"), key, session, _uid_text(uid[:length]), offsets)
 
 
 def encode_reply(
@@ -197,30 +185,33 @@ def encode_reply(
     uid: str,
     received_ns: int,
     by_kernel: bool,
-    source: str,
+    source: bytes,
     port: int,
     ttl: int,
 ) -> bytearray:
-    """The reply to a request, in the request's own length, with no time of departure yet: see `stamp_departure`."""
+    """The reply to a request, in the request's own length, with no time of departure yet: see `stamp_departure`.
+
+    `source` is the address that the request came from, in network byte order.
+    """
     reply = bytearray(packet)
     _, sent_s, sent_ns, estimate, ssid = _REQUEST.unpack_from(packet)
-    received = divmod(received_ns, _SECOND)
+    received_s, received_ns = divmod(received_ns, _SECOND)
     count = (receipt.received - 1) & 0xFFFFFFFF  # the first packet of a session has the number 0
     _REPLY_HEAD.pack_into(
-        reply, 0, count, 0, 0, _ERROR_ESTIMATE, ssid, *received, request.sequence, sent_s, sent_ns, estimate, ttl
+        reply, 0, count, 0, 0, _ERROR_ESTIMATE, ssid, received_s, received_ns, request.sequence, sent_s, sent_ns, estimate, ttl
     )
-    for kind, (start, _) in request.offsets.items():
-        reply[start - 4] = 0 if kind in (MEMBERSHIP, LOCATION, TIMESTAMPS, HMAC, EXTRA_PADDING) else UNRECOGNIZED
-    start, _ = request.offsets[MEMBERSHIP]
-    _MEMBERSHIP.pack_into(reply, start, *request.membership.of_responder(uid, receipt))
-    start, _ = request.offsets[LOCATION]
-    address = ip_address(source)
-    sub_type = SOURCE_IPV4 if address.version == 4 else SOURCE_IPV6  # noqa: PLR2004 - IP versions
-    _LOCATION.pack_into(reply, start, 0, port, 0, sub_type, 16, address.packed)
-    start, _ = request.offsets[TIMESTAMPS]
+    offsets = request.offsets
+    for kind, (start, _) in offsets.items():
+        reply[start - 4] = 0 if kind in _UNDERSTOOD else UNRECOGNIZED
+    word = uid_word(uid).encode()
+    bitmap = receipt.bitmap.to_bytes(BITMAP_BITS // 8, "big")
+    at = offsets[MEMBERSHIP][0] + _RECEIVED_AT
+    _RECEIVED.pack_into(reply, at, receipt.incarnation, receipt.highest, bitmap, len(word), word)
+    sub_type = SOURCE_IPV4 if len(source) == 4 else SOURCE_IPV6  # noqa: PLR2004 - bytes of an address
+    _LOCATION.pack_into(reply, offsets[LOCATION][0], 0, port, 0, sub_type, 16, source)
     method = RECEIVED_BY_KERNEL if by_kernel else RECEIVED_BY_PROCESS
-    _TIMESTAMPS.pack_into(reply, start, _FREE_RUNNING, method, _FREE_RUNNING, RECEIVED_BY_PROCESS)
-    start, _ = request.offsets[HMAC]
+    _TIMESTAMPS.pack_into(reply, offsets[TIMESTAMPS][0], _FREE_RUNNING, method, _FREE_RUNNING, RECEIVED_BY_PROCESS)
+    start = offsets[HMAC][0]
     reply[start : start + proof.MAC_BYTES] = proof.mac(request.key, bytes(reply[:4] + reply[BASE_BYTES : start - 4]))
     return reply
 
@@ -232,8 +223,10 @@ def stamp_departure(reply: bytearray, now_ns: int) -> None:
 
 def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
     """A reply from a datagram; raises StampError."""
-    offsets, _, membership = _opened(packet, keys)
-    if membership.incarnation == _NO_INCARNATION:
+    offsets, _ = _opened(packet, keys)
+    membership = _MEMBERSHIP.unpack_from(packet, offsets[MEMBERSHIP][0])
+    _, identifier, _, nonce, session, incarnation, highest, bitmap, length, uid = membership
+    if incarnation == _NO_INCARNATION:
         raise StampError("foreign")
     count, departed_s, departed_ns, _, _, received_s, received_ns, sequence, *_ = _REPLY_HEAD.unpack_from(packet)
     _, _, _, sub_type, _, source = _LOCATION.unpack_from(packet, offsets[LOCATION][0])
@@ -241,15 +234,15 @@ def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
         raise StampError("malformed")
     return Reply(
         sequence=sequence,
-        identifier=membership.identifier,
-        nonce=membership.nonce,
-        session=membership.session,
-        uid=membership.uid_text,
+        identifier=identifier,
+        nonce=nonce,
+        session=session,
+        uid=_uid_text(uid[:length]),
         received_ns=received_s * _SECOND + received_ns,
         departed_ns=departed_s * _SECOND + departed_ns,
         by_kernel=_TIMESTAMPS.unpack_from(packet, offsets[TIMESTAMPS][0])[1] == RECEIVED_BY_KERNEL,
-        source=str(ip_address(source[:4] if sub_type == SOURCE_IPV4 else source)),
-        receipt=Receipt(membership.incarnation, count + 1, membership.highest, int.from_bytes(membership.bitmap, "big")),
+        source=_address_text(source[:4] if sub_type == SOURCE_IPV4 else source),
+        receipt=Receipt(incarnation, count + 1, highest, int.from_bytes(bitmap, "big")),
     )
 
 
@@ -276,9 +269,37 @@ def _tlvs(packet: bytes) -> Iterator[tuple[int, int, int]]:
         position += length
 
 
-def _opened(packet: bytes, keys: Iterable[GroupKey]) -> tuple[dict[int, tuple[int, int]], GroupKey, _Membership]:
+@lru_cache(_REMEMBERED_WORDS)
+def _uid_text(uid: bytes) -> str:
+    text = uid.decode("latin-1")
+    if text and not _NAME.fullmatch(text):
+        raise StampError("malformed")
+    return text
+
+
+@lru_cache(_REMEMBERED_WORDS)
+def _address_text(packed: bytes) -> str:
+    return str(ip_address(packed))
+
+
+def _opened(packet: bytes, keys: Iterable[GroupKey]) -> tuple[Mapping[int, tuple[int, int]], GroupKey]:
+    """Where the TLVs of a packet are, and the key that signed it; raises StampError."""
     if not MIN_BYTES <= len(packet) <= MAX_PACKET_BYTES:
         raise StampError("short")
+    heads = _SHAPE.unpack_from(packet)
+    ours = len(packet) == MIN_BYTES and (heads == _HEADS[UNRECOGNIZED] or heads == _HEADS[0])
+    offsets = _AT if ours else _taken_apart(packet)
+    at, (start, length) = offsets[MEMBERSHIP][0], offsets[HMAC]
+    if packet[at : at + 4] != MAGIC:
+        raise StampError("foreign")
+    covered = packet[:4] + packet[BASE_BYTES : start - 4]
+    key = proof.signer(keys, int.from_bytes(packet[at + 8 : at + 12], "big"), covered, packet[start : start + length])
+    if key is None:
+        raise StampError("proof")
+    return offsets, key
+
+
+def _taken_apart(packet: bytes) -> Mapping[int, tuple[int, int]]:
     offsets: dict[int, tuple[int, int]] = {}
     for kind, start, length in _tlvs(packet):
         if kind in offsets or (HMAC in offsets and kind != EXTRA_PADDING):
@@ -287,14 +308,6 @@ def _opened(packet: bytes, keys: Iterable[GroupKey]) -> tuple[dict[int, tuple[in
     for kind, size in ((MEMBERSHIP, _MEMBERSHIP.size), (LOCATION, _LOCATION.size), (TIMESTAMPS, _TIMESTAMPS.size)):
         if offsets.get(kind, (0, 0))[1] < size:
             raise StampError("foreign")
-    start, length = offsets.get(HMAC, (0, 0))
-    if length != proof.MAC_BYTES:
+    if offsets.get(HMAC, (0, 0))[1] != proof.MAC_BYTES:
         raise StampError("proof")
-    membership = _Membership._make(_MEMBERSHIP.unpack_from(packet, offsets[MEMBERSHIP][0]))
-    if membership.magic != MAGIC:
-        raise StampError("foreign")
-    covered = packet[:4] + packet[BASE_BYTES : start - 4]
-    key = proof.signer(keys, membership.epoch, covered, packet[start : start + length])
-    if key is None:
-        raise StampError("proof")
-    return offsets, key, membership
+    return offsets

@@ -258,7 +258,7 @@ class DatagramProber(ABC):
         for other in others:
             heard = other.heard
             if heard.error is not None:
-                self._blame(other.packet, heard.error, bulk.host_and_port(other.target), line)
+                self._blame(other.packet, heard.error, bulk.address_of(other.target)[:2], line)
             elif heard.stamp_ns:
                 by_packet = self._match is kernel.TransmitMatch.PACKET
                 quoted = stamp.identifier_in(other.packet) if by_packet else heard.identifier

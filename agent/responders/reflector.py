@@ -9,19 +9,23 @@ sender can subtract all of our own scheduling. A wake-up reads a bounded number 
 import asyncio
 import contextlib
 import errno
+import functools
 import socket
 import time
 from collections import Counter
+from ipaddress import ip_address
 
-from agent import kernel, stamp
+from agent import bulk, kernel, stamp
+from agent.bulk import Arrival
 from agent.probes.prober import Context
 from agent.responders.sessions import Sessions
 
 MOST_PER_WAKE_UP = 64
-MAX_REPLIES_PER_SECOND = 5_000
+MAX_REPLIES_PER_SECOND = 10_000
 """Far above what peers within their own limits ask of one node."""
 _SECOND_NS = 1_000_000_000
-_RECEIVE_BYTES = 65_536
+_PORT = slice(2, 4)
+_ADDRESS = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}  # struct sockaddr_in, sockaddr_in6
 
 
 class Reflector:
@@ -31,7 +35,7 @@ class Reflector:
         self.port = port
         self.replied = 0
         self.dropped: Counter[str] = Counter()
-        """By reason: `short`, `malformed`, `foreign`, `proof`, `rate`, `send`, `truncated`."""
+        """By reason: `short`, `malformed`, `foreign`, `proof`, `rate`, `send`."""
         self._context = context
         self._limit = max_replies_per_second
         self._sessions = Sessions()
@@ -82,26 +86,17 @@ class Reflector:
         return sock
 
     def _readable(self, sock: socket.socket) -> None:
-        for _ in range(MOST_PER_WAKE_UP):
+        for arrival in bulk.arrivals(sock, most=MOST_PER_WAKE_UP, told=True):
             try:
-                packet, ancillary, flags, sender = sock.recvmsg(_RECEIVE_BYTES, kernel.ANCILLARY_BYTES)
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # the ICMP error of an earlier reply
-            if flags & socket.MSG_TRUNC:
-                self.dropped["truncated"] += 1
-                continue
-            try:
-                self._reflect(sock, packet, kernel.heard(ancillary), sender)
+                self._reflect(sock, arrival)
             except stamp.StampError as error:
                 self.dropped[error.reason] += 1
         with contextlib.suppress(OSError):
             while True:
                 sock.recvmsg(0, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
 
-    def _reflect(self, sock: socket.socket, packet: bytes, heard: kernel.Heard, sender: tuple[str, int]) -> None:
-        request = stamp.decode_request(packet, self._context.keys)
+    def _reflect(self, sock: socket.socket, arrival: Arrival) -> None:
+        request = stamp.decode_request(arrival.packet, self._context.keys)
         second = time.monotonic_ns() // _SECOND_NS
         if second != self._second:
             self._second, self._this_second = second, 0
@@ -109,35 +104,45 @@ class Reflector:
             self.dropped["rate"] += 1
             return
         self._this_second += 1
+        sender, heard = arrival.sender, arrival.heard
         reply = stamp.encode_reply(
-            packet,
+            arrival.packet,
             request,
             receipt=self._sessions.received(request.uid, request.session, request.sequence),
             uid=self._context.uid,
-            received_ns=heard.stamp_ns or time.time_ns(),
-            by_kernel=heard.stamp_ns > 0,
-            source=sender[0].partition("%")[0],
-            port=sender[1],
-            ttl=heard.hop_limit,
+            received_ns=arrival.stamp_ns or time.time_ns(),
+            by_kernel=arrival.stamp_ns > 0,
+            source=sender[_ADDRESS[sock.family]],
+            port=int.from_bytes(sender[_PORT], "big"),
+            ttl=arrival.hop_limit,
         )
+        if heard is None:
+            self._reply(sock, reply, _leaving_from(arrival.local), sender)
+            return
         if heard.fragmented:
             kernel.send_whole(sock, whole=False)
         try:
-            self._reply(sock, reply, heard, sender)
+            self._reply(sock, reply, kernel.leaving_from(heard.local, heard.interface) if heard.local else [], sender)
         finally:
             if heard.fragmented:
                 kernel.send_whole(sock)
 
-    def _reply(self, sock: socket.socket, reply: bytearray, heard: kernel.Heard, sender: tuple[str, int]) -> None:
-        ancillary = kernel.leaving_from(heard.local, heard.interface) if heard.local else []
-        # The ICMP error of an earlier reply is reported by the next send, which is innocent: once more, then.
+    def _reply(self, sock: socket.socket, reply: bytearray, ancillary: list[tuple[int, int, bytes]], sender: bytes) -> None:
+        # One by one, since each says when it leaves. The ICMP error of an earlier reply is reported by the next send, which is
+        # innocent: once more, then.
+        address = bulk.address_of(sender)
         for attempt in (1, 2):
             stamp.stamp_departure(reply, time.time_ns())
             try:
-                sock.sendmsg([reply], ancillary, 0, sender)
+                sock.sendmsg((reply,), ancillary, 0, address)
             except OSError:
                 if attempt > 1:
                     self.dropped["send"] += 1
             else:
                 self.replied += 1
                 return
+
+
+@functools.lru_cache(64)
+def _leaving_from(local: bytes) -> list[tuple[int, int, bytes]]:
+    return kernel.leaving_from(str(ip_address(local)), 0)

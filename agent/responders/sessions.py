@@ -6,7 +6,8 @@ session is named by its sender and never by a port, so that neither a sender's n
 
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.stamp import BITMAP_BITS, Receipt
 
@@ -16,8 +17,7 @@ SESSION_LIMIT = 16_384
 _ALL = (1 << BITMAP_BITS) - 1
 
 
-@dataclass(slots=True)
-class _Session:
+class _Session(Struct, gc=False):
     incarnation: bytes
     received: int
     highest: int

@@ -25,7 +25,7 @@ def request(key: GroupKey = KEY, padding: int = 0, uid: str = "sender-uid") -> b
 def reply(packet: bytes, source: str = "10.0.0.9", uid: str = "responder") -> bytes:
     opened = stamp.decode_request(packet, (KEY, OTHER))
     built = stamp.encode_reply(
-        packet, opened, receipt=RECEIPT, uid=uid, received_ns=T2, by_kernel=True, source=source, port=4242, ttl=63
+        packet, opened, receipt=RECEIPT, uid=uid, received_ns=T2, by_kernel=True, source=ip_address(source).packed, port=4242, ttl=63
     )
     stamp.stamp_departure(built, T3)
     return bytes(built)

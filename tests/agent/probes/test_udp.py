@@ -158,7 +158,7 @@ class Courier:
         receipt = self.peer._sessions.received(opened.uid, opened.session, opened.sequence)
         now = time.time_ns()
         reply = stamp.encode_reply(
-            packet, opened, receipt=receipt, uid="peer-uid", received_ns=now, by_kernel=True, source="127.0.0.1", port=1, ttl=64
+            packet, opened, receipt=receipt, uid="peer-uid", received_ns=now, by_kernel=True, source=bytes(4), port=1, ttl=64
         )
         stamp.stamp_departure(reply, now)
         return bytes(reply)
