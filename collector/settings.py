@@ -101,7 +101,7 @@ class RotationSettings(Section, frozen=True):
     peers: Annotated[int, Meta(ge=0, le=100)] = 20
     """Others that are probed in one slot, 0 for no sweep. A cycle is as many slots as it takes. Default 20."""
     slot: Duration = Duration(60 * SECOND)
-    """How long, 10s to 1h. Default `60s`."""
+    """How long, 10s to 1h. Default `1m`."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the slot is out of its range."""
@@ -129,7 +129,7 @@ class PlanSettings(Section, frozen=True):
     dns_interval: Duration | None = None
     """Interval towards name servers. Default: `interval`."""
     mtu_interval: Duration = Duration(300 * SECOND)
-    """Interval of packets that must not be fragmented, each of several lengths, 1s to 1h. Default `300s`."""
+    """Interval of packets that must not be fragmented, each of several lengths, 1s to 1h. Default `5m`."""
     full_mesh_nodes: Annotated[int, Meta(ge=0, le=2000)] = 150
     """Most vantages, one a node as a rule, that all probe each other and everything else. Default 150."""
     peers: Annotated[int, Meta(ge=1, le=100)] = 20
