@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import socket
+import struct
 from collections.abc import Callable, Sequence
 from typing import Self
 
@@ -39,6 +40,21 @@ def healthy(query: bytes) -> list[bytes]:
 def framed(messages: Sequence[bytes]) -> bytes:
     """Messages as they stand in a stream."""
     return b"".join(len(message).to_bytes(2, "big") + message for message in messages)
+
+
+END_OF_QUESTION = 12 + len(b"\3www\7example\4test\0") + 4
+"""Where the records of an answer about www.example.test begin."""
+
+
+def question_tail(kind: str) -> bytes:
+    """How our queries for a type end: type, class, and what EDNS says."""
+    return struct.pack("!HH", {"A": 1, "AAAA": 28}[kind], 1) + b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)
+
+
+def with_records(query: bytes, *records: bytes) -> bytes:
+    """An answer about www.example.test whose records are as given, whatever they are."""
+    header = query[:2] + struct.pack("!5H", 0x8180, 1, len(records), 0, 0)
+    return header + query[12:END_OF_QUESTION] + b"".join(records)
 
 
 class NameServer:

@@ -1,5 +1,3 @@
-import contextlib
-import itertools
 import resource
 import socket
 import struct
@@ -11,35 +9,11 @@ import pytest
 from agent.probes import dns as dns_prober
 from agent.probes.dns import DnsProber
 from agent.probes.prober import Context, Note, Observation, Probe
-from tests.agent.probes.name_server import NameServer, answered, framed, healthy
+from tests.agent.probes.dns_probing import fates, nothing_comes, probe
+from tests.agent.probes.name_server import END_OF_QUESTION, NameServer, answered, healthy, question_tail, with_records
 from wire.outcome import Outcome
-from wire.path import Dns, Family, Icmp, Layer, Path, Record, Target
-from wire.window import FactName, Measure, Timed
-
-NUMBERS = itertools.count(1)
-NAME = "www.example.test."
-
-
-def probe(port: int, record: Record = Record.A, *, address: str = "127.0.0.1", tcp: bool = False, contains: str = "") -> Probe:
-    ask = Dns(NAME, record, port, tcp=tcp, contains=contains)
-    target = Target("dns/cluster", "dns/cluster", address=address)
-    return Probe(next(NUMBERS), Path("n1", target, Layer.DNS, Family.of(address), ask), address)
-
-
-def fates(prober: DnsProber, server: NameServer, *probes: Probe, patience_s: float = 5) -> list[Observation]:
-    """What becomes of the probes, in the order in which it is known."""
-    found = prober.send(probes)
-    deadline = time.monotonic() + patience_s
-    while len(found) < len(probes) and time.monotonic() < deadline:
-        server.turn()
-        found += [one for one in prober.collect() if isinstance(one, Observation)]
-        time.sleep(0.001)
-    return found
-
-
-def nothing_comes(prober: DnsProber, server: NameServer, *probes: Probe) -> None:
-    """Nothing is judged for as long as it takes the server and the prober to look at everything several times."""
-    assert fates(prober, server, *probes, patience_s=0.05) == []
+from wire.path import Family, Icmp, Layer, Path, Record, Target
+from wire.window import FactName, Timed
 
 
 @pytest.fixture
@@ -117,7 +91,7 @@ def test_a_and_aaaa_leave_one_socket_and_are_answered_when_both_are(prober: DnsP
 def test_survive_32_where_one_of_two_answers_is_lost_the_facts_say_which_one_came(
     prober: DnsProber, server: NameServer, lost: str, kept: str
 ) -> None:
-    server.udp = lambda query: [] if query.endswith(_question_tail(lost)) else healthy(query)
+    server.udp = lambda query: [] if query.endswith(question_tail(lost)) else healthy(query)
     asked = probe(server.port, Record.BOTH)
     nothing_comes(prober, server, asked)
     prober.forget(asked)
@@ -125,11 +99,6 @@ def test_survive_32_where_one_of_two_answers_is_lost_the_facts_say_which_one_cam
     assert isinstance(note, Note)
     assert note.path is asked.path
     assert note.facts == {FactName.STATUS: "NOERROR", FactName.ANSWER: kept}
-
-
-def _question_tail(kind: str) -> bytes:
-    code = {"A": 1, "AAAA": 28}[kind]
-    return struct.pack("!HH", code, 1) + b"\0" + struct.pack("!HHIH", 41, 1232, 0, 0)
 
 
 @pytest.mark.parametrize("tcp", [False, True])
@@ -152,7 +121,7 @@ def test_survive_43_an_answer_without_an_answer_is_its_response_code(
 
 
 def test_of_two_answers_the_failed_one_counts(prober: DnsProber, server: NameServer) -> None:
-    server.udp = lambda query: [answered(query, code=2)] if query.endswith(_question_tail("AAAA")) else healthy(query)
+    server.udp = lambda query: [answered(query, code=2)] if query.endswith(question_tail("AAAA")) else healthy(query)
     [observation] = fates(prober, server, probe(server.port, Record.BOTH))
     assert observation.outcome is Outcome.DNS_SERVFAIL
     assert observation.facts[FactName.STATUS] == "SERVFAIL"
@@ -181,14 +150,6 @@ def test_survive_43_a_server_that_lies_is_an_error_where_it_is_known_what_is_tru
     [observation] = fates(prober, server, probe(server.port, record, contains=contains))
     assert observation.outcome is outcome
     assert FactName.ANSWER in observation.facts
-
-
-END_OF_QUESTION = 12 + len(b"\3www\7example\4test\0") + 4
-
-
-def _with_records(query: bytes, *records: bytes) -> bytes:
-    header = query[:2] + struct.pack("!5H", 0x8180, 1, len(records), 0, 0)
-    return header + query[12:END_OF_QUESTION] + b"".join(records)
 
 
 def _hostile(query: bytes) -> list[bytes]:
@@ -233,109 +194,10 @@ def test_survive_43_a_compression_loop_in_the_servers_answer_is_a_dns_error(
     prober: DnsProber, server: NameServer, *, tcp: bool
 ) -> None:
     loop = struct.pack("!HHHIH", 0xC000 | END_OF_QUESTION, 1, 1, 30, 4) + b"\x0a\0\0\1"
-    server.udp = server.tcp = lambda query: [_with_records(query, loop)]
+    server.udp = server.tcp = lambda query: [with_records(query, loop)]
     [observation] = fates(prober, server, probe(server.port, tcp=tcp))
     assert observation.outcome is Outcome.DNS_ERROR
     assert observation.facts[FactName.ANSWER] == "malformed"
-
-
-def test_tcp_from_the_start_counts_the_handshake_and_asks_both_on_one_connection(prober: DnsProber, server: NameServer) -> None:
-    [observation] = fates(prober, server, probe(server.port, Record.BOTH, tcp=True))
-    assert observation.facts[FactName.ANSWER] == "10.0.0.1 2001:db8::1"
-    assert observation.timed == Timed.KERNEL | Timed.TCP_INFO
-    assert observation.latency_ns is not None
-    assert observation.latency_ns > observation.measures[Measure.CONNECT_NS] > 0
-    assert server.queries == []
-    assert len(server.connections) == 1
-
-
-@pytest.mark.parametrize("record", [Record.A, Record.BOTH])
-def test_survive_43_what_is_truncated_is_asked_for_again_over_tcp(
-    prober: DnsProber, server: NameServer, record: Record
-) -> None:
-    server.udp = lambda query: [answered(query, truncated=True)]
-    [observation] = fates(prober, server, probe(server.port, record, contains="10.0.0.1"))
-    assert observation.outcome is None
-    assert observation.measures[Measure.CONNECT_NS] > 0
-    assert len(server.connections) == 1
-
-
-def test_of_two_answers_only_the_truncated_one_is_asked_for_again(prober: DnsProber, server: NameServer) -> None:
-    asked_over_tcp = []
-
-    def over_tcp(query: bytes) -> list[bytes]:
-        asked_over_tcp.append(query)
-        return healthy(query)
-
-    server.udp = lambda query: [answered(query, "10.0.0.1", truncated=query.endswith(_question_tail("AAAA")))]
-    server.tcp = over_tcp
-    [observation] = fates(prober, server, probe(server.port, Record.BOTH))
-    assert observation.facts[FactName.ANSWER] == "10.0.0.1 2001:db8::1"
-    assert [query.endswith(_question_tail("AAAA")) for query in asked_over_tcp] == [True]
-
-
-def test_survive_43_an_answer_that_is_truncated_over_tcp_too_is_malformed(prober: DnsProber, server: NameServer) -> None:
-    server.udp = server.tcp = lambda query: [answered(query, truncated=True)]
-    [observation] = fates(prober, server, probe(server.port))
-    assert observation.outcome is Outcome.DNS_ERROR
-
-
-def test_survive_43_64_kib_over_tcp_are_read_to_the_last_address(prober: DnsProber, server: NameServer) -> None:
-    server.udp = lambda query: [answered(query, truncated=True)]
-    many = [b"\xc0\x0c" + struct.pack("!HHIHHH", 1, 1, 30, 4, 0x0A01, number) for number in range(4000)]
-    server.tcp = lambda query: [_with_records(query, *many)]
-    [observation] = fates(prober, server, probe(server.port, contains="10.1.15.159"))
-    assert observation.outcome is None
-    assert len(observation.facts[FactName.ANSWER]) <= 128
-
-
-def test_survive_43_a_stream_that_does_not_end_is_not_read_for_ever(prober: DnsProber, server: NameServer) -> None:
-    server.tcp = lambda _: [b"\0" * 65_535] * 3
-    [observation] = fates(prober, server, probe(server.port, tcp=True))
-    assert observation.outcome is Outcome.PROTOCOL
-
-
-def test_survive_43_an_answer_that_dribbles_is_put_together(prober: DnsProber, server: NameServer) -> None:
-    asked = probe(server.port, tcp=True)
-    server.tcp = lambda _: []
-    prober.send([asked])
-    query, found = b"", list[Observation | Note]()
-    while not query:
-        found += prober.collect()
-        server.accept()
-        for connection in server.connections:
-            with contextlib.suppress(BlockingIOError):
-                query = connection.recv(512)[2:]
-        time.sleep(0.001)
-    for byte in framed(healthy(query)):
-        assert not [one for one in found if isinstance(one, Observation)]
-        server.connections[0].send(bytes([byte]))
-        found += prober.collect()
-    [observation] = found or prober.collect()
-    assert isinstance(observation, Observation)
-    assert observation.facts[FactName.ANSWER] == "10.0.0.1"
-
-
-@pytest.mark.parametrize(("with_reset", "word"), [(False, Outcome.PROTOCOL), (True, Outcome.RESET)])
-def test_survive_43_a_stream_that_ends_before_the_answer_is_no_answer(
-    prober: DnsProber, server: NameServer, word: Outcome, *, with_reset: bool
-) -> None:
-    def end(_: bytes) -> list[bytes]:
-        connection = server.connections.pop()
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", with_reset, 0))
-        connection.close()
-        return []
-
-    server.tcp = end
-    [observation] = fates(prober, server, probe(server.port, tcp=True))
-    assert observation.outcome is word
-
-
-def test_a_connection_ends_with_rst(prober: DnsProber, server: NameServer) -> None:
-    fates(prober, server, probe(server.port, tcp=True))
-    server.connections[0].setblocking(True)
-    with pytest.raises(ConnectionResetError):
-        server.connections[0].recv(1)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -346,13 +208,6 @@ def test_a_server_that_is_not_there_is_refused(
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as unused:
         unused.bind((address, 0))
         [observation] = fates(prober, server, probe(unused.getsockname()[1], record, address=address, tcp=tcp))
-    assert observation.outcome is Outcome.REFUSED
-
-
-def test_a_truncated_answer_without_tcp_is_refused(prober: DnsProber, server: NameServer) -> None:
-    server.udp = lambda query: [answered(query, truncated=True)]
-    server.listener.close()
-    [observation] = fates(prober, server, probe(server.port))
     assert observation.outcome is Outcome.REFUSED
 
 
