@@ -6,10 +6,11 @@ import resource
 import signal
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -84,14 +85,14 @@ class Running:
             return await answer.json() if answer.content_type == "application/json" else await answer.text()
 
 
-def configured(folder: Path, authority: trustme.CA) -> ssl.SSLContext:
+def configured(folder: Path, authority: trustme.CA, plan: Mapping[str, object]) -> ssl.SSLContext:
     """Write a configuration with certificates; what its clients trust."""
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "tls.pem")
     configuration = {
         "agents": {"listen": "127.0.0.1:0", "tls": {"certificate": str(folder / "tls.pem"), "key": str(folder / "tls.pem")}},
         "operators": {"listen": "127.0.0.1:0"},
-        "plan": {"interval": "1s", "report": "1s"},
+        "plan": {"interval": "1s", "report": "1s", **plan},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
     trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -100,9 +101,11 @@ def configured(folder: Path, authority: trustme.CA) -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def running(folder: Path, authority: trustme.CA) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, authority: trustme.CA, plan: Mapping[str, object] = MappingProxyType({})
+) -> AsyncIterator[Running]:
     """A collector in this process, which forgets everything when it is left."""
-    trust = configured(folder, authority)
+    trust = configured(folder, authority, plan)
     stop, ports = asyncio.Event(), asyncio.Queue[tuple[int, int]]()
     collector = Collector(load_settings(folder / "config.yaml"), folder / "inventory.yaml")
     async with asyncio.TaskGroup() as tasks:
@@ -233,6 +236,27 @@ async def test_survive_63_another_inventory_is_another_plan_and_a_bad_one_change
         assert [agent["vantage"] for agent in (await collector.get("/api/v1/agents"))["agents"]] == ["a", "b", "c"]
 
 
+async def test_in_a_large_cluster_the_next_slot_brings_a_plan_with_other_peers_until_all_were_probed(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot = 0
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(app, "TURN_SHARE", 0.001)
+    monkeypatch.setattr(Collector, "_slot_now", lambda _: slot)
+    names = ("a", *"bcdefg")
+    (tmp_path / "inventory.yaml").write_text(inventory(*names))
+    sparse = {"full_mesh_nodes": 3, "peers": 2, "rotation": {"peers": 1, "slot": "10s"}}
+    async with running(tmp_path, authority, sparse) as collector, asyncio.timeout(20):
+        plan = await collector.plan()
+        seen = {one.path.target.name for one in plan.paths if one.path.layer is Layer.POD}
+        while slot < 5:
+            slot += 1
+            plan = await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
+            seen |= {one.path.target.name for one in plan.paths if one.path.layer is Layer.POD}
+        assert plan.generation == 6
+        assert seen == {f"pod/netmatrix/agent-{name}" for name in names[1:]}
+
+
 @pytest.mark.parametrize(("more", "same"), [(f"secret: {KEY}secret\n", True), ("", False)])
 def test_a_secret_keeps_the_keys_over_a_restart_with_other_vantages(tmp_path: Path, more: str, same: bool) -> None:
     file = tmp_path / "inventory.yaml"
@@ -264,7 +288,7 @@ async def test_survive_11_it_runs_where_no_file_can_be_written_and_sigterm_ends_
 ) -> None:
     """A process of its own, since signals and limits are for processes. Agents wait for plans when it is told to stop."""
     (tmp_path / "inventory.yaml").write_text(inventory("a"))
-    trust = configured(tmp_path, authority)
+    trust = configured(tmp_path, authority, {})
     words = ["-m", "collector", "--inventory", str(tmp_path / "inventory.yaml"), "--config", str(tmp_path / "config.yaml")]
     process = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.PIPE)
     assert process.stdout
