@@ -143,7 +143,7 @@ class DatagramProber(ABC):
 
     def forget(self, probe: Probe) -> None:
         """Free what a given-up probe holds; an answer after this is ignored."""
-        flight = self._flights.get((self._first_identifier + probe.number) & 0xFFFFFFFF)
+        flight = self._flights.get(self._identifier_of(probe))
         if flight is not None:
             self._landed(flight, time.monotonic_ns())
             flight.line.silent += 1
@@ -156,6 +156,9 @@ class DatagramProber(ABC):
     def known(self, identifier: int) -> Flight | None:
         """The flight with this identifier, under way or answered not long ago."""
         return self._flights.get(identifier) or self._answered.get(identifier) or self._answered_before.get(identifier)
+
+    def _identifier_of(self, probe: Probe) -> int:
+        return (self._first_identifier + probe.number) & 0xFFFFFFFF
 
     def _fresh(self, family: Family, whole: bool) -> socket.socket:  # noqa: FBT001 - called by position only
         self._match = kernel.transmit_match()

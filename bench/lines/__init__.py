@@ -11,12 +11,14 @@ from bench.lines.http import HttpCost
 from bench.lines.icmp import IcmpCost
 from bench.lines.plan import Planning
 from bench.lines.tcp import TcpCost
+from bench.lines.udp import UdpCost
 from bench.measurement import Measurement
 
 MEASUREMENTS: tuple[Callable[[], Measurement], ...] = (
     partial(IcmpCost, "1,000", count=1000, interval_ms=1000, smokeping_most=0.12),
     partial(IcmpCost, "5,000", count=5000, interval_ms=1000, smokeping_most=0.12, burst_most=1.8, quick=True),
     partial(IcmpCost, "10,000", count=1000, interval_ms=100, smokeping_most=0.35),
+    UdpCost,
     TcpCost,
     HttpCost,
     Guest,
