@@ -31,6 +31,8 @@ MAX_READING = 64
 """Most bodies that are read at once: with both of its sizes a report holds up to 8 MiB."""
 LATE_SECONDS = 2.0
 """A report whose bytes have waited this long for their turn is turned away, before an agent that waits 10 s gives up on it."""
+LEAST_NS = 10_000_000
+"""Unless none was taken for this long: whoever is late takes some of those that wait, or would never take any again."""
 PLANS_A_TURN = 8
 """Most plans made in one turn of the loop, at some milliseconds each: when all agents want one, reports go on in between."""
 MSGPACK = "application/msgpack"
@@ -91,6 +93,8 @@ class AgentPort:
         self._refuse = refuse
         self._now_ns = now_ns
         self._reading: set[str] = set()
+        self._taken_ns = 0
+        """When a report was taken last."""
         self._making = asyncio.Semaphore(PLANS_A_TURN)
 
     def runner(self) -> web.ServerRunner:
@@ -121,7 +125,7 @@ class AgentPort:
                 return _closing(request, web.Response(status=404))
             if request.method != method:
                 return _closing(request, web.Response(status=405, headers={"Allow": method}))
-            if waited > LATE_SECONDS and handler == self._report:
+            if waited > LATE_SECONDS and handler == self._report and self._now_ns() - self._taken_ns < LEAST_NS:
                 raise RefusedError(Refusal.SHED)  # noqa: TRY301 - one place turns refusals into answers
             return await handler(request, vantage)
         except RefusedError as error:
@@ -197,6 +201,7 @@ class AgentPort:
             _log.warning("report refused", vantage=vantage, reason=reason, because=str(error))
             return web.Response(status=400, text=f"inconsistent: {reason}")
         gap = self._sessions.record(report, now_ns=now_ns)
+        self._taken_ns = now_ns
         self._took((self._now_ns() - began_ns) / 1e9, gap)
         return self._acknowledged(report.sequence)
 
