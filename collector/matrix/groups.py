@@ -1,8 +1,12 @@
 """Cells added up by two dimensions: one of where they leave from and one of where they lead to."""
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Final
 
-from collector.matrix.answers import Answer, microseconds, ratio, seconds
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.matrix.answers import MICROSECOND, Answer, seconds
 from collector.matrix.histograms import Floats, Ints, Mask, quantiles_of_rows
 from collector.matrix.part import MEASURED, UNKNOWN, UNSAMPLED, Part
 from collector.matrix.places import DIMENSIONS
@@ -18,8 +22,10 @@ __all__ = ["group_by", "groups_in_slices"]
 _BY_ASK = frozenset({"layer", "kind", "family"})
 _SUMS = ("cells", "measured", "unknown", "by_network", "sent", "lost", "late")
 _WIDTH = BUCKETS + 1
-MAX_POSSIBLE = 8192
-"""Groups that are kept though no cell may be in them; of more, only those that cells are in."""
+MAX_TABLE: Final = 2**22
+"""Most groups, whether cells are in them or not, that are found through a table; among more they are searched for."""
+AT_ONCE: Final = 5000
+"""Groups that are written between two pauses."""
 
 
 def group_by(
@@ -61,22 +67,35 @@ class _Keys:
 
 
 class _Found:
-    """The groups that any cell asked for is in, and a number for each; all that can be, where those are few."""
+    """The groups that any cell asked for is in, and a number for each."""
 
     def __init__(self, possible: int) -> None:
-        self.all = possible <= MAX_POSSIBLE
-        self.keys: Ints = np.arange(possible) if self.all else np.zeros(0, np.int64)
+        self.keys: Ints = np.zeros(0, np.int64)
+        self._table: NDArray[np.int32] | None = np.full(possible + 1, -1, np.int32) if possible <= MAX_TABLE else None
 
     def note(self, keys: Ints) -> None:
         """Take the groups of more cells; raises TooManyError."""
-        self.keys = np.union1d(self.keys, keys)
-        if len(self.keys) > MAX_CELLS:
+        if self._table is None:
+            self.keys = np.union1d(self.keys, keys)
+            self._refuse(len(self.keys))
+        else:
+            self._table[keys] = 0
+
+    def number(self) -> None:
+        """Number what was noted; raises TooManyError."""
+        if self._table is not None:
+            self.keys = np.flatnonzero(self._table == 0)
+            self._refuse(len(self.keys))
+            self._table[self.keys] = np.arange(len(self.keys))
+
+    def _refuse(self, groups: int) -> None:
+        if groups > MAX_CELLS:
             raise TooManyError(f"more than {MAX_CELLS} groups are too many for one answer: use from, to or a coarser by")
 
     def numbers(self, keys: Ints) -> Ints:
         """The number of each group, -1 for those that were not there when they were noted."""
-        if self.all:
-            return keys
+        if self._table is not None:
+            return np.where(keys >= 0, self._table.take(keys, mode="clip"), -1).astype(np.int64)
         if not len(self.keys):
             return np.full(len(keys), -1)
         number = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
@@ -133,11 +152,11 @@ class _Latencies:
         np.minimum.at(self._low, group[timed], low[timed])
         np.maximum.at(self._high, group[timed], high[timed])
 
-    def quantiles(self, q: float, which: Ints) -> Floats:
-        """Of some groups, in nanoseconds."""
-        counts = self._counts.reshape(-1, _WIDTH)
-        found = quantiles_of_rows(counts[which, 1:] if len(which) < len(counts) else counts[:, 1:], q)
-        return np.clip(found, self._low[which], self._high[which])
+    def quantiles(self) -> tuple[Floats, Floats]:
+        """Median and 99th percentile of each group, in nanoseconds."""
+        counts = self._counts.reshape(-1, _WIDTH)[:, 1:]
+        p50, p99 = quantiles_of_rows(counts, (0.5, 0.99))
+        return np.clip(p50, self._low, self._high), np.clip(p99, self._low, self._high)
 
 
 def groups_in_slices(
@@ -147,10 +166,11 @@ def groups_in_slices(
     keys, only, span = _Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
     slabs, found = list(matrix.table.slabs), _Found(len(keys.row_words) * keys.width)
     by_network = matrix.table.catalogue.by_network
-    for slab in slabs if not found.all else ():
+    for slab in slabs:
         chosen = keys.of(slab, only.chosen(slab))
         found.note(chosen[chosen >= 0])
         yield
+    found.number()
 
     def grouped(slab: Slab) -> tuple[Part, Ints, Mask]:
         """The cells of a slab that are in a group, the number of that, and whether their latency is the network's alone."""
@@ -170,36 +190,54 @@ def groups_in_slices(
         part, group, network = grouped(slab)
         latencies.add(part, np.where(network | ~networked[group], group, -1))
         yield
-    return _answer(keys, found.keys, sums, latencies, span)
+    answer = yield from _answer(keys, found.keys, sums, latencies, span)
+    return answer
 
 
-def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: Asked) -> Answer:
-    there = np.flatnonzero(sums.columns["cells"])
-    columns = {name: column[there] for name, column in sums.columns.items()}
+def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: Asked) -> Slices[Answer]:
+    columns = sums.columns
     sent, lost = columns["sent"], columns["lost"]
     loss = np.where(sent > 0, lost / np.maximum(sent, 1), np.nan)
     state = np.where(columns["measured"] > 0, MEASURED, np.where(columns["unknown"] > 0, UNKNOWN, UNSAMPLED))
-    row, column = found[there] // keys.width, found[there] % keys.width
+    row, column = found // keys.width, found % keys.width
+    p50, p99 = latencies.quantiles()
+    yield
     names = ("from", "to", "sent", "received", "late", "failed", "loss", "p50_us", "p99_us", "state", "cells", "unknown")
     values = (
-        [keys.row_words[word] for word in row.tolist()],
-        [keys.column_words[word] for word in column.tolist()],
-        sent.tolist(),
-        (sent - lost).tolist(),
-        columns["late"].tolist(),
-        (lost - columns["late"]).tolist(),
-        map(ratio, loss.tolist()),
-        map(microseconds, latencies.quantiles(0.5, there).tolist()),
-        map(microseconds, latencies.quantiles(0.99, there).tolist()),
-        [STATE_WORDS[word] for word in state.tolist()],
-        columns["cells"].tolist(),
-        columns["unknown"].tolist(),
+        _words(keys.row_words)[row],
+        _words(keys.column_words)[column],
+        sent,
+        sent - lost,
+        columns["late"],
+        lost - columns["late"],
+        _known(loss, 6),
+        _known(p50 / MICROSECOND, 1),
+        _known(p99 / MICROSECOND, 1),
+        _words([STATE_WORDS[word] for word in sorted(STATE_WORDS)])[state],
+        columns["cells"],
+        columns["unknown"],
     )
+    cells: list[Answer] = []
+    for start in range(0, len(found), AT_ONCE):
+        part = (value[start : start + AT_ONCE].tolist() for value in values)
+        cells += [dict(zip(names, group, strict=True)) for group in zip(*part, strict=True)]
+        yield
     return {
         "version": 1,
         "by": keys.name,
         "span_seconds": seconds(span.span_ns),
         "rows": [keys.row_words[word] for word in np.unique(row).tolist()],
         "columns": [keys.column_words[word] for word in np.unique(column).tolist()],
-        "cells": [dict(zip(names, group, strict=True)) for group in zip(*values, strict=True)],
+        "cells": cells,
     }
+
+
+def _words(words: Sequence[str]) -> NDArray[np.object_]:
+    return np.array([*words, None], np.object_)
+
+
+def _known(column: Floats, digits: int) -> NDArray[np.object_]:
+    """Rounded numbers, None for those that are not known."""
+    known: NDArray[np.object_] = np.round(column, digits).astype(np.object_)
+    known[np.isnan(column)] = None
+    return known

@@ -4,6 +4,7 @@ The vectorised counterpart of `wire.histogram`: the same buckets, the same quant
 Buckets are places here: 0 is FIRST_BUCKET, so that one fits into a byte.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,20 +94,26 @@ def quantiles(histograms: Histograms, q: float, *, groups: int) -> Floats:
     return result
 
 
-def quantiles_of_rows(counts: NDArray[np.int32], q: float) -> Floats:
-    """The same of histograms that are rows of a dense array, shape (groups, BUCKETS)."""
-    result = np.full(len(counts), np.nan)
+def quantiles_of_rows(counts: NDArray[np.int32], qs: Sequence[float]) -> list[Floats]:
+    """The same of histograms that are rows of a dense array, shape (groups, BUCKETS), for several q."""
+    results = [np.full(len(counts), np.nan) for _ in qs]
     for start in range(0, len(counts), _AT_ONCE):
-        running = np.cumsum(counts[start : start + _AT_ONCE], axis=1, dtype=np.int64)
-        total = running[:, -1]
-        rank = np.maximum(q * total, 1e-9)
-        place = np.minimum((running < rank[:, None]).sum(axis=1), BUCKETS - 1)
-        groups = np.arange(len(running))
-        count = counts[start + groups, place]
-        share = (rank - (running[groups, place] - count)) / np.maximum(count, 1)
-        found = UPPER[place] * np.exp2((share - 1) / 8)
-        result[start : start + _AT_ONCE] = np.where(total > 0, found, np.nan)
-    return result
+        part = counts[start : start + _AT_ONCE]
+        # Latencies of a cluster are in few places, and all work is on those.
+        used = np.flatnonzero(part.any(axis=0))
+        if not len(used):
+            continue
+        part = part[:, used[0] : used[-1] + 1]
+        running = np.cumsum(part, axis=1, dtype=np.int64)
+        total, groups = running[:, -1], np.arange(len(part))
+        for q, result in zip(qs, results, strict=True):
+            rank = np.maximum(q * total, 1e-9)
+            place = np.minimum((running < rank[:, None]).sum(axis=1), part.shape[1] - 1)
+            count = part[groups, place]
+            share = (rank - (running[groups, place] - count)) / np.maximum(count, 1)
+            found = UPPER[place + used[0]] * np.exp2((share - 1) / 8)
+            result[start : start + _AT_ONCE] = np.where(total > 0, found, np.nan)
+    return results
 
 
 def classic(group: Ints, place: Ints, count: Ints, *, groups: int) -> Ints:

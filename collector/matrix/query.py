@@ -103,13 +103,7 @@ def cells_in_slices(matrix: Matrix, now_ns: int, span_ns: int | None, *wanted: W
     Raises TooManyError for more than MAX_CELLS.
     """
     filters = [Filter(matrix, one) for one in wanted]
-    size = 0
-    for slab in matrix.table.slabs:
-        size += len(_either(filters, slab))
-        yield
-    size += sum(int(one.departed(row).sum()) for row in matrix.table.rows.values() for one in filters)
-    if size > MAX_CELLS:
-        raise TooManyError(f"{size} cells are too many for one answer, more than {MAX_CELLS}: use by, from, to, layer or kind")
+    yield from _refused_beyond(matrix, filters)
     span = asked(matrix, now_ns, span_ns)
     result: list[Answer] = []
     for number, one in enumerate(filters):
@@ -120,7 +114,7 @@ def cells_in_slices(matrix: Matrix, now_ns: int, span_ns: int | None, *wanted: W
                 for some in answers(matrix, now_ns, Part(matrix, slab, chosen, span.steps), span.span_ns):
                     result += some
                     yield
-        for row in list(matrix.table.rows.values()):
+        for row in [row for row in matrix.table.rows.values() if len(row.departed)]:
             which = one.departed(row)
             for earlier in filters[:number]:
                 which &= ~earlier.departed(row)
@@ -128,6 +122,19 @@ def cells_in_slices(matrix: Matrix, now_ns: int, span_ns: int | None, *wanted: W
                 result += last_results(matrix, now_ns, row, row.departed[which])
                 yield
     return result
+
+
+def _refused_beyond(matrix: Matrix, filters: list[Filter]) -> Slices[None]:
+    """Raise TooManyError where more than MAX_CELLS cells are asked for."""
+    size = 0
+    for slab in matrix.table.slabs:
+        size += len(_either(filters, slab))
+        if size > MAX_CELLS:
+            break
+        yield
+    size += sum(int(one.departed(row).sum()) for row in matrix.table.rows.values() if len(row.departed) for one in filters)
+    if size > MAX_CELLS:
+        raise TooManyError(f"more than {MAX_CELLS} cells are too many for one answer: use by, from, to, layer or kind")
 
 
 def _either(filters: list[Filter], slab: Slab) -> Ints:
