@@ -66,14 +66,18 @@ class Directions:
 
     def _settleable(self, sequence: int, receipt: Receipt) -> int:
         """The highest sequence number of which nothing is under way any more, now that this reply is here."""
-        left_ns = next((when for number, when in reversed(self._sent) if number == sequence), None)
-        if left_ns is None:
-            return -1
-        while len(self._sent) > 1 and self._sent[0][0] <= self._through:
-            self._sent.popleft()
-        oldest = self._sent[0][0]
-        through = oldest - 1
-        for number, when in self._sent:
+        sent = self._sent
+        if sent and sent[-1][0] == sequence:
+            left_ns = sent[-1][1]  # as it is nearly always
+        else:
+            earlier = next((when for number, when in reversed(sent) if number == sequence), None)
+            if earlier is None:
+                return -1
+            left_ns = earlier
+        while len(sent) > 1 and sent[0][0] <= self._through:
+            sent.popleft()
+        through = sent[0][0] - 1
+        for number, when in sent:
             if when > left_ns - HORIZON_NS:
                 break
             through = number

@@ -5,16 +5,19 @@ truncated to 128 bits and is compared in constant time. A proof is bound to its 
 passes as an answer; it hides nothing, and no key or MAC is ever part of an error or a log.
 """
 
+import hashlib
 import hmac
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from wire.plan import GroupKey
 from wire.text import MAX_NAME, NAME_PATTERN
 
 MAC_BYTES = 16
 """Length of a truncated MAC, the same as in RFC 8762 section 4.2.2 and RFC 8972 section 4.8."""
+_BLOCK_BYTES = 64  # of SHA-256, which no key of ours is longer than
 NONCE_BYTES = 8
 HTTP_HEADER = "Netmatrix-Proof"
 """Header of a request: `epoch.nonce.uid.mac`, the epoch in decimal, the others in hexadecimal."""
@@ -38,7 +41,18 @@ class Verified:
 
 def mac(key: GroupKey, message: bytes) -> bytes:
     """The 16-byte MAC of a message."""
-    return hmac.digest(key.key, message, "sha256")[:MAC_BYTES]
+    inner, outer = _keyed(key.key)
+    first, second = inner.copy(), outer.copy()
+    first.update(message)
+    second.update(first.digest())
+    return second.digest()[:MAC_BYTES]
+
+
+@lru_cache(4)
+def _keyed(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
+    """Both hashes of HMAC with the key in them (RFC 2104 section 4): to copy them takes a third of making them."""
+    padded = key.ljust(_BLOCK_BYTES, b"\0")
+    return tuple(hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))  # type: ignore[return-value]
 
 
 def signer(keys: Iterable[GroupKey], epoch: int, message: bytes, given: bytes) -> GroupKey | None:

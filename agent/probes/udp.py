@@ -38,6 +38,8 @@ class Session:
     name: bytes
     sequence: int
     """Number of the next packet."""
+    expected: str
+    """UID that the path's target should have, as a packet has room for it; empty where it has none of ours."""
     directions: Directions = field(default_factory=Directions)
 
 
@@ -105,7 +107,7 @@ class UdpProber(DatagramProber):
         facts = {}
         if self.context.addresses and reply.source not in self.context.addresses:
             facts[FactName.SOURCE] = reply.source
-        expected = stamp.uid_word(session.path.target.uid)
+        expected = session.expected
         wrong = bool(expected and reply.uid and reply.uid != expected)
         if wrong:
             facts[FactName.PEER_UID] = reply.uid
@@ -133,7 +135,7 @@ class UdpProber(DatagramProber):
     def _session(self, path: Path) -> Session:
         session = self._sessions.get(path.id)
         if session is None:
-            session = Session(path, os.urandom(8), self._first_sequence)
+            session = Session(path, os.urandom(8), self._first_sequence, stamp.uid_word(path.target.uid))
             self._sessions[path.id] = self._names[session.name] = session
             if len(self._sessions) > SESSION_LIMIT:
                 _, oldest = self._sessions.popitem(last=False)

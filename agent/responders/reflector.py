@@ -24,8 +24,7 @@ MOST_PER_WAKE_UP = 64
 MAX_REPLIES_PER_SECOND = 10_000
 """Far above what peers within their own limits ask of one node."""
 _SECOND_NS = 1_000_000_000
-_PORT = slice(2, 4)
-_ADDRESS = {socket.AF_INET: slice(4, 8), socket.AF_INET6: slice(8, 24)}  # struct sockaddr_in, sockaddr_in6
+_IPV4_BYTES = 16  # struct sockaddr_in; struct sockaddr_in6 is longer
 
 
 class Reflector:
@@ -86,11 +85,15 @@ class Reflector:
         return sock
 
     def _readable(self, sock: socket.socket) -> None:
-        for arrival in bulk.arrivals(sock, most=MOST_PER_WAKE_UP, told=True):
+        arrivals = bulk.arrivals(sock, most=MOST_PER_WAKE_UP, told=True)
+        for arrival in arrivals:
             try:
                 self._reflect(sock, arrival)
             except stamp.StampError as error:
                 self.dropped[error.reason] += 1
+        if arrivals:
+            return
+        # Then it is an error that woke us: what an earlier reply has met.
         with contextlib.suppress(OSError):
             while True:
                 sock.recvmsg(0, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
@@ -112,8 +115,8 @@ class Reflector:
             uid=self._context.uid,
             received_ns=arrival.stamp_ns or time.time_ns(),
             by_kernel=arrival.stamp_ns > 0,
-            source=sender[_ADDRESS[sock.family]],
-            port=int.from_bytes(sender[_PORT], "big"),
+            source=sender[4:8] if len(sender) == _IPV4_BYTES else sender[8:24],
+            port=sender[2] << 8 | sender[3],
             ttl=arrival.hop_limit,
         )
         if heard is None:
@@ -143,6 +146,6 @@ class Reflector:
                 return
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(8192)
 def _leaving_from(local: bytes) -> list[tuple[int, int, bytes]]:
     return kernel.leaving_from(str(ip_address(local)), 0)
