@@ -34,8 +34,8 @@ FEWEST_STEPS: Final = 7
 """Steps that are kept however short memory is: the span that is asked for most, and the step that is open."""
 
 
-SHARES: Final = 16
-SLABS, LATENCIES, WORDS, TOTALS = 11, 2, 2, 1
+SHARES: Final = 32
+SLABS, LATENCIES, WORDS, TOTALS = 23, 3, 4, 2
 """Shares of the memory: arrays with an element per cell, and each sort of sparse counts. Last results of cells that left have
 what the arrays leave."""
 
@@ -106,7 +106,7 @@ class Matrix:
         """Places that there is memory for beside what there is. Where there are not enough, old steps of time yield."""
         most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self.table.slabs)
         while most < Slab.bytes_of(size + 32, self.table.steps) and self.table.steps > FEWEST_STEPS:
-            steps = max(FEWEST_STEPS, self.table.steps * 3 // 4)
+            steps = max(FEWEST_STEPS, self.table.steps * 7 // 8)
             self.dropped += self.table.steps - steps
             numbers = np.arange(self._newest - steps + 1, self._newest + 1)
             self.table.keep_steps((numbers % self.table.steps)[np.argsort(numbers % steps)])

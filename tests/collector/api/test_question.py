@@ -9,7 +9,7 @@ from collector.matrix.query import Wanted
 SECOND = 10**9
 
 REFUSED = {
-    "an unknown parameter": ([("colour", "red")], "unknown parameter; allowed are span, totals, layer, kind, family, from, to"),
+    "an unknown parameter": ([("colour", "red")], f"unknown parameter; allowed are {', '.join(FILTERS)}"),
     "one given twice": ([("layer", "pod"), ("layer", "host")], "layer is given twice"),
     "a layer that is none": ([("layer", "cake")], "layer must be one of pod, host, service, dns, external, mtu"),
     "a name that is none": ([("from", "<script>")], "from must be a name"),
@@ -25,8 +25,8 @@ def test_a_bad_parameter_gets_a_sentence_that_says_what_is_allowed(query: list[t
 
 
 def test_empty_parameters_are_no_filters() -> None:
-    found = parameters(MultiDict({"layer": "", "from": "n1", "kind": "udp"}), FILTERS)
-    assert wanted(found) == Wanted(source="n1", kind="udp")
+    found = parameters(MultiDict({"layer": "", "from": "n1", "kind": "udp", "network": "storage"}), FILTERS)
+    assert wanted(found) == Wanted(source="n1", kind="udp", network="storage")
 
 
 @pytest.mark.parametrize(

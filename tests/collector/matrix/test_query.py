@@ -1,18 +1,22 @@
 from collections import defaultdict
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.discovery.snapshot import DnsServer
+from collector.matrix import groups, query
 from collector.matrix.groups import group_by
 from collector.matrix.places import DIMENSIONS, Place, natural, source_places, target_places
-from collector.matrix.query import Wanted, cells, pair, worst
+from collector.matrix.query import TooManyError, Wanted, cells, pair, worst
 from collector.matrix.store import Matrix
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, paths_of, plans_of, replan, report_of, window
 from wire.histogram import merged, quantile_ns
 from wire.outcome import Outcome
-from wire.path import Kind, Path
+from wire.path import Ask, Dns, Family, Icmp, Kind, Layer, Path, Record, Target
+from wire.plan import PlannedPath
 from wire.window import Flag, Measure, Window
 
 NOW = 100 * SECOND
@@ -148,6 +152,73 @@ def test_the_worst_are_the_measured_cells_in_order() -> None:
     assert [cell["late"] for cell in worst(matrix, NOW, 2)] == [5, 2]
     assert [cell["late"] for cell in worst(matrix, NOW, 9, measure="p99")] == [0, 2, 5]
     assert worst(matrix_of(), NOW, 3) == []
+
+
+def test_cells_that_ask_the_same_target_differently_are_told_apart() -> None:
+    matrix = matrix_of()
+    pod = Target("pod/shop/cart-0", "n2", "10.30.4.2", uid="uid-cart")
+    server = Target("dns/cluster", "dns/cluster", "10.96.0.53")
+    storage = Target("pod/shop/cart-0", "n2", "10.40.4.2", uid="uid-cart", network="storage")
+    asks: list[tuple[Target, Layer, Ask]] = [
+        (pod, Layer.MTU, Icmp(packet_bytes=1400)),
+        (pod, Layer.MTU, Icmp(packet_bytes=9000)),
+        (server, Layer.DNS, Dns("a.test.")),
+        (server, Layer.DNS, Dns("a.test.", tcp=True)),
+        (server, Layer.DNS, Dns("a.test.", record=Record.AAAA)),
+        (storage, Layer.POD, Icmp()),
+    ]
+    paths = [Path("n1", target, layer, Family.IPV4, ask) for target, layer, ask in asks]
+    snapshot = msgspec.structs.replace(SNAPSHOT, dns=(DnsServer("cluster", ("10.96.0.53",), ("a.test.",)),))
+    plan = plans_of()["n1"]
+    more = msgspec.structs.replace(plan, paths=(*plan.paths, *(PlannedPath(path, 1000, 500) for path in paths)))
+    replan(matrix, snapshot, {**plans_of(), "n1": more})
+    windows = [window(path.id, [1000] * place) for place, path in enumerate(paths, 1)]
+    matrix.apply(report_of("n1", windows), arrived_ns=NOW, counted=True)
+    found = {cell["path"]: cell for cell in cells(matrix, NOW)}
+    mine = [found[f"{path.id:016x}"] for path in paths]
+    assert [cell["sent"] for cell in mine] == [1, 2, 3, 4, 5, 6]
+    assert [cell.get("packet_bytes") for cell in mine] == [1400, 9000, None, None, None, None]
+    assert [cell["question"]["tcp"] for cell in mine[2:5]] == [False, True, False]
+    assert mine[4]["question"] == {"name": "a.test.", "record": "AAAA", "tcp": False}
+    assert [cell["to"]["network"] for cell in mine] == ["", "", "", "", "", "storage"]
+    assert [cell["path"] for cell in cells(matrix, NOW, wanted=Wanted(network="storage"))] == [f"{paths[5].id:016x}"]
+    assert len(cells(matrix, NOW, wanted=Wanted(target="cluster", network="default"))) == 3
+    assert {cell["kind"] for cell in cells(matrix, NOW, wanted=Wanted(layer="dns"))} == {"dns"}
+    # One of two that differ leaves the plan: it is unsampled, and not taken for the other.
+    less = msgspec.structs.replace(more, paths=tuple(item for item in more.paths if item.path != paths[1]))
+    matrix.lay("n1", less)
+    states = {cell["path"]: cell["state"] for cell in cells(matrix, NOW, wanted=Wanted(layer="mtu"))}
+    assert states == {f"{paths[0].id:016x}": "measured", f"{paths[1].id:016x}": "unsampled"}
+
+
+def test_too_many_groups_or_cells_are_refused_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "MAX_CELLS", 3)
+    monkeypatch.setattr(groups, "MAX_CELLS", 3)
+    with pytest.raises(TooManyError, match="use by, from, to, layer or kind"):
+        cells(matrix_of(), NOW)
+    for table in (2**22, 0):
+        monkeypatch.setattr(groups, "MAX_TABLE", table)
+        with pytest.raises(TooManyError, match="more than 3 groups"):
+            group_by(matrix_of(), NOW, "node", "node")
+    assert len(cells(matrix_of(), NOW, wanted=Wanted(source="n1", target="n3"))) == 2
+
+
+def test_groups_are_the_same_whether_a_table_or_a_search_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = filled(*((path.vantage, window(path.id, [1000 * n], late=n % 3)) for n, path in enumerate(ALL_PATHS, 1)))
+    answers = [group_by(matrix, NOW, "vantage", "target")]
+    monkeypatch.setattr(groups, "MAX_TABLE", 0)
+    answers.append(group_by(matrix, NOW, "vantage", "target"))
+    assert answers[0] == answers[1]
+    assert len(answers[0]["cells"]) == 20
+
+
+def test_the_worst_are_the_same_when_only_candidates_are_looked_at_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = filled(*((path.vantage, window(path.id, [10_000 << n % 9], late=n % 4)) for n, path in enumerate(ALL_PATHS)))
+    for measure in ("loss", "p99"):
+        expected = [(cell["loss"], cell["p99_us"]) for cell in worst(matrix, NOW, 2, measure=measure)]
+        monkeypatch.setattr(query, "_CANDIDATES", 8)
+        assert [(cell["loss"], cell["p99_us"]) for cell in worst(matrix, NOW, 2, measure=measure)] == expected
+        monkeypatch.undo()
 
 
 def test_names_sort_as_people_count() -> None:

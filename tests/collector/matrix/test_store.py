@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from collector.discovery.snapshot import Node, Snapshot
+from collector.matrix import store
 from collector.matrix.query import cells
 from collector.matrix.store import Inconsistent, Matrix
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, vantage, window
 from wire.outcome import Outcome
 from wire.path import Path
+from wire.plan import Plan
 from wire.report import pack
 from wire.window import Flag, Measure, Window
 
@@ -278,3 +280,67 @@ def test_a_path_outside_of_the_plan_is_unsampled_with_its_last_result_and_never_
     assert cell["state"] == "unsampled"
     assert cell["last"] == {"sent": 4, "lost": 1, "age_seconds": 900.0}
     assert cell["because"] == "not in the plan; 900 s ago 1 of 4 probes were lost"
+
+
+def without(*paths: Path) -> dict[str, Plan]:
+    plans = plans_of()
+    kept = tuple(item for item in plans["n1"].paths if item.path not in paths)
+    return {**plans, "n1": msgspec.structs.replace(plans["n1"], paths=kept)}
+
+
+def test_a_cell_that_left_long_ago_has_its_last_result_and_a_fresh_start_when_it_returns() -> None:
+    matrix = matrix_of()
+    path, other = path_to(matrix, "n1", "n3"), path_to(matrix, "n1", "n2")
+    apply(matrix, "n1", window(path.id, [50_000] * 3, late=1))
+    replan(matrix, plans=without(path))
+    late = window(path.id, [50_000])
+    apply(matrix, "n1", late, at=101 * SECOND)
+    assert cell_of(matrix, path, at=101 * SECOND)["sent"] == 5
+    apply(matrix, "n1", window(other.id, [50_000]), at=110 * SECOND)
+    replan(matrix, plans=without(path))
+    matrix.lay("n1", without(path, path_to(matrix, "n1", "n3", "icmp"))["n1"])
+    cell = cell_of(matrix, path, at=200 * SECOND)
+    assert (cell["state"], cell["sent"]) == ("unsampled", 0)
+    assert cell["last"] == {"sent": 1, "lost": 0, "age_seconds": 99.0, "latency_us": pytest.approx(50, rel=0.05)}
+    assert cell["because"] == "not in the plan; 99 s ago 0 of 1 probes were lost"
+    replan(matrix)
+    cell = cell_of(matrix, path, at=200 * SECOND)
+    assert (cell["state"], cell["sent"], cell["age_seconds"]) == ("unknown", 0, None)
+    assert "last" not in cell
+
+
+def test_survive_33_last_results_are_bounded_and_the_oldest_leave_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_DEPARTED", 2)
+    matrix = matrix_of()
+    paths = [item.path for item in plans_of()["n1"].paths]
+    for number, path in enumerate(paths[:4]):
+        apply(matrix, "n1", window(path.id, [50_000]), at=(100 + 10 * number) * SECOND)
+        apply(matrix, "n1", window(paths[5].id, [50_000]), at=(105 + 10 * number) * SECOND)
+        for gone in (paths[: number + 1], [*paths[: number + 1], paths[6]]):
+            matrix.lay("n1", without(*gone)["n1"])
+    kept = matrix.table.rows["n1"].departed["id"].tolist()
+    assert kept == [path.id for path in paths[2:4]]
+
+
+def test_survive_23_a_vantage_of_the_same_name_and_another_uid_has_another_row() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "shop/cart", "tcp")
+    apply(matrix, "n1", window(path.id, [50_000]))
+    again = tuple(msgspec.structs.replace(one, uid="uid-again") if one.name == "n1" else one for one in SNAPSHOT.vantages)
+    replan(matrix, msgspec.structs.replace(SNAPSHOT, vantages=again))
+    cell = cell_of(matrix, path)
+    assert (cell["sent"], cell["because"]) == (0, "no report yet")
+
+
+def test_rotation_keeps_memory_and_what_stays_whoever_comes_and_goes() -> None:
+    matrix = matrix_of()
+    paths = [item.path for item in plans_of()["n1"].paths]
+    stays, slabs = paths[7], len(matrix.table.slabs)
+    for slot in range(60):
+        away = paths[slot % 7]
+        matrix.lay("n1", without(away)["n1"])
+        windows = [window(path.id, [50_000]) for path in paths if path != away]
+        apply(matrix, "n1", *windows, at=(100 + 60 * slot) * SECOND)
+    assert cell_of(matrix, stays)["sent"] == 60
+    assert len(matrix.table.slabs) == slabs
+    assert matrix.unknown_paths == 0
