@@ -124,7 +124,7 @@ def _once(entry: Ints, code: Ints, value: Ints) -> tuple[Ints, Ints, Ints]:
     keys = (entry << CELL) | code
     if (keys[1:] > keys[:-1]).all():
         return entry, code, value
-    order = np.argsort(keys)
+    order = np.argsort(keys, kind="stable")  # it is mostly a few runs in order, which this finds
     keys, value = keys[order], value[order]
     first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     if len(first) < len(keys):
