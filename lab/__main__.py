@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import itertools
 import os
 import shutil
 import signal
@@ -24,7 +25,7 @@ from lab.faults import Fault, parse
 from lab.namespaces import processes
 from lab.options import count, port, seconds
 from lab.reading import Refused
-from lab.run import run, say, summary
+from lab.run import Result, run, say, summary
 from lab.scenario import NotApplicable, Scenario, load
 from lab.shape import Fabric
 
@@ -88,16 +89,24 @@ def _without_root(wish: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _run(wish: argparse.Namespace) -> int:
     scenarios = [load(file) for file in wish.files] * wish.repeat
-    return _until_done(_run_all(scenarios, fabric=wish.fabric, keep=wish.keep, as_json=wish.json))
+    return _until_done(_run_all(scenarios, wish))
 
 
-async def _run_all(scenarios: Sequence[Scenario], *, fabric: Fabric | None, keep: bool, as_json: bool) -> int:
-    results = []
-    for scenario in scenarios:
-        result = await run(scenario, fabric=fabric, keep=keep)
-        if as_json or not sys.stdout.isatty():
+async def _run_all(scenarios: Sequence[Scenario], wish: argparse.Namespace) -> int:
+    places = asyncio.Semaphore(wish.jobs)
+
+    async def in_turn(scenario: Scenario) -> Result:
+        async with places:
+            result = await run(scenario, fabric=wish.fabric, keep=wish.keep, lab=next(names))
+        if wish.json or not sys.stdout.isatty():
             print(msgspec.json.encode(result).decode(), flush=True)
-        results.append(result)
+        return result
+
+    names = (f"run{os.getpid()}x{number}" for number in itertools.count(1))
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(in_turn(scenario)) for scenario in scenarios if not scenario.starves]
+    results = [task.result() for task in running]
+    results += [await in_turn(scenario) for scenario in scenarios if scenario.starves]
     say(summary(results))
     return 1 if any(not result.passed and not result.not_applicable for result in results) else 0
 
@@ -264,6 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="JSON also on a terminal")
     one.add_argument("--keep", action="store_true", help="leave the cluster running after a scenario")
     one.add_argument("--repeat", type=count, default=1, metavar="N", help="run all of them N times")
+    one.add_argument("--jobs", type=count, default=1, metavar="N", help="run so many of them at a time (default: 1)")
     fabric(one, "what each scenario says")
     one = command("up", _up, "build the cluster of a scenario and leave it running")
     one.add_argument("file", type=Path, metavar="FILE")

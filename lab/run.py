@@ -23,7 +23,7 @@ from lab.drops import Drop
 from lab.evidence import Cell, Dropped, Evidence, Look
 from lab.expect import Finding, judge_agents, judge_cells
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, seconds
-from lab.scenario import Event, NotApplicable, Scenario
+from lab.scenario import NotApplicable, Scenario
 from lab.shape import Fabric
 from lab.topology import Topology
 from lab.watch import Watch
@@ -68,10 +68,12 @@ def summary(results: Sequence[Result]) -> str:
     )
 
 
-async def run(scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = False, tell: Say = say) -> Result:
+async def run(
+    scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = False, lab: str = "", tell: Say = say
+) -> Result:
     """Run one scenario on a cluster of its own, which is removed afterwards unless it shall be kept.
 
-    `fabric` is another one than the scenario's own.
+    `fabric` is another one than the scenario's own; `lab` is the name of the cluster, this process's own unless given.
     """
     fabric = fabric or scenario.cluster.fabric
     try:
@@ -80,7 +82,7 @@ async def run(scenario: Scenario, *, fabric: Fabric | None = None, keep: bool = 
     except NotApplicable as reason:
         tell(f"{scenario.name}: not applicable: {reason}")
         return Result(scenario.name, passed=False, fabric=fabric, not_applicable=str(reason))
-    cluster = Cluster(scenario.cluster, f"run{os.getpid()}", scenario.plan_words)
+    cluster = Cluster(scenario.cluster, lab or f"run{os.getpid()}", scenario.plan_words)
     try:
         tell(f"{scenario.name}: building {scenario.cluster.nodes} nodes, fabric {fabric}")
         await cluster.up()
@@ -167,7 +169,7 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
     length = scenario.length / SECOND
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_look(watch, began, length, looks))
-        tasks.create_task(_happen(scenario.timeline, cluster, began, tell))
+        tasks.create_task(_happen(scenario, cluster, began, tell))
         for between in {exp.between for exp in scenario.expect.cells if exp.p50_us or exp.p99_us}:
             tasks.create_task(_span(watch, began, between, latencies))
     incomplete = await asyncio.to_thread(cluster.drops.complete)
@@ -192,12 +194,12 @@ async def _look(watch: Watch, began: float, length: float, looks: list[Look]) ->
             looks.append(look)
 
 
-async def _happen(timeline: Iterable[Event], cluster: Cluster, began: float, tell: Say) -> None:
+async def _happen(scenario: Scenario, cluster: Cluster, began: float, tell: Say) -> None:
     """Let the events happen when their times come."""
-    for event in timeline:
+    for event in scenario.timeline:
         await _until(began + event.at / SECOND)
         what = event.fault if event.fault is not None else event.clear
-        tell(f"  {event.at}: {'clear ' if event.fault is None else ''}{_shown(what)}")
+        tell(f"{scenario.name}: {event.at}: {'clear ' if event.fault is None else ''}{_shown(what)}")
         if event.fault is not None:
             await cluster.apply(event.fault)
         else:

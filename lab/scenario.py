@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, field, structs
 from collector.duration import Duration
 from collector.settings import PlanSettings
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval
-from lab.faults import Fault, check
+from lab.faults import CpuHogs, Fault, check
 from lab.reading import Refused, convert, values
 from lab.shape import Fabric, Shape
 from lab.topology import Topology
@@ -116,6 +116,11 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
         ends = [end for intervals in self.expect.intervals.values() for _, end in intervals]
         settle = 3 * self.plan.report + self.plan.timeout
         return Duration(max([*ends, *(event.at for event in self.timeline)]) + settle)
+
+    @property
+    def starves(self) -> bool:
+        """Whether it takes the processors from everything else on the machine, other scenarios included."""
+        return any(isinstance(event.fault, CpuHogs) for event in self.timeline)
 
     def on(self, fabric: Fabric) -> "Scenario":
         """The same on a fabric; raises NotApplicable where it makes no sense there."""
