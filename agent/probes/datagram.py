@@ -33,6 +33,8 @@ REMEMBERED_ANSWERS = 4096
 """At least so many, and at most twice as many."""
 REMEMBERED_PATHS = 65_536
 _SEND_ATTEMPTS = 3
+_HALF_OF_ALL = 1 << 31
+"""Of two identifiers, which are counted modulo 2^32, the newer one is less than this ahead."""
 _HOPS: tuple[Mapping[FactName, str], ...] = (NO_FACTS, *({FactName.HOP_LIMIT: str(hops)} for hops in range(1, 256)))
 """The fact of every hop limit: the same mapping each time, which its reader need not read twice."""
 
@@ -187,7 +189,9 @@ class DatagramProber(ABC):
             except OSError as error:
                 failed.append(Observation(probe, outcome=_refused(error)))
                 continue
-            self._identifier = identifier = (self._first_identifier + probe.number) & 0xFFFFFFFF
+            identifier = (self._first_identifier + probe.number) & 0xFFFFFFFF
+            if (identifier - self._identifier) & 0xFFFFFFFF < _HALF_OF_ALL:  # numbers do not leave in their order
+                self._identifier = identifier
             flight = Flight(probe, identifier, nonces[8 * index : 8 * index + 8], line, sent_ns, offset_ns)
             try:
                 packet, port = self._request(flight)

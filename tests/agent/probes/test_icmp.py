@@ -71,6 +71,14 @@ def test_a_batch_far_larger_than_the_receive_buffer_loses_nothing(prober: IcmpPr
     assert sum(observation.timed is Timed.KERNEL for observation in found) >= len(found) - 1
 
 
+def test_probes_that_leave_in_another_order_than_that_of_their_numbers_are_all_answered(prober: IcmpProber) -> None:
+    probes = [a_probe(a_path(address, Icmp())) for _ in range(3) for address in ADDRESSES]
+    for family in (1, 0):  # a runner sends one family after the other
+        assert prober.send(probes[family::2]) == []
+    found = observations(collected(prober, len(probes)))
+    assert sorted(observation.probe.number for observation in found) == [probe.number for probe in probes]
+
+
 @pytest.mark.parametrize("match", [kernel.TransmitMatch.PACKET, kernel.TransmitMatch.NONE])
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_older_kernels_are_timed_by_the_returned_packet_or_else_by_our_clock(
