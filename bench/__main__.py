@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import resource
 import signal
 import sys
 import time
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     """Measure; the exit status: 0 every bar is met, 1 one is missed or could not be measured."""
     asked = _asked(arguments)
     signal.signal(signal.SIGTERM, _end)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # smokeping_prober needs a socket for every address
     wanted = re.compile(asked.only)
     rounds = asked.rounds or (1 if asked.quick else ROUNDS)
     runs: dict[str, list[float]] = {}
@@ -79,7 +82,7 @@ def _measure(measurement: Measurement, notes: dict[str, str], *, quick: bool) ->
         started = time.monotonic()
         try:
             figures = measurement.round(quick=quick)
-        except Spoilt as reason:
+        except (Spoilt, RuntimeError, OSError) as reason:  # whatever befalls one, the others are measured
             _say(f"spoilt, attempt {attempt}: {measurement.bars[0].name}: {reason}")
             notes.update({bar.name: str(reason) for bar in measurement.bars})
         else:
