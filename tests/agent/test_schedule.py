@@ -88,3 +88,37 @@ def test_with_the_spacing_no_two_probes_of_a_path_are_closer_than_nine_tenths_of
         if changed_to and changed_to != interval_ms:
             interval_ms = changed_to
             schedule.replan([planned(interval_ms=interval_ms)], now)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2_500_000_000), st.one_of(st.none(), st.sets(st.integers(0, 7)))), min_size=1, max_size=30
+    ),
+    st.lists(st.sampled_from([700, 1000, 1500]), min_size=8, max_size=8),
+)
+def test_what_is_due_is_what_every_paths_own_grid_says(
+    steps: list[tuple[int, set[int] | None]], intervals_ms: list[int]
+) -> None:
+    """Held against the slow and obvious way, through late ticks and changes of plan."""
+    everyone = [planned(path(f"node/n{i}"), interval_ms=interval_ms) for i, interval_ms in enumerate(intervals_ms)]
+    schedule, now = Schedule(), 0
+    following: dict[int, int] = {}
+    for step, chosen in steps:
+        now += step
+        if chosen is not None:
+            some = [everyone[i] for i in chosen]
+            schedule.replan(some, now)
+            following = {
+                one.path.id: following.get(one.path.id, first_due(one.path.id, one.interval_ms * 1_000_000, now))
+                for one in some
+            }
+        expected = []
+        for one in everyone:
+            first, interval_ns = following.get(one.path.id), one.interval_ms * 1_000_000
+            if first is not None and first <= now:
+                skipped = (now - first) // interval_ns
+                expected.append((first + skipped * interval_ns, one.path.id, skipped))
+                following[one.path.id] = first + (skipped + 1) * interval_ns
+        assert [(due.intended_ns, due.planned.path.id, due.skipped) for due in schedule.due(now)] == sorted(expected)
+        assert schedule.next_due() == min(following.values(), default=None)

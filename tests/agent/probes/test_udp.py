@@ -23,6 +23,13 @@ KEY = GroupKey(3, b"sixteen byte key")
 ADDRESSES = ["127.0.0.1", "::1"]
 
 
+@pytest.fixture(params=["at once", "one by one"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds as well where the machine lacks the calls that send and receive many packets at once."""
+    if request.param == "one by one":
+        monkeypatch.setattr(bulk, "_tables", lambda: None)
+
+
 @pytest.fixture
 async def reflector() -> AsyncIterator[Reflector]:
     reflector = Reflector(Context(uid="peer-uid", keys=(KEY,)), free_port())
