@@ -181,7 +181,8 @@ class MatrixSettings(Section, frozen=True):
     retention: Duration = Duration(300 * SECOND)
     """How far back a question may reach, 10s to 1h. Default `5m`."""
     max_bytes: Annotated[int, Meta(ge=1_000_000, le=2**40)] = 512 * 1024 * 1024
-    """Most memory for cells. Beyond, the span that is kept is shortened. Default 512 MiB."""
+    """Most memory for cells. Where they need more, less than the retention is kept of each, and where even that does not fit,
+    rows find no room and are unknown. Default 512 MiB."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the retention is out of its range."""

@@ -28,7 +28,9 @@ SERIES_DROPPED: Final = Family(
 
 MATRIX_BYTES: Final = Family("netmatrix_matrix_bytes", "gauge", "Memory that the matrix occupies.")
 MATRIX_DROPPED: Final = Family(
-    "netmatrix_matrix_reports_dropped_total", "counter", "Reports that left the matrix before their time for want of memory."
+    "netmatrix_matrix_dropped_total",
+    "counter",
+    "Steps of time, rows and entries of logs that left the matrix early, or found no room, for want of memory.",
 )
 CELLS: Final = Family("netmatrix_cells", "gauge", "Cells of the matrix by state.", ("state",))
 UNKNOWN_PATHS: Final = Family(
