@@ -9,35 +9,27 @@ that a coarse tick costs no precision.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-import structlog
 from msgspec import Struct
 
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
+from agent.kinds import Kinds
 from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing, permission
 from agent.probes.prober import Context, Observation, Probe, Prober
-from agent.schedule import Schedule
+from agent.schedule import TICK_NS, Schedule, tick_of
 from agent.windows import FirstLosses, OpenSpan
 from wire.outcome import Outcome
 from wire.path import Family, Kind, Path
 from wire.plan import PlannedPath
 
-TICK_NS = 50_000_000
-"""A tick costs as much as twenty probes, however few it has to do with; and no precision, since the kernel stamps packets."""
-LONGEST_TICK_NS = 4 * TICK_NS
-TICK_PROBES = 10
-"""With fewer probes than this to send in it, a tick is made longer: an idle machine pays for wake-ups and not for probes."""
 STALL_NS = 300_000_000
 """A tick this late means that we did not look at the sockets for so long."""
 LEAVE_NS = 1_700_000_000
 """Longest wait for probes in flight once we are asked to stop; an ordinary probe is judged by then."""
 SWEEP_NS = 1_000_000_000
 """How often probers without a probe in flight are looked at, for duplicates and late facts."""
-ASK_AGAIN_NS = 60_000_000_000
-"""How often a kind that is not supported is asked whether it is now."""
 PATIENCE_NS = 1_000_000_000
 """How long a due probe waits for its distance to the last one; where a new plan asks for more, it is skipped."""
 MAX_RESOLVING = 16
@@ -45,22 +37,8 @@ MAX_RESOLVING = 16
 QUIET_NS = 60_000_000_000
 """A loss is a first loss, and urgent, after this long without one on its path."""
 
-T = TypeVar("T")
 Resolve = Callable[[str, Family], Awaitable["tuple[Sequence[str], Outcome | None, int]"]]
 """Addresses of a name in one family, or the word for why there are none; and the nanoseconds that it took."""
-
-log = structlog.get_logger(__name__)
-
-
-def tick_of(planned: Sequence[PlannedPath]) -> int:
-    """The distance of two ticks under a plan, in nanoseconds: a whole number of shortest ones.
-
-    A probe over HTTP takes three ticks, so that five of them fit the shortest time to wait.
-    """
-    probes_per_second = sum(1000 / one.interval_ms for one in planned)
-    patience_ns = min((one.timeout_ms for one in planned), default=0) * 1_000_000 // 5
-    wanted_ns = min(round(TICK_PROBES / max(probes_per_second, 1) * 1e9), patience_ns, LONGEST_TICK_NS)
-    return max(wanted_ns // TICK_NS, 1) * TICK_NS
 
 
 class _Lot(Struct):
@@ -91,7 +69,8 @@ class Runner:
         self.tick_ns = TICK_NS
         """Distance of two ticks under the plan in force."""
         self._context = context
-        self._probers = {kind: prober(context) for kind, prober in probers.items()}
+        self._kinds = Kinds(probers, context, clock)
+        self._probers = self._kinds.probers
         self._limits = limits
         self._span = span
         self._resolve = resolve
@@ -106,7 +85,6 @@ class Runner:
         self._relief = Relief()
         self._first_losses = FirstLosses(QUIET_NS)
         self._planned: dict[int, PlannedPath] = {}
-        self._unsupported: dict[tuple[Kind, Family], tuple[bool, int]] = {}
         self._waiting: dict[int, PlannedPath] = {}
         self._resolved: deque[tuple[PlannedPath, str, int]] = deque()
         self._resolving: set[asyncio.Task[None]] = set()
@@ -116,7 +94,6 @@ class Runner:
         self._stalled_ns: int | None = None
         self._swept_ns = 0
         self._leave_by: int | None = None
-        self._complained: dict[Kind | None, int] = {}
         self._wake = asyncio.Event()
 
     def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
@@ -126,7 +103,7 @@ class Runner:
         self._schedule.replan(planned, not_before)
         self._spacing.forget(frozenset(self._planned), self._clock())
         self._first_losses.keep(self._planned)
-        self._unsupported.clear()
+        self._kinds.ask_anew()
         self._waiting = {path: waiting for path, waiting in self._waiting.items() if path in self._planned}
         self._wake.set()
 
@@ -141,14 +118,14 @@ class Runner:
 
     def unsupported(self) -> tuple[str, ...]:
         """Kinds, as `icmp/ipv6`, that the plan has and that cannot be sent from here."""
-        return tuple(sorted(f"{kind}/{family}" for (kind, family), (is_so, _) in self._unsupported.items() if is_so))
+        return self._kinds.unsupported()
 
     async def run(self) -> None:
         """Tick until `stop` is called and what is in flight has been judged, then release everything."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                self._context.spawn = lambda work: tasks.create_task(self._contained(work))
+                self._context.spawn = lambda work: tasks.create_task(self._kinds.contained(work))
                 while not self._has_left():
                     now = self._clock()
                     self.tick(now)
@@ -175,7 +152,9 @@ class Runner:
         self._ticked_ns = now
         self._collect(now)
         for observation in self.flights.abandon() if overslept else self.flights.overdue(now):
-            self._guarded(observation.probe.path.kind, self._probers[observation.probe.path.kind].forget, observation.probe)
+            self._kinds.guarded(
+                observation.probe.path.kind, self._probers[observation.probe.path.kind].forget, observation.probe
+            )
             self._judge(observation, now)
         if self._leave_by is None:
             self._send(now)
@@ -212,7 +191,7 @@ class Runner:
         land, observe, planned, shortages = self.flights.land, self._span.observe, self._planned, self._relief.pause_ns
         for kind in kinds:
             received = 0
-            for arrived in self._guarded(kind, self._probers[kind].collect) or ():
+            for arrived in self._kinds.guarded(kind, self._probers[kind].collect) or ():
                 if isinstance(arrived, Observation):
                     judged = land(arrived)
                     if judged is None:
@@ -302,7 +281,7 @@ class Runner:
         if not probes:
             return
         self.flights.launch(probes, timeout_ns, now)
-        failed = self._guarded(kind, self._probers[kind].send, probes)
+        failed = self._kinds.guarded(kind, self._probers[kind].send, probes)
         if failed is None:
             failed = [Observation(probe, outcome=Outcome.INTERNAL) for probe in probes]
         for observation in failed:
@@ -317,20 +296,8 @@ class Runner:
 
     def _obstacle(self, path: Path, now: int) -> Outcome | None:
         """Why no path of this one's kind and family is sent now."""
-        return (
-            Outcome.UNSUPPORTED if self._is_unsupported(path.kind, path.family, now) else self._relief.withheld(path.kind, now)
-        )
-
-    def _is_unsupported(self, kind: Kind, family: Family, now: int) -> bool:
-        is_so, asked_ns = self._unsupported.get((kind, family), (False, -ASK_AGAIN_NS))
-        if now - asked_ns >= ASK_AGAIN_NS:
-            prober = self._probers.get(kind)
-            reason = "no such kind here" if prober is None else self._guarded(kind, prober.unsupported, family)
-            is_so = reason is not None
-            self._unsupported[kind, family] = (is_so, now)
-            if is_so:
-                log.warning("kind is not supported", kind=kind, family=family, reason=reason)
-        return is_so
+        is_unsupported = self._kinds.is_unsupported(path.kind, path.family, now)
+        return Outcome.UNSUPPORTED if is_unsupported else self._relief.withheld(path.kind, now)
 
     def _start_resolving(self, planned: PlannedPath, now: int) -> None:
         if self._tasks is None or len(self._resolving) >= MAX_RESOLVING:
@@ -345,7 +312,7 @@ class Runner:
         try:
             addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
         except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
-            self._complain(path.kind, error)
+            self._kinds.complain(path.kind, error)
             addresses, outcome, resolve_ns = (), Outcome.INTERNAL, 0
         now = self._clock()
         permitted = [address for address in addresses if permission(path, address, self._limits) is None]
@@ -363,30 +330,8 @@ class Runner:
         """Whether nobody has looked at the sockets for so long that silence says nothing."""
         return now - self._ticked_ns - self.tick_ns > STALL_NS
 
-    async def _contained(self, work: Coroutine[Any, Any, None]) -> None:
-        """A prober's own task, whose fault must not end the runner."""
-        try:
-            await work
-        except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
-            self._complain(None, error)
-
-    def _guarded(self, kind: Kind, call: Callable[..., T], *arguments: object) -> T | None:
-        try:
-            return call(*arguments)
-        except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
-            self._complain(kind, error)
-            return None
-
-    def _complain(self, kind: Kind | None, error: Exception) -> None:
-        now = self._clock()
-        if now - self._complained.get(kind, -ASK_AGAIN_NS) >= ASK_AGAIN_NS:
-            self._complained[kind] = now
-            log.error("prober failed", kind=kind, exc_info=error)
-
     def _release(self) -> None:
         self.flights.abandon()
         for task in self._resolving:
             task.cancel()
-        for kind, prober in self._probers.items():
-            self._guarded(kind, prober.close)
-        self._probers = {}
+        self._kinds.close()

@@ -16,6 +16,12 @@ from msgspec import Struct
 
 from wire.plan import PlannedPath
 
+TICK_NS = 50_000_000
+"""A tick costs as much as twenty probes, however few it has to do with; and no precision, since the kernel stamps packets."""
+LONGEST_TICK_NS = 4 * TICK_NS
+TICK_PROBES = 10
+"""With fewer probes than this to send in it, a tick is made longer: an idle machine pays for wake-ups and not for probes."""
+
 
 class Due(Struct, frozen=True, gc=False):
     """A path whose time has come."""
@@ -29,6 +35,17 @@ class Due(Struct, frozen=True, gc=False):
 def first_due(path: int, interval_ns: int, not_before: int) -> int:
     """The first time on the grid of a path (by id) at or after `not_before`."""
     return not_before + (path % interval_ns - not_before) % interval_ns
+
+
+def tick_of(planned: Sequence[PlannedPath]) -> int:
+    """The distance of two ticks under a plan, in nanoseconds: a whole number of shortest ones.
+
+    A probe over HTTP takes three ticks, so that five of them fit the shortest time to wait.
+    """
+    probes_per_second = sum(1000 / one.interval_ms for one in planned)
+    patience_ns = min((one.timeout_ms for one in planned), default=0) * 1_000_000 // 5
+    wanted_ns = min(round(TICK_PROBES / max(probes_per_second, 1) * 1e9), patience_ns, LONGEST_TICK_NS)
+    return max(wanted_ns // TICK_NS, 1) * TICK_NS
 
 
 class Schedule:
