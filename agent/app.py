@@ -92,7 +92,12 @@ class Agent:
         )
         # report
         self._uplink = Uplink(
-            self._collector, self._backlog, boot=os.urandom(16), seed=settings.vantage, on_contact=self._downlink.contacted
+            self._collector,
+            self._backlog,
+            boot=os.urandom(16),
+            seed=settings.vantage,
+            on_contact=self._downlink.acknowledged,
+            on_miss=self._downlink.missed,
         )
         # answers to the peers
         self._reflector = Reflector(self._context, settings.echo_port)

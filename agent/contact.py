@@ -64,8 +64,8 @@ class Collector:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Collector"]:
         """Hold the connections and the spare descriptors for as long as the context lasts."""
-        # A plan request that hangs must not keep a report waiting, so there are two connections; and more only after errors.
-        connector = aiohttp.TCPConnector(limit=4, keepalive_timeout=75)
+        # What waits with the collector for nothing costs it memory, thousands of times: plans and reports take turns on one.
+        connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=75)
         timeout = aiohttp.ClientTimeout(connect=10)
         async with aiohttp.ClientSession(
             connector=connector, timeout=timeout, auto_decompress=False, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()

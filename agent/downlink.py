@@ -1,7 +1,8 @@
-"""Fetches the plan by long poll, and decides what it is worth while the collector is away.
+"""Fetches the plan when there is another one, and decides what it is worth while the collector is away.
 
-In: answers of the collector. Out: the newest plan, and the pace at which it may run. A plan is untrusted input: it is bounded
-before it is read, it only replaces an older one, and the limits of this process apply to it whatever it says.
+In: answers of the collector. Out: the newest plan, and the pace at which it may run. An acknowledgement of a report names the
+plan in force, so no request is held until there is another one, and a connection is enough. A plan is untrusted input: it is
+bounded before it is read, it only replaces an older one, and the limits of this process apply to it whatever it says.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from msgspec import structs
 from agent.contact import Answer, Collector, Unreachable, back_off_seconds
 from wire.codec import MAX_PLAN_BYTES, CodecError, decode_plan
 from wire.plan import Plan, PlannedPath
+from wire.report import Acknowledgement
 
 SECOND_NS = 1_000_000_000
 SAFE_AFTER_NS = 3600 * SECOND_NS
@@ -24,7 +26,12 @@ STOP_AFTER_NS = 6 * 3600 * SECOND_NS
 SUCCEED_AFTER_NS = 300 * SECOND_NS
 """A plan of a collector that started earlier, by its clock, is taken once the newer one has been silent for this long: that is
 a replacement on a machine with another clock, and not an old process that still runs."""
-WAIT_SECONDS = 25
+CONFIRMED_NS = 60 * SECOND_NS
+"""The collector is asked whether there is another plan when nothing has confirmed ours for this long."""
+LEAST_SECONDS = 1.0
+"""From one request to the next: a collector whose answers always name another plan is not asked a thousand times a second."""
+PLAN_SECONDS = 35.0
+"""Longest wait for a plan: when thousands want theirs at once, it takes a collector as long as that to make them."""
 SLOWDOWN = 10
 LONGEST_INTERVAL_MS = 86_400_000
 
@@ -95,9 +102,24 @@ class Downlink:
         self._contact_ns = clock()
         self._instance_ns = clock()
         self._etag = ""
+        self._other = asyncio.Event()
 
-    def contacted(self, instance: int | None = None) -> None:
-        """The collector answered something that only the collector would; `instance` is the process, where it said so."""
+    def acknowledged(self, acknowledgement: Acknowledgement) -> None:
+        """A report was answered. Where the answer names another plan than ours, that is fetched."""
+        self._contacted(acknowledgement.instance)
+        ours = (self.plan.instance, self.plan.generation) if self.plan is not None else (0, 0)
+        if acknowledgement.instance != ours[0] or acknowledgement.generation > ours[1]:
+            self._other.set()
+        elif acknowledgement.generation:
+            self.planned_ns = self._clock()
+
+    def missed(self) -> None:
+        """There was no answer, or none that was of use."""
+        if self.unreachable_since_ns is None:
+            self.unreachable_since_ns = self._clock()
+
+    def _contacted(self, instance: int) -> None:
+        """The collector answered something that only the collector would; `instance` is the process."""
         now = self._clock()
         self._contact_ns = now
         self.unreachable_since_ns = None
@@ -119,13 +141,14 @@ class Downlink:
         attempt = 0
         while True:
             started = self._clock()
+            self._other.clear()
             asked = {"If-None-Match": self._etag} if self._etag else {}
             try:
                 answer = await self._collector.get(
                     "/agent/v1/plan",
-                    {"Accept": "application/msgpack", "Prefer": f"wait={WAIT_SECONDS}", **asked},
+                    {"Accept": "application/msgpack", **asked},
                     limit=MAX_PLAN_BYTES,
-                    seconds=WAIT_SECONDS + 10,
+                    seconds=PLAN_SECONDS,
                 )
                 problem = self.take(answer)
                 delay = answer.retry_after_seconds
@@ -133,21 +156,29 @@ class Downlink:
                 problem, delay = str(failure), 0.0
             if problem is None:
                 attempt = 0
-                # A collector that does not hold the request must not be asked a thousand times a second.
-                delay = max(delay, 1.0 - (self._clock() - started) / SECOND_NS)
+                await asyncio.sleep(max(delay, LEAST_SECONDS - (self._clock() - started) / SECOND_NS, 0.0))
+                await self._until_other()
             else:
                 attempt += 1
-                if self.unreachable_since_ns is None:
-                    self.unreachable_since_ns = started
+                self.missed()
                 log.warning("no plan", problem=problem, attempt=attempt)
-                delay = max(delay, back_off_seconds(attempt, self._seed))
-            await asyncio.sleep(max(delay, 0))
+                await asyncio.sleep(max(delay, back_off_seconds(attempt, self._seed)))
+
+    async def _until_other(self) -> None:
+        """Wait until an acknowledgement names another plan, or none has confirmed ours for too long."""
+        while (left := (self.planned_ns or 0) + CONFIRMED_NS - self._clock()) > 0:
+            try:
+                async with asyncio.timeout(left / SECOND_NS):
+                    await self._other.wait()
+            except TimeoutError:
+                continue
+            return
 
     def take(self, answer: Answer) -> str | None:
         """Use an answer; the problem with it in one sentence, or None."""
         if answer.status == 304 and self.plan is not None:  # noqa: PLR2004 - HTTP
             self.planned_ns = self._clock()
-            self.contacted(self.plan.instance)
+            self._contacted(self.plan.instance)
             return None
         if answer.status != 200:  # noqa: PLR2004 - HTTP
             return f"the collector answered {answer.status}"
@@ -168,5 +199,5 @@ class Downlink:
             self.plan = offered
             self.pace = Pace.FULL
             self._on_change(offered, Pace.FULL)
-        self.contacted(offered.instance)
+        self._contacted(offered.instance)
         return None

@@ -37,7 +37,8 @@ class Uplink:
         *,
         boot: bytes,
         seed: str,
-        on_contact: Callable[[int], None] = lambda _: None,
+        on_contact: Callable[[Acknowledgement], None] = lambda _: None,
+        on_miss: Callable[[], None] = lambda: None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.counts: Counter[str] = Counter()
@@ -47,6 +48,7 @@ class Uplink:
         self._boot = boot
         self._seed = seed
         self._on_contact = on_contact
+        self._on_miss = on_miss
         self._clock = clock
         self._vantage = ""
         self._instance: int | None = None
@@ -109,6 +111,7 @@ class Uplink:
             answer = await self._collector.post("/agent/v1/report", headers, body, limit=MAX_ANSWER_BYTES, seconds=POST_SECONDS)
         except Unreachable as failure:
             self.counts["unreachable"] += 1
+            self._on_miss()
             log.warning("report not sent", problem=str(failure), waiting=len(self._backlog))
             return 0.0
         return self._settle(sequence, answer)
@@ -140,7 +143,7 @@ class Uplink:
                     return 0.0
                 self._backlog.acknowledge(max(sequence, acknowledgement.sequence))
                 self.counts["taken"] += 1
-                self._on_contact(acknowledgement.instance)
+                self._on_contact(acknowledgement)
                 known = acknowledgement.instance == self._instance
                 if not known:  # while it answered, a plan named another process, which has nothing of what this one took
                     self._backlog.rewind()
@@ -154,7 +157,7 @@ class Uplink:
                 self._instance = acknowledgement.instance
                 self._backlog.rewind()
                 self._backlog.acknowledge(acknowledgement.sequence)
-                self._on_contact(acknowledgement.instance)
+                self._on_contact(acknowledgement)
                 return 0.0  # two processes that take turns must not make us send as fast as we can
             case 400 | 413:
                 self.counts["dropped"] += 1

@@ -160,6 +160,8 @@ class Acknowledgement(Struct, frozen=True, omit_defaults=True):
     instance: Nanoseconds
     sequence: Annotated[int, Meta(ge=0, le=2**53)]
     """Highest sequence of this boot that was taken; 0 for none."""
+    generation: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    """Of the plan that is in force for the vantage now; 0 where the collector does not say."""
 
 
 def _bytes(code: str, values: Iterable[int]) -> bytes:

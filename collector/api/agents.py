@@ -191,7 +191,7 @@ class AgentPort:
         if judgement.refusal is not None:
             self._refuse(judgement.refusal.value)
             status = 409 if judgement.refusal is Refusal.OTHER_INSTANCE else 200
-            return self._acknowledged(judgement.sequence, status=status)
+            return self._acknowledged(vantage, judgement.sequence, status=status)
         now_ns = self._now_ns()
         try:
             self._matrix.apply(report, arrived_ns=now_ns, counted=judgement.counted)
@@ -203,10 +203,11 @@ class AgentPort:
         gap = self._sessions.record(report, now_ns=now_ns)
         self._taken_ns = now_ns
         self._took((self._now_ns() - began_ns) / 1e9, gap)
-        return self._acknowledged(report.sequence)
+        return self._acknowledged(vantage, report.sequence)
 
-    def _acknowledged(self, sequence: int, *, status: int = 200) -> web.Response:
-        acknowledgement = Acknowledgement(instance=self._board.plans.instance, sequence=sequence)
+    def _acknowledged(self, vantage: str, sequence: int, *, status: int = 200) -> web.Response:
+        plans = self._board.in_force(vantage)
+        acknowledgement = Acknowledgement(instance=plans.instance, sequence=sequence, generation=plans.generation)
         return web.Response(status=status, body=encode(acknowledgement), content_type=MSGPACK)
 
 

@@ -43,13 +43,7 @@ class FakeCollector:
             return web.Response(status=503, text="no snapshot yet")
         etag = f'"{self.plan.instance}-{self.plan.generation}"'
         if request.headers.get("If-None-Match") == etag:
-            before = self.plan
-            try:
-                async with asyncio.timeout(int(request.headers["Prefer"].removeprefix("wait="))), self.changed:
-                    await self.changed.wait_for(lambda: self.plan is not before)
-            except TimeoutError:
-                return web.Response(status=304)
-            return await self.get_plan(request)
+            return web.Response(status=304)
         return web.Response(body=encode(self.plan), headers={"ETag": etag})
 
     async def take_report(self, request: web.Request) -> web.StreamResponse:
@@ -65,12 +59,15 @@ class FakeCollector:
             return answer
         last = max((one.sequence for one in self.reports if one.boot == report.boot), default=0)
         if report.instance != self.instance:
-            return web.Response(status=409, body=encode(Acknowledgement(self.instance, last)))
+            return web.Response(status=409, body=encode(self._acknowledged(last)))
         if report.sequence > last:
             async with self.changed:
                 self.reports.append(report)
                 self.changed.notify_all()
-        return web.Response(body=encode(Acknowledgement(self.instance, max(last, report.sequence))))
+        return web.Response(body=encode(self._acknowledged(max(last, report.sequence))))
+
+    def _acknowledged(self, sequence: int) -> Acknowledgement:
+        return Acknowledgement(self.instance, sequence, self.plan.generation if self.plan else 0)
 
     async def replan(self, plan: Plan) -> None:
         """Serve another plan."""

@@ -156,7 +156,7 @@ async def test_a_first_loss_is_reported_within_a_second_and_an_empty_plan_ends_t
     echo = free_port()
     closed = [planned(path("pod/a/closed", address="127.0.0.1", ask=Tcp(port=free_port())))]
     async with (
-        serving(FakeCollector(plan(*closed, report_ms=60_000))) as fake,
+        serving(FakeCollector(plan(*closed, report_ms=8_000))) as fake,
         agent(fake, tmp_path, echo),
     ):
         (report,) = await fake.has(lambda reports: any(one.urgent for one in reports))

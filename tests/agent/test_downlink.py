@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from agent import downlink as downlink_module
 from agent.contact import Answer, Collector
 from agent.downlink import (
     SAFE_AFTER_NS,
@@ -21,6 +22,7 @@ from tests.agent.fake_collector import KEY, FakeCollector, serving
 from tests.agent.plans import SECOND_NS, paths, plan
 from wire.codec import encode
 from wire.plan import Plan
+from wire.report import Acknowledgement
 
 
 def answered(offered: Plan) -> Answer:
@@ -76,7 +78,7 @@ def test_an_acknowledged_report_is_contact_too() -> None:
     bench.offer(1, 1)
     for hours in range(8):
         bench.now = hours * 3600 * SECOND_NS
-        bench.downlink.contacted(1)
+        bench.downlink.acknowledged(Acknowledgement(1, hours, 1))
     assert [pace for _, pace in bench.changes] == [Pace.FULL]
 
 
@@ -156,18 +158,51 @@ async def following(
         running.cancel()
 
 
-async def test_a_changed_plan_arrives_by_long_poll_at_once(tmp_path: Path) -> None:
+async def test_a_plan_that_an_acknowledgement_names_is_fetched_and_one_that_it_confirms_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downlink_module, "LEAST_SECONDS", 0.0)
     fake = FakeCollector(plan(*paths(2)))
     async with following(fake, tmp_path) as (downlink, changed):
         await changed(1)
-        while len(fake.asked) < 2:  # noqa: ASYNC110 - until the poll is held
-            await asyncio.sleep(0.01)
-        assert fake.asked[1]["If-None-Match"] == '"1-1"'
-        assert fake.asked[1]["Prefer"] == "wait=25"
+        downlink.acknowledged(Acknowledgement(1, 1, 1))
+        await asyncio.sleep(0.05)
+        assert len(fake.asked) == 1
         await fake.replan(plan(*paths(3), generation=2))
+        downlink.acknowledged(Acknowledgement(1, 2, 2))
         await changed(2)
+        assert fake.asked[1]["If-None-Match"] == '"1-1"'
         assert downlink.plan is not None
         assert (downlink.plan.generation, len(downlink.plan.paths)) == (2, 3)
+
+
+async def test_the_plan_of_another_collector_process_is_fetched_once_it_has_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downlink_module, "LEAST_SECONDS", 0.0)
+    fake = FakeCollector(plan(*paths(2)))
+    async with following(fake, tmp_path) as (downlink, changed):
+        await changed(1)
+        await fake.replan(plan(*paths(2), instance=2))
+        downlink.acknowledged(Acknowledgement(2, 0))
+        await changed(2)
+        assert downlink.plan is not None
+        assert downlink.plan.instance == 2
+
+
+async def test_a_collector_whose_answers_name_no_plan_is_asked_by_itself_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downlink_module, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(downlink_module, "CONFIRMED_NS", 20_000_000)
+    fake = FakeCollector(plan(*paths(2)))
+    async with following(fake, tmp_path) as (downlink, changed):
+        await changed(1)
+        await fake.replan(plan(*paths(3), generation=2))
+        downlink.acknowledged(Acknowledgement(1, 1))
+        await changed(2)
+        assert downlink.plan is not None
+        assert downlink.plan.generation == 2
 
 
 async def test_a_collector_that_fails_and_comes_back_is_found_again(tmp_path: Path) -> None:
@@ -181,9 +216,11 @@ async def test_a_collector_that_fails_and_comes_back_is_found_again(tmp_path: Pa
         assert downlink.unreachable_since_ns is None
 
 
-async def test_a_collector_that_does_not_hold_the_request_is_not_asked_in_a_hot_loop(tmp_path: Path) -> None:
+async def test_a_collector_that_always_names_another_plan_is_not_asked_in_a_hot_loop(tmp_path: Path) -> None:
     fake = FakeCollector(plan_answer=lambda: web.Response(body=encode(plan())))
-    async with following(fake, tmp_path) as (_, changed):
+    async with following(fake, tmp_path) as (downlink, changed):
         await changed(1)
-        await asyncio.sleep(0.3)
+        for sequence in range(10):
+            downlink.acknowledged(Acknowledgement(1, sequence, 7))
+            await asyncio.sleep(0.02)
         assert len(fake.asked) <= 2

@@ -69,9 +69,23 @@ async def test_survive_4_a_report_is_applied_once_however_often_it_comes(served:
     async with agent(served) as session:
         for body, encoding in ((encode(report()), ""), (compress(encode(report())), "gzip"), (encode(report()), "identity")):
             status, answer = await deliver(session, body, encoding=encoding)
-            assert (status, decode_acknowledgement(answer)) == (200, Acknowledgement(instance=INSTANCE, sequence=1))
+            assert (status, decode_acknowledgement(answer)) == (
+                200,
+                Acknowledgement(instance=INSTANCE, sequence=1, generation=1),
+            )
     assert served.row.taken == [(1, True)]
     assert served.refused == {"repeated": 2}
+
+
+async def test_an_acknowledgement_names_the_plan_that_the_vantage_would_get(served: Served) -> None:
+    named = []
+    async with agent(served) as session:
+        for sequence, over_seconds in ((1, 0.0), (2, 3600.0)):
+            plans = compose(SNAPSHOT, PlanSettings(), instance=INSTANCE, generation=1 + sequence, keys=())
+            served.board.publish(plans, over_seconds=over_seconds)
+            _, answer = await deliver(session, encode(report(sequence)))
+            named.append(decode_acknowledgement(answer).generation)
+    assert named == [2, 2]
 
 
 async def test_survive_1_after_a_restart_every_window_is_sent_again_and_counted_only_if_nobody_had_it(
@@ -84,7 +98,7 @@ async def test_survive_1_after_a_restart_every_window_is_sent_again_and_counted_
     async with serving(authority, instance=2_000) as second, agent(second) as session:
         # The answer to 3 was lost on the way: the agent knows of 2. It made 4 meanwhile.
         status, answer = await deliver(session, encode(report(4, acknowledged=2)))
-        assert (status, decode_acknowledgement(answer)) == (409, Acknowledgement(instance=2_000, sequence=0))
+        assert (status, decode_acknowledgement(answer)) == (409, Acknowledgement(instance=2_000, sequence=0, generation=1))
         assert second.row.taken == []
         for sequence in (1, 2, 3, 4):
             body = encode(report(sequence, instance=2_000, acknowledged=2))
