@@ -19,7 +19,7 @@ from agent.bulk import Arrival
 from agent.errno_words import word_for
 from agent.icmp_words import word_for_icmp
 from agent.latency import round_trip
-from agent.probes.lines import Line, Lines
+from agent.probes.lines import SILENT_LIMIT, Line, Lines
 from agent.probes.prober import NO_FACTS, NO_MEASURES, Context, Note, Observation, Probe
 from wire.outcome import Outcome
 from wire.path import Family
@@ -85,6 +85,8 @@ class DatagramProber(ABC):
         self._answered: dict[int, Flight] = {}
         self._answered_before: dict[int, Flight] = {}
         self._newest: dict[int, int] = {}
+        self._silent: dict[int, int] = {}
+        """Probes in a row that were given up, by path; no entry where the last one was answered."""
         self._first_identifier = self._identifier = int.from_bytes(os.urandom(4), "big")
         self._ready: list[Observation | Note] = []
         self._match = kernel.TransmitMatch.NONE
@@ -149,6 +151,7 @@ class DatagramProber(ABC):
         if flight is not None:
             self._landed(flight, time.monotonic_ns())
             flight.line.silent += 1
+            self._miss(flight)
 
     def close(self) -> None:
         """Close every socket."""
@@ -304,6 +307,8 @@ class DatagramProber(ABC):
         line.under_way -= 1
         line.landed_ns = read_ns
         line.silent = 0
+        if self._silent:
+            self._silent.pop(flight.probe.path.id, None)
         self._remember(flight)
         latency_ns, timed = round_trip(
             flight.sent_ns,
@@ -324,6 +329,15 @@ class DatagramProber(ABC):
                 flight.probe, latency_ns if outcome is None else None, outcome, timed, answer.confirmed, NO_MEASURES, facts
             )
         )
+
+    def _miss(self, flight: Flight) -> None:
+        """Count a silence; once in each, a path asks for another line, as others may be answered on this one all the time."""
+        if len(self._silent) >= REMEMBERED_PATHS:
+            self._silent.clear()
+        path = flight.probe.path.id
+        silent = self._silent[path] = self._silent.get(path, 0) + 1
+        if silent == SILENT_LIMIT:
+            flight.line.stuck = True
 
     def _remember(self, flight: Flight) -> None:
         if len(self._answered) >= REMEMBERED_ANSWERS:

@@ -4,8 +4,8 @@ In: families. Out: lines. Packets that must stay whole have a line of their own,
 their length they share it, and with it the id or port by which networks choose one of several ways: only length differs.
 
 A firewall or a NAT may hold a dead session for an id or a port; a line therefore ends after some minutes, or after a run of
-silence, and another id or port takes its place. A replaced line is read on until nothing is under way on it and its last
-straggler has had time to come.
+silence, on all of it or on one path, and another id or port takes its place. A replaced line is read on until nothing is under
+way on it and its last straggler has had time to come.
 """
 
 import socket
@@ -19,6 +19,8 @@ LINE_LIFE_NS = 300 * 10**9
 """A line is replaced after this long."""
 SILENT_LIMIT = 8
 """A line is replaced after so many probes in a row that were given up."""
+STUCK_LINE_LIFE_NS = 30 * 10**9
+"""A line on which one path alone fell silent lives this long, since others must not pay for a target that is just dead."""
 SHORTEST_LINE_LIFE_NS = 5 * 10**9
 """However silent it is, a line lives this long, and is read this long after its last probe landed."""
 
@@ -36,6 +38,8 @@ class Line:
     """Probes sent and neither answered nor given up."""
     silent: int = 0
     """Probes given up since the last answer."""
+    stuck: bool = False
+    """A path has been silent for as many probes in a row, whatever others have heard."""
     landed_ns: int = 0
     """When the last probe was answered or given up, or the line replaced."""
 
@@ -59,10 +63,8 @@ class Lines:
         """
         now_ns = time.monotonic_ns()
         line = self._current.get((family, whole))
-        if line is not None:
-            age_ns = now_ns - line.opened_ns
-            if age_ns < (SHORTEST_LINE_LIFE_NS if line.silent >= SILENT_LIMIT else LINE_LIFE_NS):
-                return line
+        if line is not None and now_ns - line.opened_ns < _life_ns(line):
+            return line
         try:
             sock = self._opened(family, whole)
         except OSError:
@@ -89,3 +91,9 @@ class Lines:
             line.sock.close()
         self._current.clear()
         self._replaced.clear()
+
+
+def _life_ns(line: Line) -> int:
+    if line.silent >= SILENT_LIMIT:
+        return SHORTEST_LINE_LIFE_NS
+    return STUCK_LINE_LIFE_NS if line.stuck else LINE_LIFE_NS

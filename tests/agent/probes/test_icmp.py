@@ -189,6 +189,31 @@ def test_survive_42_a_silent_socket_is_replaced_with_another_id_and_the_old_one_
     assert before.sock.fileno() == -1, "closed once nothing is under way on it"
 
 
+def test_survive_42_one_path_that_is_silent_has_the_socket_replaced_once_though_others_are_answered(prober: IcmpProber) -> None:
+    """Its flow may be stuck in a firewall; where it is just dead, another socket does not help, and is not tried again."""
+    silent, well = a_path("127.0.0.1", Icmp()), a_path("127.0.0.2", Icmp())
+
+    def lose() -> None:
+        answered, lost = a_probe(well), a_probe(silent)
+        prober.send([answered, lost])
+        prober.forget(lost)
+        assert [observation.probe for observation in observations(collected(prober, 1))] == [answered]
+
+    for _ in range(lines.SILENT_LIMIT):
+        lose()
+    before = prober._lines.current(Family.IPV4)
+    lose()
+    assert prober._lines.current(Family.IPV4) is before, "the last one was opened just now"
+    before.opened_ns -= lines.STUCK_LINE_LIFE_NS
+    lose()
+    after = prober._lines.current(Family.IPV4)
+    assert after is not before
+    after.opened_ns -= lines.STUCK_LINE_LIFE_NS
+    for _ in range(lines.SILENT_LIMIT + 1):
+        lose()
+    assert prober._lines.current(Family.IPV4) is after
+
+
 def test_survive_42_a_socket_is_replaced_after_five_minutes_though_all_is_well(prober: IcmpProber) -> None:
     path = a_path("127.0.0.1", Icmp())
     prober.send([a_probe(path)])
