@@ -201,7 +201,8 @@ def _list(_: argparse.Namespace) -> int:
     for file in sorted(SCENARIOS.glob("*.yaml")):
         scenario = load(file)
         first = next((line.lstrip("# ") for line in file.read_text().splitlines() if line.startswith("#")), "")
-        print(f"{scenario.name:32} {scenario.length / SECOND:5.0f} s  {first}")
+        survives = f" [survives {', '.join(map(str, scenario.survives))}]" if scenario.survives else ""
+        print(f"{scenario.name:32} {scenario.length / SECOND:5.0f} s  {first}{survives}")
     return 0
 
 

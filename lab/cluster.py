@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
-from lab import conntrack, links, namespaces, network, rootless, state
+from lab import cgroups, conntrack, firewall, links, namespaces, network, rootless, state
 from lab.delays import load_fabric
 from lab.doorway import Doorway
 from lab.drops import DropLog
@@ -18,6 +18,7 @@ from lab.nameserver import How
 from lab.programs import Programs, end_hogs, start_hogs
 from lab.rules import node_rules
 from lab.shape import Shape
+from lab.tampering import Stranger, Throttle
 from lab.topology import OPERATOR_PORT, Pod, Role, Topology
 
 _GRACE_SECONDS = 30.0
@@ -31,6 +32,8 @@ class Wanted:
     running: bool = True
     uid: str = ""
     stopped: bool = False
+    percent: float | None = None
+    """Of one core, that it may use."""
 
 
 class Cluster:
@@ -142,17 +145,15 @@ class Cluster:
         """From the lab as it is with some faults to the lab as it is with others. Doing it twice is harmless."""
         links.load(self.topology, before, after)
         load_fabric(self.topology, before, after, self.directory / "logs" / "relay.log")
+        firewall.load(self.topology, before, after)
         for node in self.topology.nodes:
             rules = node_rules(self.topology, node, after)
             if rules != node_rules(self.topology, node, before):
                 namespaces.load_rules(node.netns, rules)
                 conntrack.flush(node.netns)
-        hogs = [sum(fault.count for fault in faults if isinstance(fault, CpuHogs)) for faults in (before, after)]
-        if hogs[0] != hogs[1]:
-            end_hogs(self.topology.fabric_netns)
-            start_hogs(self.topology.fabric_netns, hogs[1])
         if behaviour(before) != behaviour(after):
             self._programs.tell_name_server(behaviour(after))
+        self._disturb(before, after)
         for pod in self.topology.pods:
             was, now = wanted(pod, before), wanted(pod, after)
             if was != now:
@@ -160,6 +161,18 @@ class Cluster:
         for fault in after:
             if isinstance(fault, KillCollector) and fault not in before and fault.restart_after is not None:
                 self._programs.start(self.topology.collector, after=max(fault.restart_after, 0.001))
+
+    def _disturb(self, before: tuple[Fault, ...], after: tuple[Fault, ...]) -> None:
+        """Programs of the lab's own that harm the others."""
+        hogs = [sum(fault.count for fault in faults if isinstance(fault, CpuHogs)) for faults in (before, after)]
+        if hogs[0] != hogs[1]:
+            end_hogs(self.topology.fabric_netns)
+            start_hogs(self.topology.fabric_netns, hogs[1])
+        strangers = [[fault for fault in faults if isinstance(fault, Stranger)] for faults in (before, after)]
+        if strangers[0] != strangers[1]:
+            self._programs.end_strangers()
+            for fault in strangers[1]:
+                self._programs.start_stranger(self.topology.agent_on(fault.to), fault.packets_per_second)
 
     def _bring(self, pod: Pod, was: Wanted, now: Wanted) -> None:
         if not now.running:
@@ -170,6 +183,8 @@ class Cluster:
         self._programs.ensure(pod, uid=now.uid or None)
         if was.stopped != now.stopped:
             self._programs.send_signal(pod, signal.SIGSTOP if now.stopped else signal.SIGCONT)
+        if was.percent != now.percent:
+            cgroups.limit(pod, now.percent)
 
     def _restart(self, pod: Pod, number: signal.Signals) -> None:
         now = wanted(pod, self._state.faults)
@@ -185,6 +200,7 @@ class Cluster:
 def wanted(pod: Pod, faults: tuple[Fault, ...]) -> Wanted:
     """What faults make of a pod's program."""
     running, uid, stopped = True, "", False
+    percent: float | None = None
     for fault in faults:
         match fault:
             case DeadNode(node=node) if node == pod.node:
@@ -195,16 +211,19 @@ def wanted(pod: Pod, faults: tuple[Fault, ...]) -> Wanted:
                 running = False
             case Stop(node=node) if node == pod.node and pod.role is Role.AGENT:
                 stopped = True
+            case Throttle(node=node, percent=share) if node == pod.node and pod.role is Role.AGENT:
+                percent = share
             case ReusedAddress(node=node) if node == pod.node and pod.role is Role.AGENT:
                 uid = str(uuid5(NAMESPACE_URL, f"{pod.uid}/somebody-else"))
             case _:
                 pass
-    return Wanted(running, uid, stopped)
+    return Wanted(running, uid, stopped, percent)
 
 
 def demolish(name: str) -> None:
     """Remove a lab from nothing but its name, whatever state it is in: its processes, its namespaces, its directory."""
     network.destroy(name)
+    cgroups.remove(name)
     state.forget(name)
 
 

@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import namespaces
-from lab.faults import Delay, Fault
+from lab import cgroups, namespaces
+from lab.faults import RELAYED, Delay, Fault
 from lab.network import BRIDGE
 from lab.programs import start_module
 from lab.rules import fabric_rules, relay_tap
+from lab.tampering import Throttle
 from lab.topology import Topology
 
 _RELAY = "lab.relay"
@@ -28,11 +29,11 @@ def load_fabric(topology: Topology, before: Sequence[Fault], after: Sequence[Fau
     fabric = topology.fabric_netns
     if stale:
         ports = [topology.node[name].port for name in stale]
-        kept = [fault for fault in after if not isinstance(fault, Delay) or not (set(relays(topology, [fault])) & set(stale))]
+        kept = [fault for fault in after if not isinstance(fault, RELAYED) or not (set(relays(topology, [fault])) & set(stale))]
         # While both are ports of the bridge, it learns from the first packet where the node is.
         namespaces.run_batch("\n".join(f"link set {port} master {BRIDGE}" for port in ports), fabric)
         namespaces.load_rules(fabric, fabric_rules(topology, kept))
-        time.sleep(max(fault.ms for fault in before if isinstance(fault, Delay)) / 1000 + _MARGIN)
+        time.sleep(max(fault.ms for fault in before if isinstance(fault, RELAYED)) / 1000 + _MARGIN)
         namespaces.end_processes([fabric], where=lambda pid: _relay_port(pid) in ports)
     for name in fresh:
         node = topology.node[name]
@@ -49,7 +50,9 @@ def load_fabric(topology: Topology, before: Sequence[Fault], after: Sequence[Fau
 def lacking(topology: Topology, faults: Sequence[Fault]) -> str:
     """Why some of the faults cannot be made on this machine, in one sentence; empty where all can."""
     if relays(topology, faults) and not os.access(_TUN, os.R_OK | os.W_OK):
-        return f"it takes {_TUN} to delay packets, which is not there or not this user's to open"
+        return f"it takes {_TUN} to delay packets or to tamper with them, which is not there or not this user's to open"
+    if any(isinstance(fault, Throttle) for fault in faults) and cgroups.root() is None:
+        return "it takes a control group of one's own to limit an agent's CPU time, and this machine lets us make none"
     return ""
 
 
@@ -57,9 +60,10 @@ def relays(topology: Topology, faults: Sequence[Fault]) -> dict[str, list[str]]:
     """Arguments of the relay that each node needs, by node."""
     wanted: dict[str, list[str]] = defaultdict(list)
     for fault in faults:
-        if isinstance(fault, Delay):
+        if isinstance(fault, RELAYED):
+            how = "delay" if isinstance(fault, Delay) else fault.how
             for node, direction, peer in fault.links(topology):
-                wanted[node.name].append(f"{direction}:{peer.mac if peer else '*'}:{round(fault.ms * 1e6)}")
+                wanted[node.name].append(f"{direction}:{peer.mac if peer else '*'}:{how}:{round(fault.ms * 1e6)}")
     return dict(wanted)
 
 

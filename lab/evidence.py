@@ -50,6 +50,8 @@ class Evidence:
     """Own address of each (vantage, network, family)."""
     window_seconds: float = 1.0
     """Longest window: the agents' report interval."""
+    packets: Mapping[tuple[float, float, str], tuple[int, int]] = field(default_factory=dict)
+    """By interval and by who: packets received and sent by somebody who is no agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Stretch:
     failed: Mapping[str, int]
     local: Mapping[str, int]
     measures: Mapping[str, int]
+    set_aside: Mapping[str, int]
     after: int
     through: int
     """Own sequence numbers in (after, through] are those whose fate by direction is known."""
@@ -103,6 +106,7 @@ def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_secon
         failed=_difference({**last["failed"], "late": last["late"]}, {**base.get("failed", {}), "late": base.get("late", 0)}),
         local=_difference(last["local"], base.get("local", {})),
         measures=measures,
+        set_aside=_difference(last.get("set_aside", {}), base.get("set_aside", {})),
         after=base.get("measures", {}).get("through_sequence", 0),
         through=last.get("measures", {}).get("through_sequence", 0),
     )

@@ -8,10 +8,11 @@ behind has failed: a test that cannot fail is worth nothing.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from lab.evidence import Evidence, Look, Stretch, name_of, stretch
-from lab.expectation import AgentsExpectation, Band, CellsExpectation, LossBand, network_of, seconds
+from lab.expectation import AgentsExpectation, Band, CellsExpectation, LossBand, PacketsExpectation, network_of, seconds
 
 SHOWN = 5
 """Cells that a finding names at most."""
@@ -85,6 +86,21 @@ def judge_agents(expected: AgentsExpectation, looks: Sequence[Look]) -> Finding:
     return Finding(passed=not faults, because="; ".join(faults) or "as expected", measured=measured)
 
 
+def judge_packets(expected: PacketsExpectation, packets: Mapping[tuple[float, float, str], tuple[int, int]]) -> Finding:
+    """Judge one expectation of packets by what the kernel counted, by interval and by who."""
+    start, end = seconds(expected.between)
+    received, sent = packets.get((start, end, expected.at), (0, 0))
+    rates = {"received_per_second": received / (end - start), "sent_per_second": sent / (end - start)}
+    faults: list[str] = []
+    for name, rate in rates.items():
+        band: Band | None = getattr(expected, name)
+        if band is not None:
+            _each(name, band, [(expected.at, rate)], faults)
+    if not received and not sent:
+        faults.append("no packet at all, so nothing is behind it")
+    return Finding(passed=not faults, because="; ".join(faults) or "as expected", measured=rates)
+
+
 def _judge_presence(
     expected: CellsExpectation, known: Sequence[Stretch], matched: int, measured: dict[str, Any], faults: list[str]
 ) -> None:
@@ -97,7 +113,7 @@ def _judge_presence(
     if len(known) < matched:
         faults.append(f"{matched - len(known)} of {matched} cells have no windows in the interval")
     silent = [found.name for found in known if not found.sent]
-    if silent and set(expected.measures) - {"local", "state"}:
+    if silent and set(expected.measures) - {"local", "state", "set_aside"}:
         faults.append(f"no probes behind {_some(silent)}")
 
 
@@ -105,11 +121,16 @@ def _judge_counts(expected: CellsExpectation, known: Sequence[Stretch], measured
     sent, lost = sum(found.sent for found in known), sum(found.lost for found in known)
     failed: Counter[str] = Counter()
     local: Counter[str] = Counter()
+    measures: Counter[str] = Counter()
+    aside: Counter[str] = Counter()
     for found in known:
         failed.update(found.failed)
         local.update(found.local)
+        measures.update(found.measures)
+        aside.update(found.set_aside)
     measured |= {"sent": sent, "lost": lost, "loss": lost / sent if sent else None}
-    measured |= {"failed": dict(+failed), "local": dict(+local)}
+    measures.pop("through_sequence", None)
+    measured |= {"failed": dict(+failed), "local": dict(+local), "measures": dict(+measures), "set_aside": dict(+aside)}
     if expected.loss and sent and not expected.loss.holds(lost / sent):
         worst = sorted((found for found in known if found.sent), key=lambda found: -found.lost / found.sent)
         named = [f"{found.name} {found.lost}/{found.sent}" for found in worst]
@@ -120,6 +141,10 @@ def _judge_counts(expected: CellsExpectation, known: Sequence[Stretch], measured
         _each(word, band, [(found.name, found.failed.get(word, 0)) for found in known], faults)
     for word, band in expected.local.items():
         _each(word, band, [(found.name, found.local.get(word, 0)) for found in known], faults)
+    for name, band in expected.measure.items():
+        _each(name, band, [(found.name, found.measures.get(name, 0)) for found in known], faults)
+    for reason, band in expected.set_aside.items():
+        _each(f"set aside as {reason}", band, [(found.name, found.set_aside.get(reason, 0)) for found in known], faults)
 
 
 def _judge_directions(
@@ -199,6 +224,11 @@ def _judge_facts(expected: CellsExpectation, known: Sequence[Stretch], measured:
         ]
         if wrong := (lacking if wanted == "present" else having):
             faults.append(f"fact {fact} should be {wanted} on {_some(wrong)}")
+    for fact, pattern in expected.fact_like.items():
+        told = [(found.name, str(found.last["facts"].get(fact, ""))) for found in known]
+        measured[f"fact {fact}"] = sorted({value for _, value in told})[:SHOWN]
+        if wrong := [f"{name} {value!r}" for name, value in told if not fnmatchcase(value, pattern)]:
+            faults.append(f"fact {fact} should be like {pattern}, but {_some(wrong)}")
 
 
 def _judge_state(expected: CellsExpectation, looks: Sequence[Look], measured: dict[str, Any], faults: list[str]) -> None:

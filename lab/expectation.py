@@ -13,8 +13,8 @@ from msgspec import Meta, Struct, field
 from collector.duration import Duration
 from lab.shape import DEFAULT_NETWORK
 from wire.outcome import LOCAL, NETWORK
-from wire.path import Family, Kind, Layer
-from wire.window import FactName
+from wire.path import Family, Kind, Layer, Record
+from wire.window import FactName, Measure
 
 Glob = Annotated[str, Meta(min_length=1, max_length=253)]
 Interval = tuple[Duration, Duration]
@@ -116,6 +116,8 @@ class CellsExpectation(
     """Of the pods, `default` for the one that every pod is on; a shell pattern."""
     packet_bytes: Band | None = None
     """Length of its packets, for cells that ask with a certain one; 0 for all others."""
+    record: Record | None = None
+    """Which records a name server is asked for over UDP."""
     loss: Band | None = None
     forward_loss: LossBand | None = None
     backward_loss: LossBand | None = None
@@ -128,7 +130,13 @@ class CellsExpectation(
     local: dict[str, Band] = field(default_factory=dict)
     """Failures of the agent's own, per cell; without them a cell needs no probe that was sent."""
     state: StateIs | None = None
+    measure: dict[str, Band] = field(default_factory=dict)
+    """What was counted beside the fate of probes, such as `duplicates`, per cell."""
+    set_aside: dict[Literal["ill", "unconfirmed"], Band] = field(default_factory=dict)
+    """Probes that were counted neither as received nor as lost, by reason, per cell."""
     fact: dict[FactName, Literal["present", "absent"]] = field(default_factory=dict)
+    fact_like: dict[FactName, Glob] = field(default_factory=dict)
+    """Shell patterns that facts must match, on each cell."""
     absent: Literal[True] | None = None
     """There is no such cell at all, at any look."""
 
@@ -137,7 +145,9 @@ class CellsExpectation(
         _check_interval(self.between)
         words = {outcome.word for outcome in NETWORK}
         own = {outcome.word for outcome in LOCAL}
-        for name, found, allowed in (("outcome", self.outcome, words), ("local", self.local, own)):
+        counted = {measure.name.lower() for measure in Measure}
+        checked = ("outcome", self.outcome, words), ("local", self.local, own), ("measure", self.measure, counted)
+        for name, found, allowed in checked:
             if strange := sorted(set(found) - allowed):
                 msg = f"{name} {strange[0]!r} is not one of {', '.join(sorted(allowed))}"
                 raise ValueError(msg)
@@ -163,9 +173,15 @@ class CellsExpectation(
             self.source.matches(cell["from"])
             and self.target.matches(cell["to"])
             and (self.packet_bytes is None or self.packet_bytes.holds(cell.get("packet_bytes", 0)))
+            and (self.record is None or _asks(cell) == self.record)
             and all(wanted is None or cell[key] == wanted for key, wanted in _fixed(self.layer, kind, self.family))
             and (self.network is None or fnmatchcase(network_of(cell), self.network))
         )
+
+
+def _asks(cell: Mapping[str, Any]) -> str | None:
+    question = cell.get("question", {})
+    return None if question.get("tcp") else question.get("record")
 
 
 def network_of(cell: Mapping[str, Any]) -> str:
@@ -177,7 +193,22 @@ def _fixed(layer: Layer | None, kind: Kind | None, family: Family | None) -> tup
     return (("layer", layer), ("kind", kind), ("family", family))
 
 
-MEASURES = ("loss", "forward_loss", "backward_loss", "p50_us", "p99_us", "sent", "outcome", "local", "state", "fact", "absent")
+MEASURES = (
+    "loss",
+    "forward_loss",
+    "backward_loss",
+    "p50_us",
+    "p99_us",
+    "sent",
+    "outcome",
+    "local",
+    "measure",
+    "set_aside",
+    "state",
+    "fact",
+    "fact_like",
+    "absent",
+)
 
 
 class AgentsExpectation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -194,6 +225,23 @@ class AgentsExpectation(Struct, frozen=True, forbid_unknown_fields=True, omit_de
         _check_interval(self.between)
         if self.state is None and self.gaps is None:
             msg = "an expectation of agents needs state, gaps or both"
+            raise ValueError(msg)
+
+
+class PacketsExpectation(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How many packets per second somebody who is no agent received and sent, by the kernel's count, in the interval."""
+
+    between: Interval
+    at: Literal["external", "stranger"]
+    """The host outside; or whoever sends packets of his own making to agents, of whom only UDP and TCP count."""
+    received_per_second: Band | None = None
+    sent_per_second: Band | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the expectation could not fail."""
+        _check_interval(self.between)
+        if self.received_per_second is None and self.sent_per_second is None:
+            msg = "an expectation of packets needs received_per_second, sent_per_second or both"
             raise ValueError(msg)
 
 

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field, structs
 
+from lab.cables import Links
 from lab.nameserver import Behaviour, How
 from lab.shape import DEFAULT_NETWORK, Fabric
+from lab.tampering import OtherSource, StuckSession, Tamper, Tampering
 from lab.topology import Node, Topology
 
-Direction = Literal["in", "out", "both"]
-"""As seen from the node: `in` is what it would receive, `out` is what it has sent."""
 Protocol = Literal["icmp", "udp", "tcp", "vxlan"]
 """Of the packet that a pod or a node has sent, inside of a tunnel too; `vxlan` are the tunnels themselves."""
 LayerName = Literal["pod", "host"]
@@ -41,46 +41,26 @@ class Hit(Struct, frozen=True):
     """Only IP packets of more bytes than this, as they are on the cable."""
 
 
-class _Links(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Which links of a network are meant: all of one node, or those from one node to another."""
-
-    node: str = ""
-    direction: Direction = "both"
-    from_: str = field(default="", name="from")
-    to: str = ""
-    network: str = DEFAULT_NETWORK
-
-    def links(self, topology: Topology) -> Iterator[tuple[Node, Literal["in", "out"], Node | None]]:
-        """Port, direction there, and the other node where only one pair is meant."""
-        if self.node:
-            if self.direction in {"out", "both"}:
-                yield topology.node[self.node], "out", None
-            if self.direction in {"in", "both"}:
-                yield topology.node[self.node], "in", None
-        else:
-            yield topology.node[self.from_], "out", topology.node[self.to]
-
-
-class Loss(_Links, frozen=True, tag="loss", tag_field="kind"):
+class Loss(Links, frozen=True, tag="loss", tag_field="kind"):
     """Random loss of `percent` of the packets."""
 
     percent: Percent = field(default=100.0)
 
 
-class Blackhole(_Links, frozen=True, tag="blackhole", tag_field="kind"):
+class Blackhole(Links, frozen=True, tag="blackhole", tag_field="kind"):
     """Every packet vanishes without a word; with `protocol` or `layer` only those."""
 
     protocol: Protocol | None = None
     layer: LayerName | None = None
 
 
-class MtuBlackhole(_Links, frozen=True, tag="mtu_blackhole", tag_field="kind"):
+class MtuBlackhole(Links, frozen=True, tag="mtu_blackhole", tag_field="kind"):
     """IP packets of more than so many bytes on the cable vanish without a word, those of a tunnel with their outer headers."""
 
     longer_than: Annotated[int, Meta(ge=64, le=9000)] = 1400
 
 
-class SmallMtu(_Links, frozen=True, tag="mtu", tag_field="kind"):
+class SmallMtu(Links, frozen=True, tag="mtu", tag_field="kind"):
     """A node, which is the router of its pods, says of IP packets of more than so many bytes that they are too big.
 
     `out`: for what its pods send to those of other nodes; `in`: for what these send to its pods.
@@ -103,7 +83,7 @@ class FullQueue(Struct, frozen=True, forbid_unknown_fields=True, tag="full_queue
     node: str
 
 
-class Delay(_Links, frozen=True, tag="delay", tag_field="kind"):
+class Delay(Links, frozen=True, tag="delay", tag_field="kind"):
     """Every packet arrives `ms` milliseconds later.
 
     Where only one pair is meant, the rest of that port's traffic passes the relay too, and is late by some 0.2 ms.
@@ -204,7 +184,10 @@ Fault = (
     | KillCollector
     | ReusedAddress
     | AgentRestart
+    | Tampering
 )
+RELAYED = (Delay, Tamper)
+"""Faults for which packets pass a relay."""
 
 
 def parse(words: Mapping[str, object], topology: Topology) -> Fault:
@@ -226,9 +209,9 @@ def check(fault: Fault, topology: Topology) -> None:
     if network not in topology.shape.networks:
         raise ValueError(f"fault: there is no network {network!r}, there are {', '.join(topology.shape.networks)}")
     match fault:
-        case _Links():
+        case Links():
             _check_links(fault, topology)
-        case Reject(from_=one, to=other) if one == other:
+        case Reject() | OtherSource() | StuckSession() if fault.from_ == fault.to:
             raise ValueError("fault: from and to are two different nodes")
         case Partition(zones=zones):
             if zones[0] == zones[1] or not set(zones) <= set(topology.zones):
@@ -241,13 +224,13 @@ def check(fault: Fault, topology: Topology) -> None:
             pass
 
 
-def _check_links(fault: _Links, topology: Topology) -> None:
+def _check_links(fault: Links, topology: Topology) -> None:
     if bool(fault.node) == bool(fault.from_ or fault.to) or bool(fault.from_) != bool(fault.to):
         raise ValueError("fault: name either a node, or both from and to")
     if fault.from_ and (fault.direction != "both" or fault.from_ == fault.to):
         raise ValueError("fault: from and to are two different nodes, and a direction in themselves")
-    if isinstance(fault, Delay) and fault.network != DEFAULT_NETWORK:
-        raise ValueError("fault: only the default network has delays")
+    if isinstance(fault, RELAYED) and fault.network != DEFAULT_NETWORK:
+        raise ValueError("fault: only the default network has relays")
     if isinstance(fault, SmallMtu) and fault.network != DEFAULT_NETWORK:
         raise ValueError("fault: only the default network has routers")
     if isinstance(fault, Blackhole) and fault.protocol == "vxlan" and topology.shape.fabric is not Fabric.VXLAN:

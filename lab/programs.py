@@ -21,7 +21,7 @@ import msgspec
 import trustme
 import yaml
 
-from lab import namespaces, rootless
+from lab import cgroups, namespaces, rootless
 from lab.inventory import inventory
 from lab.nameserver import Behaviour
 from lab.state import write_private
@@ -37,6 +37,7 @@ _PORT_OF = {
     Role.DNS: DNS_PORT,
 }
 _BEHAVIOUR = "name_server.json"
+_STRANGER = "lab.stranger"
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp, include/net/tcp_states.h
 _POLL = 0.02
 
@@ -96,7 +97,22 @@ class Programs:
         command = [*_restricted(), *self._command(pod)]
         if after:
             command = ["sh", "-c", f'sleep {after:g}; exec "$@"', "sh", *command]
+        if pod.vantage and (group := cgroups.make(pod)):
+            command = ["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', str(group), *command]
         _spawn(pod.netns, command, self._environment(pod, uid or pod.uid), self.log(pod))
+
+    def start_stranger(self, victim: Pod, packets_per_second: int) -> None:
+        """Have the name server's pod flood an agent."""
+        where = [str(ECHO_PORT), str(packets_per_second), *victim.addresses.values()]
+        start_module(self._stranger.netns, self._directory / "logs" / "stranger.log", _STRANGER, *where)
+
+    def end_strangers(self) -> None:
+        """End all floods."""
+        namespaces.end_processes([self._stranger.netns], where=lambda pid: _STRANGER in namespaces.command_of(pid))
+
+    @property
+    def _stranger(self) -> Pod:
+        return self._topology.dns.backends[0]
 
     def end(self, pods: Iterable[Pod]) -> None:
         """SIGKILL for all programs in the pods."""

@@ -6,7 +6,7 @@ Every text replaces what was loaded before in one transaction, so that loading i
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
-from lab.faults import BrokenDnat, Delay, Fault, Hit, Reject, Snat, hits
+from lab.faults import RELAYED, BrokenDnat, Fault, Hit, Reject, Snat, hits
 from lab.links import TUNNEL
 from lab.shape import DEFAULT_NETWORK, Fabric
 from lab.topology import PODS, UNDERLAY, VXLAN_PORT, Node, Service, Topology
@@ -42,7 +42,7 @@ def fabric_rules(topology: Topology, faults: Sequence[Fault]) -> str:
     Named counters `n1_in`, `n1_out`, `n1_net1_in`, … keep their values when rules are loaded again.
     """
     found = [hit for fault in faults for hit in hits(fault, topology)]
-    delayed = {node.name for fault in faults if isinstance(fault, Delay) for node, _, _ in fault.links(topology)}
+    delayed = {node.name for fault in faults if isinstance(fault, RELAYED) for node, _, _ in fault.links(topology)}
     lines = ["add table netdev lab"]
     for network, node in product(topology.shape.networks, topology.nodes):
         device = topology.port(node, network)

@@ -17,12 +17,13 @@ import aiohttp
 import msgspec
 from msgspec import Struct, structs
 
+from lab import traffic
 from lab.cluster import Cluster
 from lab.delays import lacking
 from lab.drops import Drop
 from lab.evidence import Cell, Dropped, Evidence, Look
-from lab.expect import Finding, judge_agents, judge_cells
-from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, seconds
+from lab.expect import Finding, judge_agents, judge_cells, judge_packets
+from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, PacketsExpectation, seconds
 from lab.scenario import NotApplicable, Scenario
 from lab.shape import Fabric
 from lab.topology import Topology
@@ -113,9 +114,10 @@ def _check_machine(scenario: Scenario) -> None:
 
 def judge(scenario: Scenario, evidence: Evidence, *, drops: int = 0, incomplete: str = "") -> Result:
     """Judge all that a scenario expects. `incomplete` says that the lab lost count of its drops, so nothing can be proved."""
-    findings: list[tuple[CellsExpectation | AgentsExpectation, Finding]] = [
+    findings: list[tuple[CellsExpectation | AgentsExpectation | PacketsExpectation, Finding]] = [
         *((expected, judge_cells(expected, evidence)) for expected in scenario.expect.cells),
         *((expected, judge_agents(expected, evidence.looks)) for expected in scenario.expect.agents),
+        *((expected, judge_packets(expected, evidence.packets)) for expected in scenario.expect.packets),
     ]
     return Result(
         name=scenario.name,
@@ -166,12 +168,17 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
     began = monotonic()
     looks: list[Look] = []
     latencies: dict[tuple[float, float], Mapping[str, Cell]] = {}
+    packets: dict[tuple[float, float, str], tuple[int, int]] = {}
     length = scenario.length / SECOND
+    for who in {exp.at for exp in scenario.expect.packets}:
+        await asyncio.to_thread(traffic.begin, cluster.topology, who)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(_look(watch, began, length, looks))
         tasks.create_task(_happen(scenario, cluster, began, tell))
         for between in {exp.between for exp in scenario.expect.cells if exp.p50_us or exp.p99_us}:
             tasks.create_task(_span(watch, began, between, latencies))
+        for exp in scenario.expect.packets:
+            tasks.create_task(_count(cluster.topology, began, exp, packets))
     incomplete = await asyncio.to_thread(cluster.drops.complete)
     dropped = dropped_stamp(cluster.drops.records)
     evidence = Evidence(
@@ -180,6 +187,7 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
         dropped=dropped,
         addresses=addresses(cluster.topology),
         window_seconds=scenario.plan.report / SECOND,
+        packets=packets,
     )
     return evidence, incomplete
 
@@ -215,6 +223,18 @@ async def _span(
     latencies[start, end] = await watch.latencies(end - start)
 
 
+async def _count(
+    topology: Topology, began: float, expected: PacketsExpectation, packets: dict[tuple[float, float, str], tuple[int, int]]
+) -> None:
+    """Packets that somebody received and sent between the two ends of an interval."""
+    start, end = seconds(expected.between)
+    await _until(began + start)
+    before = await asyncio.to_thread(traffic.counted, topology, expected.at)
+    await _until(began + end)
+    after = await asyncio.to_thread(traffic.counted, topology, expected.at)
+    packets[start, end, expected.at] = after[0] - before[0], after[1] - before[1]
+
+
 async def _until(moment: float) -> None:
     await asyncio.sleep(max(0.0, moment - monotonic()))
 
@@ -224,7 +244,7 @@ def _shown(fault: object) -> str:
     return " ".join(f"{key}={value}" for key, value in words.items()) if isinstance(words, dict) else str(words)
 
 
-def _words(expected: CellsExpectation | AgentsExpectation) -> dict[str, Any]:
+def _words(expected: CellsExpectation | AgentsExpectation | PacketsExpectation) -> dict[str, Any]:
     words = msgspec.to_builtins(expected, enc_hook=str)  # only durations need the hook, and are written as text
     return {key: value for key, value in words.items() if value != {}}
 

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, field, structs
 
 from collector.duration import Duration
 from collector.settings import PlanSettings
-from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval
+from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, PacketsExpectation
 from lab.faults import CpuHogs, Fault, check
 from lab.reading import Refused, convert, values
 from lab.shape import Fabric, Shape
@@ -56,11 +56,12 @@ class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     cells: tuple[CellsExpectation, ...] = ()
     agents: tuple[AgentsExpectation, ...] = ()
+    packets: tuple[PacketsExpectation, ...] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where nothing is expected."""
-        if not self.cells and not self.agents:
-            raise ValueError("expected at least one entry in cells or agents")
+        if not self.cells and not self.agents and not self.packets:
+            raise ValueError("expected at least one entry in cells, agents or packets")
 
     @property
     def intervals(self) -> dict[str, list[Interval]]:
@@ -68,6 +69,7 @@ class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         return {
             "cells": [expected.between for expected in self.cells],
             "agents": [expected.between for expected in self.agents],
+            "packets": [expected.between for expected in self.packets],
         }
 
 
@@ -89,6 +91,8 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     timeline: tuple[Event, ...] = ()
     only: Only | None = None
     """Where it makes sense; everywhere unless given."""
+    survives: Annotated[tuple[Annotated[int, Meta(ge=1, le=99)], ...], Meta(min_length=1)] | None = None
+    """Numbers of the failures and attacks whose survival it proves."""
     duration: Duration | None = None
     """How long it runs; long enough for the last interval to be reported unless given."""
 
@@ -100,6 +104,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
             )
         if self.only and self.cluster.fabric is not self.only.fabric:
             raise ValueError(f"cluster.fabric: is {self.cluster.fabric}, but only.fabric says {self.only.fabric}")
+        if self.survives and len(set(self.survives)) < len(self.survives):
+            raise ValueError("survives names a case twice")
+        if not self.cluster.external and any(expected.at == "external" for expected in self.expect.packets):
+            raise ValueError("expect.packets: there is no host outside")
         _check_timeline(self.timeline, Topology.of(self.cluster, "check"))
         for kind, intervals in self.expect.intervals.items():
             for place, (_, end) in enumerate(intervals):

@@ -37,6 +37,14 @@ GOOD: list[dict[str, object]] = [
     {"kind": "name_server", "how": "servfail"},
     {"kind": "name_server", "how": "slow", "ms": 800},
     {"kind": "broken_dnat", "node": "n1", "service": "kube-system/dns"},
+    {"kind": "tamper", "node": "n1", "how": "duplicate"},
+    {"kind": "tamper", "from": "n1", "to": "n2", "how": "reorder", "ms": 1300},
+    {"kind": "full_table", "node": "n2", "room": 9},
+    {"kind": "dns_race", "node": "n2"},
+    {"kind": "other_source", "from": "n2", "to": "n3"},
+    {"kind": "stuck_session", "from": "n2", "to": "n3"},
+    {"kind": "throttle", "node": "n2", "percent": 0.5},
+    {"kind": "stranger", "to": "n2", "packets_per_second": 100},
 ]
 
 
@@ -74,6 +82,11 @@ def test_every_kind_has_an_example_here() -> None:
         ({"kind": "name_server", "how": "tired"}, r"Invalid enum value 'tired' - at `\$.how`"),
         ({"kind": "name_server", "how": "slow"}, "slow, and no other, has a delay"),
         ({"kind": "name_server", "how": "silent", "ms": 5}, "slow, and no other, has a delay"),
+        ({"kind": "tamper", "node": "n1", "how": "reorder"}, "what is reordered, and nothing else, is late"),
+        ({"kind": "tamper", "node": "n1", "how": "corrupt", "ms": 3}, "what is reordered, and nothing else, is late"),
+        ({"kind": "tamper", "how": "corrupt"}, "name either a node, or both from and to"),
+        ({"kind": "stuck_session", "from": "n2", "to": "n2"}, "two different nodes"),
+        ({"kind": "stranger", "to": "n9"}, "there is no node 'n9'"),
         ({"kind": "broken_dnat", "node": "n1", "service": "web"}, "there is no service 'web', there are shop/web, pay/web"),
     ],
 )
@@ -186,7 +199,9 @@ def test_delays_of_one_node_share_a_relay() -> None:
         parse({"kind": "delay", "node": "n1", "ms": 5}, TOPOLOGY),
         parse({"kind": "delay", "from": "n1", "to": "n2", "ms": 2}, TOPOLOGY),
     ]
-    assert relays(TOPOLOGY, faults) == {"n1": ["out:*:5000000", "in:*:5000000", "out:02:6e:6d:78:00:02:2000000"]}
+    assert relays(TOPOLOGY, faults) == {
+        "n1": ["out:*:delay:5000000", "in:*:delay:5000000", "out:02:6e:6d:78:00:02:delay:2000000"]
+    }
 
 
 def test_what_a_fault_wants_of_programs() -> None:
@@ -195,6 +210,7 @@ def test_what_a_fault_wants_of_programs() -> None:
         ({"kind": "stop", "node": "n1"}, Wanted(stopped=True), Wanted()),
         ({"kind": "kill_collector"}, Wanted(), Wanted(running=False)),
         ({"kind": "stop", "node": "n2"}, Wanted(), Wanted()),
+        ({"kind": "throttle", "node": "n1", "percent": 1}, Wanted(percent=1), Wanted()),
     ]
     for words, of_agent, of_collector in cases:
         fault = parse(words, TOPOLOGY)

@@ -41,7 +41,7 @@ BAD = [
     (GOOD + "1: y\n", "x.yaml: line 3: not YAML: a key must be text"),
     (
         GOOD + "timelime: []\n",
-        "x.yaml: timelime: unknown key, allowed are cluster, duration, expect, name, only, plan, timeline",
+        "x.yaml: timelime: unknown key, allowed are cluster, duration, expect, name, only, plan, survives, timeline",
     ),
     (
         GOOD + "cluster: {nods: 6}\n",
@@ -59,8 +59,8 @@ BAD = [
         GOOD + "timeline: [{at: 1s, fault: {kind: flood, node: n1}}]\n",
         (
             "x.yaml: timeline[0].fault.kind: 'flood' is not one of agent_restart, blackhole, broken_dnat, cpu_hogs, dead_node, "
-            "delay, full_queue, kill_collector, loss, mtu, mtu_blackhole, name_server, partition, reject, reused_address, "
-            "snat, stop"
+            "delay, dns_race, full_queue, full_table, kill_collector, loss, mtu, mtu_blackhole, name_server, other_source, "
+            "partition, reject, reused_address, snat, stop, stranger, stuck_session, tamper, throttle"
         ),
     ),
     (
@@ -88,6 +88,27 @@ BAD = [
         GOOD + "timeline: [{at: 3s, clear: all}, {at: 1s, clear: all}]\n",
         "x.yaml: timeline: events must stand in the order of their times",
     ),
+    (GOOD + "survives: [6, 6]\n", "x.yaml: survives names a case twice"),
+    (GOOD + "survives: []\n", "x.yaml: survives: expected list of length >= 1"),
+    (GOOD + "survives: [0]\n", "x.yaml: survives[0]: expected int >= 1"),
+    (
+        "name: x\nexpect: {packets: [{between: [1s, 2s], at: external}]}\n",
+        "x.yaml: expect.packets[0]: an expectation of packets needs received_per_second, sent_per_second or both",
+    ),
+    (
+        (
+            "name: x\ncluster: {external: false}\n"
+            "expect: {packets: [{between: [1s, 2s], at: external, received_per_second: {max: 1}}]}\n"
+        ),
+        "x.yaml: expect.packets: there is no host outside",
+    ),
+    (
+        GOOD.replace("loss: {max: 0}", "measure: {luck: {max: 0}}"),
+        (
+            f"x.yaml: {CELL}: measure 'luck' is not one of backward_lost, connect_ns, duplicates, first_byte_ns, forward_lost, "
+            "reordered, resolve_ns, retransmits, through_sequence, tls_ns, transfer_ns"
+        ),
+    ),
     (GOOD + "duration: 1s\n", "x.yaml: expect.cells[0].between: ends at 2s, after the scenario, 1s"),
     (GOOD + "duration: 2h\n", "x.yaml: it lasts 2h, allowed are 1h"),
     (
@@ -114,7 +135,7 @@ BAD = [
         GOOD.replace("loss: {max: 0}", "kind: icmp"),
         (
             f"x.yaml: {CELL}: an expectation needs at least one of loss, forward_loss, backward_loss, p50_us, p99_us, "
-            "sent, outcome, local, state, fact, absent"
+            "sent, outcome, local, measure, set_aside, state, fact, fact_like, absent"
         ),
     ),
     (
@@ -133,7 +154,7 @@ BAD = [
         GOOD.replace("loss: {max: 0}", "absent: true, loss: {max: 0}"),
         f"x.yaml: {CELL}: a cell that is absent has nothing else to expect",
     ),
-    ("name: x\nexpect: {}\n", "x.yaml: expect: expected at least one entry in cells or agents"),
+    ("name: x\nexpect: {}\n", "x.yaml: expect: expected at least one entry in cells, agents or packets"),
     (
         "name: x\nexpect: {agents: [{between: [1s, 2s]}]}\n",
         "x.yaml: expect.agents[0]: an expectation of agents needs state, gaps or both",
