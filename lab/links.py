@@ -20,12 +20,13 @@ _QUEUE = (
     "qdisc replace dev eth0 root handle 1: htb default 10",
     "class replace dev eth0 parent 1: classid 1:10 htb rate 1gbit quantum 60000",
     # A packet of 300 bytes waits for a third of a second at most, which is no loss, and every further one has no place.
+    # Those of 512 and more do not pass here: they would keep the others waiting for longer than a timeout.
     "class replace dev eth0 parent 1: classid 1:20 htb rate 8kbit quantum 1500",
     "qdisc replace dev eth0 parent 1:20 handle 20: pfifo limit 1",
     *(
         f"filter replace dev eth0 parent 1: prio {prio} protocol {protocol} u32 "
-        f"match {ip} protocol 17 0xff match {ip} dport {ECHO_PORT} 0xffff flowid 1:20"
-        for prio, protocol, ip in ((1, "ip", "ip"), (2, "ipv6", "ip6"))
+        f"match {ip} protocol 17 0xff match {ip} dport {ECHO_PORT} 0xffff match u16 0 0xfe00 at {length_at} flowid 1:20"
+        for prio, protocol, ip, length_at in ((1, "ip", "ip", 2), (2, "ipv6", "ip6", 4))
     ),
 )
 _WIDE = "class replace dev eth0 parent 1: classid 1:20 htb rate 1gbit quantum 60000"
