@@ -25,22 +25,31 @@ class Totals(Struct):
     backward_lost: int = 0
 
 
+class State(Struct):
+    """What has been reported until now."""
+
+    through_ns: int
+    """Monotonic time, to within the time that a report takes to be delivered, up to which all spans have been reported."""
+    totals: dict[Kind, Totals]
+
+
 class Ledger:
     """The totals of one agent."""
 
     def __init__(self, plan: Plan) -> None:
         self._kinds = {planned.path.id: planned.path.kind for planned in plan.paths}
         self._taken: set[tuple[bytes, int]] = set()
-        self.totals = {kind: Totals() for kind in set(self._kinds.values())}
+        self.state = State(0, {kind: Totals() for kind in set(self._kinds.values())})
 
-    def add(self, report: Report) -> None:
-        """Take a report, unless it has been taken before."""
+    def add(self, report: Report, now_ns: int) -> None:
+        """Take a report that has just come, unless it has been taken before. An agent reports its spans in order."""
         name = report.boot, report.sequence
         if name in self._taken:
             return
         self._taken.add(name)
+        self.state.through_ns = now_ns - report.age_ns
         for window in unpack(report.columns):
-            totals = self.totals[self._kinds[window.path]]
+            totals = self.state.totals[self._kinds[window.path]]
             totals.received += window.received
             totals.late += window.late
             totals.lost += sum(window.failed.values())

@@ -4,6 +4,7 @@ Run as `python -m bench.totals_server PLAN_FILE PORT` on loopback, in the agent'
 """
 
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -11,13 +12,12 @@ import msgspec
 from aiohttp import web
 
 from bench.plan_server import PlanServer
-from bench.totals import Ledger, Totals
+from bench.totals import Ledger, State
 from lab.namespaces import call_inside
 from wire.codec import MAX_REPORT_BYTES, decode_plan, decode_report, decompress
-from wire.path import Kind
 
 
-def totals(netns: str, port: int) -> dict[Kind, Totals]:
+def reported(netns: str, port: int) -> State:
     """What the agent in this namespace has reported to the server that runs there; raises OSError."""
 
     def ask() -> bytes:
@@ -25,7 +25,7 @@ def totals(netns: str, port: int) -> dict[Kind, Totals]:
             content: bytes = answer.read()
             return content
 
-    return msgspec.json.decode(call_inside(netns, ask), type=dict[Kind, Totals])
+    return msgspec.json.decode(call_inside(netns, ask), type=State)
 
 
 class TotalsServer(PlanServer):
@@ -40,12 +40,12 @@ class TotalsServer(PlanServer):
         body = await request.read()
         if request.headers.get("Content-Encoding") == "gzip":
             body = decompress(body, limit=MAX_REPORT_BYTES)
-        self._ledger.add(decode_report(body))
+        self._ledger.add(decode_report(body), time.monotonic_ns())
         return await super().report(request)
 
     async def totals(self, _: web.Request) -> web.Response:
         """By kind, as JSON."""
-        return web.Response(body=msgspec.json.encode(self._ledger.totals), content_type="application/json")
+        return web.Response(body=msgspec.json.encode(self._ledger.state), content_type="application/json")
 
 
 def main(arguments: list[str]) -> None:

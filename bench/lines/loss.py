@@ -21,7 +21,7 @@ from bench.network import Network, targets
 from bench.programs import binary
 from bench.recorded import recorded
 from bench.totals import Totals, since
-from bench.totals_server import totals
+from bench.totals_server import reported
 from wire.path import Icmp, Kind, Udp
 
 SHARES = {"0": 0, "0.1": 1, "1": 10, "10": 100}
@@ -34,9 +34,10 @@ UDP_PORT = 8620
 REPORT_MS = 2000
 WARM_SECONDS = 1.5
 """Until every session has had an answer: what was lost before that has no direction."""
-SETTLING_SECONDS = 5.0
+SETTLING_NS = 3_000_000_000
 """A probe is given up after one second; a direction is known from an answer to a probe that left another second later."""
 ATTEMPTS = 3
+PATIENCE_NS = 20_000_000_000
 PATIENCE_SECONDS = 10.0
 """And four times as long as it should take: a machine with other work sends fewer probes, which is no loss."""
 
@@ -88,36 +89,35 @@ class Loss:
         ):
             time.sleep(SETTLED_SECONDS + WARM_SECONDS)
             for share, thousandths in SHARES.items():
-                reported, dropped = self._whole_share(thousandths, probes, answering)
-                for kind, one in reported.items():
+                counted, dropped = self._whole_share(thousandths, probes, answering)
+                for kind, one in counted.items():
                     figures[self._bars[kind, share].name] = abs(one.lost - sum(dropped[kind]))
-                figures[self._forward.name] += abs(reported[Kind.UDP].forward_lost - dropped[Kind.UDP].forward)
-                figures[self._backward.name] += abs(reported[Kind.UDP].backward_lost - dropped[Kind.UDP].backward)
+                figures[self._forward.name] += abs(counted[Kind.UDP].forward_lost - dropped[Kind.UDP].forward)
+                figures[self._backward.name] += abs(counted[Kind.UDP].backward_lost - dropped[Kind.UDP].backward)
         return figures
 
     def _whole_share(self, thousandths: int, probes: int, answering: Agent) -> tuple[dict[Kind, Totals], dict[Kind, Dropped]]:
         """As `_share`, of probes that were all judged: those that were out while their own process stood still never are."""
         for _ in range(ATTEMPTS):
-            reported, dropped = self._share(thousandths, probes, answering)
-            if not any(one.paused for one in reported.values()):
-                return reported, dropped
-        raise Spoilt(f"the agent's own process stood still: {reported}")
+            counted, dropped = self._share(thousandths, probes, answering)
+            if not any(one.paused for one in counted.values()):
+                return counted, dropped
+        raise Spoilt(f"the agent's own process stood still: {counted}")
 
     def _share(self, thousandths: int, probes: int, answering: Agent) -> tuple[dict[Kind, Totals], dict[Kind, Dropped]]:
         """What was reported as lost, and what was dropped: by the link, or by the kernel of the side that is asked."""
-        reported, dropped, refused = self._reported(), self._link.dropped(), _refused(answering)
+        before, dropped, refused = self._settled(), self._link.dropped(), _refused(answering)
         self._link.drop(thousandths)
         self._wait_for(probes, answering)
         self._link.drop(0)
-        time.sleep(SETTLING_SECONDS)
+        after = self._settled()
         refused = _refused(answering) - refused
-        after = self._link.dropped()
-        return since(reported, self._reported()), {
+        return since(before, after), {
             kind: Dropped(
-                after[kind].forward - before.forward + (refused if kind is Kind.UDP else 0),
-                after[kind].backward - before.backward,
+                until.forward - dropped[kind].forward + (refused if kind is Kind.UDP else 0),
+                until.backward - dropped[kind].backward,
             )
-            for kind, before in dropped.items()
+            for kind, until in self._link.dropped().items()
         }
 
     def _wait_for(self, probes: int, answering: Agent) -> None:
@@ -128,8 +128,15 @@ class Loss:
                 raise Spoilt(f"the machine had no time for {probes} requests of each kind")
             time.sleep(0.1)
 
-    def _reported(self) -> dict[Kind, Totals]:
-        return totals(self._network.prober, PLAN_PORT)
+    def _settled(self) -> dict[Kind, Totals]:
+        """The totals of all that was sent until now, once it has been judged and reported."""
+        settled_ns = time.monotonic_ns() + SETTLING_NS
+        deadline_ns = settled_ns + PATIENCE_NS
+        while (state := reported(self._network.prober, PLAN_PORT)).through_ns < settled_ns:
+            if time.monotonic_ns() > deadline_ns:
+                raise Spoilt("the agent does not report")
+            time.sleep(0.1)
+        return state.totals
 
 
 def _refused(answering: Agent) -> int:
