@@ -48,15 +48,6 @@ def mesh(nodes: int) -> tuple[Plan, Plan]:
     return own, structs.replace(own, identity=Identity(_PEERS, _PEERS, addresses=(TARGET,)), paths=towards_us + to_itself)
 
 
-def hastened(plan: Plan, factor: int) -> Plan:
-    """The same plan, so many times as fast: the same probes in every span, and a report for each in a shorter time."""
-    return structs.replace(
-        plan,
-        report_interval_ms=plan.report_interval_ms // factor,
-        paths=tuple(structs.replace(planned, interval_ms=planned.interval_ms // factor) for planned in plan.paths),
-    )
-
-
 def _by_the_peers(name: str, planned: PlannedPath) -> PlannedPath:
     path = planned.path
     target = structs.replace(path.target, name=f"{path.target.name}/{name}", peer=name)
