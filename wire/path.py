@@ -236,10 +236,36 @@ class Path(Struct, frozen=True, omit_defaults=True, dict=True):
     @property
     def canonical(self) -> str:
         """The text that the id is computed from: one `key=length:value` a line, defaults left out."""
-        vantage, layer, family, kind = self.vantage, self.layer, self.family, self.kind
-        start = f"vantage={len(vantage)}:{vantage}\nlayer={len(layer)}:{layer}"
-        start += f"\nfamily={len(family)}:{family}\nkind={len(kind)}:{kind}"
-        return start + _described("target", self.target) + _described("ask", self.ask)
+        return _origin(self.vantage) + words(self.layer, self.family, self.target, self.ask)
+
+
+class Paths:
+    """Makes the paths of one vantage, whose ids begin with the same words, from parts that many vantages have in common."""
+
+    def __init__(self, vantage: str) -> None:
+        self._vantage = vantage
+        self._begun = blake2b(_origin(vantage).encode(), digest_size=8)
+
+    def path(self, target: Target, layer: Layer, family: Family, ask: Ask, rest: bytes) -> Path:
+        """A path that knows its id already; `rest` is its `words` encoded, kept by whoever makes thousands of such paths."""
+        made = Path(self._vantage, target, layer, family, ask)
+        digest = self._begun.copy()
+        digest.update(rest)
+        known = made.__dict__  # where cached properties keep what they have computed
+        known["id"] = int.from_bytes(digest.digest(), "little")
+        known["kind"] = KIND_OF[type(ask)]
+        return made
+
+
+def words(layer: Layer, family: Family, target: Target, ask: Ask) -> str:
+    """The canonical text of a path but for its first line, which is the vantage."""
+    kind = KIND_OF[type(ask)]
+    start = f"\nlayer={len(layer)}:{layer}\nfamily={len(family)}:{family}\nkind={len(kind)}:{kind}"
+    return start + _described("target", target) + _described("ask", ask)
+
+
+def _origin(vantage: str) -> str:
+    return f"vantage={len(vantage)}:{vantage}"
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)

@@ -23,6 +23,8 @@ class Aims:
         self._intervals = intervals
         self._mtu = mtu
         self._pods: dict[int, dict[Family, Target]] = {}
+        self._static: dict[int, tuple[Aim, ...]] = {}
+        self._rotating: dict[int, tuple[Aim, ...]] = {}
         self._hosts: dict[int, tuple[Aim, ...]] = {}
 
     def of(self, vantage: int, slot: int) -> Iterator[tuple[int, Aim]]:
@@ -38,19 +40,24 @@ class Aims:
         population, assignment = self._population, self._assignment
         static: list[int] = assignment.peers[vantage].tolist()
         nodes = set(population.node_of[static].tolist()) if assignment.sparse else set(range(len(population.nodes)))
-        yield from self._by_kinds(static, self._intervals.kinds)
+        yield from self._by_kinds(static, self._intervals.kinds, self._static)
         yield from self._by_host(nodes)
         for peer in assignment.mtu_peers.of(vantage):
             for aim in mtu_aims(self._pod(peer), population.vantages[peer].port, self._mtu, self._intervals.mtu):
                 yield peer, aim
         rotating: list[int] = assignment.rotation.of(np.array([vantage]), slot)[0].tolist()
         known = set(static)
-        yield from self._by_kinds([peer for peer in rotating if peer not in known], rotating_kinds(self._intervals))
+        fresh = [peer for peer in rotating if peer not in known]
+        yield from self._by_kinds(fresh, rotating_kinds(self._intervals), self._rotating)
         yield from self._by_host(set(population.node_of[rotating].tolist()) - nodes)
 
-    def _by_kinds(self, peers: list[int], kinds: dict[Kind, int]) -> Iterator[tuple[int, Aim]]:
+    def _by_kinds(
+        self, peers: list[int], kinds: dict[Kind, int], made: dict[int, tuple[Aim, ...]]
+    ) -> Iterator[tuple[int, Aim]]:
         for peer in peers:
-            for aim in pod_aims(self._pod(peer), self._population.vantages[peer].port, kinds):
+            if peer not in made:
+                made[peer] = tuple(pod_aims(self._pod(peer), self._population.vantages[peer].port, kinds))
+            for aim in made[peer]:
                 yield peer, aim
 
     def _by_host(self, nodes: set[int]) -> Iterator[tuple[int, Aim]]:

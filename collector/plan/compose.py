@@ -19,7 +19,7 @@ from collector.plan.matching import Ints
 from collector.plan.population import Population
 from collector.plan.targets import Intervals, Item, items, pod_name
 from collector.settings import PlanSettings
-from wire.path import Path
+from wire.path import Paths
 from wire.plan import MAX_PATHS, GroupKey, Identity, Plan, PlannedPath
 
 MAX_NOTES = 20
@@ -91,7 +91,7 @@ class Plans(Struct, frozen=True, eq=False):
         """The plan of one vantage, made now; raises KeyError."""
         ground = self.ground
         number = ground.population.number[vantage]
-        one = ground.population.vantages[number]
+        one, paths, easing = ground.population.vantages[number], Paths(vantage), ground.easing
         return Plan(
             instance=self.instance,
             generation=self.generation,
@@ -107,8 +107,8 @@ class Plans(Struct, frozen=True, eq=False):
             report_interval_ms=ground.report_interval_ms,
             paths=tuple(
                 PlannedPath(
-                    Path(vantage, aim.target, aim.layer, aim.family, aim.ask),
-                    stretched(stretched(aim.interval_ms, float(ground.easing[target])), self.stretched),
+                    paths.path(aim.target, aim.layer, aim.family, aim.ask, aim.words),
+                    stretched(stretched(aim.interval_ms, easing.item(target)), self.stretched),
                     ground.timeout_ms,
                 )
                 for target, aim in ground.aims.of(number, self.slot)

@@ -10,7 +10,7 @@ from collector.duration import Duration
 from collector.plan.name_servers import dns_aims
 from collector.plan.packet_sizes import mtu_asks
 from collector.settings import PlanSettings
-from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Target, Tcp, Udp
+from wire.path import Ask, Family, Http, Icmp, Kind, Layer, Target, Tcp, Udp, words
 
 ECHO_PATH = "/echo"
 """Where agents answer HTTP, with their identity to those who prove to be colleagues."""
@@ -26,6 +26,13 @@ class Aim(Struct, frozen=True):
     target: Target
     ask: Ask
     interval_ms: int
+    words: bytes
+    """What the ids of these paths have in common."""
+
+
+def aim(layer: Layer, family: Family, target: Target, ask: Ask, interval_ms: int) -> Aim:
+    """An aim with its words."""
+    return Aim(layer, family, target, ask, interval_ms, words(layer, family, target, ask).encode())
 
 
 class Item(Struct, frozen=True):
@@ -38,7 +45,7 @@ class Item(Struct, frozen=True):
     @property
     def external(self) -> bool:
         """Whether it is somebody else's, and has a smaller budget."""
-        return any(aim.layer is Layer.EXTERNAL for aim in self.aims)
+        return any(one.layer is Layer.EXTERNAL for one in self.aims)
 
 
 class Intervals:
@@ -95,21 +102,21 @@ def pod_aims(targets: dict[Family, Target], port: int, intervals: dict[Kind, int
     """A pod by all kinds, each with its interval."""
     for family, target in targets.items():
         for kind, interval_ms in intervals.items():
-            yield Aim(Layer.POD, family, target, pod_ask(kind, port), interval_ms)
+            yield aim(Layer.POD, family, target, pod_ask(kind, port), interval_ms)
 
 
 def mtu_aims(targets: dict[Family, Target], port: int, mtu: int, interval_ms: int) -> Iterator[Aim]:
     """A pod with packets of several lengths."""
     for family, target in targets.items():
         for ask in mtu_asks(mtu, port):
-            yield Aim(Layer.MTU, family, target, ask, interval_ms)
+            yield aim(Layer.MTU, family, target, ask, interval_ms)
 
 
 def node_aims(node: Node, interval_ms: int) -> tuple[Aim, ...]:
     """A node by all of its addresses."""
     name = f"node/{node.name}"
     return tuple(
-        Aim(Layer.HOST, Family.of(address), Target(name=name, peer=node.name, address=address), Icmp(), interval_ms)
+        aim(Layer.HOST, Family.of(address), Target(name=name, peer=node.name, address=address), Icmp(), interval_ms)
         for address in node.addresses
     )
 
@@ -128,14 +135,14 @@ def _service(service: Service, interval_ms: int) -> Item:
     name = f"service/{service.namespace}/{service.name}"
     ask = service_ask(service)
     aims = tuple(
-        Aim(Layer.SERVICE, Family.of(address), Target(name=name, peer=name, address=address), ask, interval_ms)
+        aim(Layer.SERVICE, Family.of(address), Target(name=name, peer=name, address=address), ask, interval_ms)
         for address in service.addresses
     )
     return Item(name, service.critical, aims)
 
 
 def _dns(server: DnsServer, interval_ms: int) -> Item:
-    aims = tuple(Aim(Layer.DNS, family, target, ask, every * interval_ms) for family, target, ask, every in dns_aims(server))
+    aims = tuple(aim(Layer.DNS, family, target, ask, every * interval_ms) for family, target, ask, every in dns_aims(server))
     return Item(f"dns/{server.name}", server.critical, aims)
 
 
@@ -143,5 +150,5 @@ def _external(host: External, interval_ms: int) -> Item:
     name = f"external/{host.name}"
     target = Target(name=name, peer=name, address=host.address, host=host.host)
     families = [Family.of(host.address)] if host.address else list(Family)
-    aims = tuple(Aim(Layer.EXTERNAL, family, target, ask, interval_ms) for family in families for ask in external_asks(host))
+    aims = tuple(aim(Layer.EXTERNAL, family, target, ask, interval_ms) for family in families for ask in external_asks(host))
     return Item(name, host.critical, aims)

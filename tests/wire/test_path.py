@@ -8,7 +8,25 @@ from hypothesis import strategies as st
 from msgspec import Struct, ValidationError, convert, structs, to_builtins
 
 from wire import path as wire_path
-from wire.path import Ask, Dns, Family, Http, Icmp, Kind, Layer, Path, Port, Record, Target, Tcp, Udp, packets, shortest
+from wire.path import (
+    Ask,
+    Dns,
+    Family,
+    Http,
+    Icmp,
+    Kind,
+    Layer,
+    Path,
+    Paths,
+    Port,
+    Record,
+    Target,
+    Tcp,
+    Udp,
+    packets,
+    shortest,
+    words,
+)
 
 POD = Target("pod/shop/cart-0", "n2", address="10.30.2.2", uid="b0c5")
 POD_V6 = Target("pod/shop/cart-0", "n2", address="fd31:2::2", uid="b0c5")
@@ -31,6 +49,13 @@ GOLDEN = {
 
 def test_the_id_of_a_path_is_the_same_in_every_version() -> None:
     assert {path.id: path for path in GOLDEN.values()} == GOLDEN
+
+
+def test_a_path_that_is_made_of_parts_has_the_same_id_and_kind_as_any_other() -> None:
+    for path in GOLDEN.values():
+        rest = words(path.layer, path.family, path.target, path.ask).encode()
+        made = Paths(path.vantage).path(path.target, path.layer, path.family, path.ask, rest)
+        assert (made, made.id, made.kind) == (path, path.id, path.kind)
 
 
 def test_the_canonical_text_leaves_defaults_out_and_says_the_length_of_every_word() -> None:
