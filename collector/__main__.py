@@ -9,6 +9,7 @@ from pathlib import Path
 
 from collector import journal
 from collector.document import BadFileError
+from collector.process import raise_descriptors, settle
 from collector.settings import load_settings
 
 
@@ -34,7 +35,10 @@ async def serve(asked: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     name = asked.config.name if asked.config else "default configuration"
-    await Collector(settings, asked.inventory, configuration=name).run(stop)
+    raise_descriptors()
+    collector = Collector(settings, asked.inventory, configuration=name)
+    settle()
+    await collector.run(stop)
 
 
 def main(words: Sequence[str]) -> int:

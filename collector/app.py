@@ -31,6 +31,7 @@ from collector.export.text import Kept
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans, compose, rotated
 from collector.plan.keys import group_keys, group_secret, phase_of
+from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
 from collector.settings import SECOND, Listen, Settings, Tls
@@ -46,6 +47,8 @@ SILENT_AFTER = 3
 """Report intervals without a report after which nothing is known of a row."""
 OPERATOR_CONNECTIONS = 512
 OPERATOR_CONNECTIONS_PER_ADDRESS = 64
+OTHER_FILES = OPERATOR_CONNECTIONS + 64
+"""Descriptors for all else than agents."""
 
 _log = structlog.get_logger()
 
@@ -195,6 +198,8 @@ class Collector:
         self._rows.install(snapshot, plans)
         self._agents.admission = Admission(snapshot.vantages)
         _log.info("planned", generation=plans.generation, vantages=len(plans), paths=plans.paths, stretched=plans.stretched)
+        if short := shortage(descriptors(), len(plans), others=OTHER_FILES):
+            _log.warning("too few descriptors", because=short)
         for note in plans.notes:
             _log.warning("the plan is not as configured", because=note)
 

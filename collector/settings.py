@@ -65,7 +65,7 @@ class AgentPort(Listen, frozen=True):
     tls: Tls | None = None
     """Certificate and key. Without them tokens cross the network readable: for loopback and laboratories only."""
     max_connections: Annotated[int, Meta(ge=16, le=100_000)] = 12_000
-    """Most open connections; 5,000 agents hold two each. Beyond, those that proved no token yield first. Default 12000."""
+    """Most open connections; every agent holds one. Beyond, those that proved no token yield first. Default 12000."""
     max_connections_per_address: Annotated[int, Meta(ge=4, le=100_000)] = 64
     """The same for one remote address. Default 64, since agents behind one NAT share theirs."""
 
