@@ -85,7 +85,7 @@ def main(words: Sequence[str]) -> int:
     if asked.agents > len(keys):
         sys.stderr.write(f"{asked.keys} has {len(keys)} keys, not {asked.agents}\n")
         return 2
-    _allow_files(2 * asked.agents + 100)
+    _allow_files(asked.agents + 100)
     load = Load(_collector(asked.collector, asked.ca), keys[: asked.agents], ramp=asked.ramp, entries=asked.entries)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, load.end)
@@ -101,8 +101,8 @@ def main(words: Sequence[str]) -> int:
 def _asked(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.load",
-        description="Play agents against a collector: plans by long poll, a report every interval at each agent's own phase, "
-        "over TLS with keys.",
+        description="Play agents against a collector over TLS with keys: each reports every interval at a phase of its own, and "
+        "fetches its plan whenever there is another one.",
     )
     parser.add_argument("--collector", required=True, metavar="URL", help="such as https://127.0.0.1:8443")
     parser.add_argument("--ca", type=Path, metavar="FILE", help="what its certificate is verified with, in PEM")

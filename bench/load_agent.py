@@ -1,6 +1,6 @@
-"""One agent that is played: it fetches its plan by long poll, reports every span at its own phase, and does as it is told.
+"""One agent that is played: a report every span at its own phase, a plan when it is told of another one.
 
-What it does on the wire is what `agent.downlink` and `agent.uplink` do: two connections that stay open, a report at a time, the
+What it does on the wire is what `agent.downlink` and `agent.uplink` do: one connection that stays open, a report at a time, the
 same number until it is answered, everything again for another collector process, and never before it was asked to return.
 """
 
@@ -15,9 +15,10 @@ from bench.load_tally import Tally
 from bench.load_windows import Windows
 from wire.codec import CodecError, compress, decode_acknowledgement, decode_plan, encode
 from wire.path import Layer
-from wire.report import Columns, Health, Report
+from wire.report import Acknowledgement, Columns, Health, Report
 
-WAIT_SECONDS = 25
+PLAN_SECONDS = 35
+CONFIRMED_SECONDS = 60.0
 KEPT = 360
 """Spans kept while the collector is away: an hour."""
 TAKEN = 200
@@ -55,8 +56,7 @@ class Agent:
         self._loop = loop
         self._tally = tally
         self._entries = entries
-        self._plans = Connection(loop, collector.address, collector.trust)
-        self._reports = Connection(loop, collector.address, collector.trust)
+        self._connection = Connection(loop, collector.address, collector.trust)
         host = f"[{collector.address[0]}]" if ":" in collector.address[0] else collector.address[0]
         self._common = f"HTTP/1.1\r\nHost: {host}:{collector.address[1]}\r\nAuthorization: Bearer {key}\r\n"
         digest = blake2b(name.encode(), digest_size=16).digest()
@@ -64,6 +64,7 @@ class Agent:
         """Of a second, a span or a delay: spreads agents without chance."""
         self._boot = blake2b(f"{name}/{loop.now}".encode(), digest_size=16).digest()
         self._etag = ""
+        self._plan = 0, 0
         self._attempt = 0
         self._failures = 0
         self._instance = 0
@@ -76,23 +77,43 @@ class Agent:
         self._sequence = 0
         self._acknowledged = 0
         self._busy = False
+        """There is a request under way."""
+        self._pausing = False
+        """The report that is first waits to be sent once more."""
+        self._outdated = False
+        """There is another plan."""
+        self._confirmed = loop.now
 
     def start(self) -> None:
-        """Ask for a plan."""
+        """Ask for a plan, as soon as the connection is free."""
+        self._outdated = True
+        self._next()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _next(self) -> None:
+        if self._busy:
+            return
+        if self._outdated:
+            self._outdated = False
+            self._busy = True
+            self._ask()
+        elif self._spans and not self._pausing:
+            self._busy = True
+            self._send(self._spans[0])
+
+    def _ask(self) -> None:
         asked = f"If-None-Match: {self._etag}\r\n" if self._etag else ""
-        request = f"GET /agent/v1/plan {self._common}Accept: application/msgpack\r\nPrefer: wait={WAIT_SECONDS}\r\n{asked}\r\n"
+        request = f"GET /agent/v1/plan {self._common}Accept: application/msgpack\r\n{asked}\r\n"
         began = self._loop.now
-        self._plans.ask(
+        self._connection.ask(
             request.encode(),
             lambda status, headers, body: self._planned(began, status, headers, body),
             lambda word: self._unplanned(word, 0.0),
-            seconds=WAIT_SECONDS + 10,
+            seconds=PLAN_SECONDS,
         )
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._plans.close()
-        self._reports.close()
 
     def _planned(self, began: float, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if status == TAKEN:
@@ -105,6 +126,7 @@ class Agent:
             self._etag = headers.get("etag", "")
             first = self._windows is None
             self.generation = plan.generation
+            self._plan = plan.instance, plan.generation
             self.external = {}
             self.packets_per_second = 0.0
             for planned in plan.paths:
@@ -125,9 +147,13 @@ class Agent:
             self._unplanned(f"plan {status}", float(headers.get("retry-after", "0")))
             return
         self._attempt = 0
-        self._loop.at(max(self._loop.now, began + 1.0), self.start)
+        self._confirmed = self._loop.now
+        self._busy = False
+        self._next()
 
     def _unplanned(self, word: str, delay: float) -> None:
+        self._busy = False
+        self._next()
         self._tally.count(word if word.startswith("plan") else f"plan {word}")
         self._attempt += 1
         self._loop.at(self._loop.now + max(delay, self._back_off(self._attempt)), self.start)
@@ -141,7 +167,6 @@ class Agent:
             self._spans.extendleft(reversed(self._answered))
             self._answered.clear()
         self._instance = instance
-        self._send()
 
     def _cut(self) -> None:
         """End a span, and begin the next."""
@@ -151,20 +176,19 @@ class Agent:
             self._sequence += 1
             self._spans.append(_Span(self._number, self._loop.now, self._windows.columns(self._number), self._sequence))
         self._number += 1
-        self._send()
+        if self._loop.now > self._confirmed + CONFIRMED_SECONDS:
+            self._confirmed = self._loop.now
+            self._outdated = True
+        self._next()
 
-    def _send(self) -> None:
-        if self._busy or not self._spans:
-            return
-        self._busy = True
-        span = self._spans[0]
+    def _send(self, span: _Span) -> None:
         body = compress(encode(self._report(span)))
         head = (
             f"POST /agent/v1/report {self._common}Content-Type: application/msgpack\r\n"
             f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         began = self._loop.now
-        self._reports.ask(
+        self._connection.ask(
             head.encode() + body,
             lambda status, headers, answer: self._settle(span, began, status, headers, answer),
             lambda word: self._again(word, 0.0),
@@ -189,11 +213,14 @@ class Agent:
         if status == TAKEN:
             self._tally.taken(self.name, self._loop.now - began, len(span.columns))
             self._acknowledged = max(self._acknowledged, span.sequence)
+            self._told(decode_acknowledgement(body))
         elif status in FOR_GOOD:
             self._tally.count(f"report {status}")
         elif status == OTHER_INSTANCE:
             self._tally.count("report 409")
-            self._adopt(decode_acknowledgement(body).instance)
+            acknowledgement = decode_acknowledgement(body)
+            self._adopt(acknowledgement.instance)
+            self._told(acknowledgement)
             self._again("", 0.0)
             return
         else:
@@ -204,7 +231,13 @@ class Agent:
             self._answered.append(span)
         self._failures = 0
         self._busy = False
-        self._send()
+        self._next()
+
+    def _told(self, acknowledgement: Acknowledgement) -> None:
+        if (acknowledgement.instance, acknowledgement.generation) == self._plan:
+            self._confirmed = self._loop.now
+        elif self._windows is not None:
+            self._outdated = True
 
     def _again(self, word: str, delay: float) -> None:
         """Send what is first once more, later."""
@@ -214,7 +247,9 @@ class Agent:
         pause = max(delay, min(self._back_off(self._failures), self._span_seconds))
 
         def resume() -> None:
-            self._busy = False
-            self._send()
+            self._pausing = False
+            self._next()
 
+        self._busy, self._pausing = False, True
         self._loop.at(self._loop.now + pause, resume)
+        self._next()

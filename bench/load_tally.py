@@ -37,7 +37,7 @@ class Tally:
         self._entries += entries
 
     def planned(self, seconds: float, size: int) -> None:
-        """A plan came; its seconds include the wait of a long poll."""
+        """A plan came."""
         self._counts["plan 200"] += 1
         self._plan_seconds.append(seconds)
         self._plan_bytes += size
