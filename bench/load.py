@@ -101,7 +101,7 @@ def main(words: Sequence[str]) -> int:
 def _asked(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.load",
-        description="Play agents against a collector over TLS with keys: each reports every interval at a phase of its own, and "
+        description="Play agents against a collector over TLS with keys: each reports every interval at its own phase, and "
         "fetches its plan whenever there is another one.",
     )
     parser.add_argument("--collector", required=True, metavar="URL", help="such as https://127.0.0.1:8443")
