@@ -50,8 +50,8 @@ class Evidence:
     """Own address of each (vantage, network, family)."""
     window_seconds: float = 1.0
     """Longest window: the agents' report interval."""
-    packets: Mapping[tuple[float, float, str], tuple[int, int]] = field(default_factory=dict)
-    """By interval and by who: packets received and sent by somebody who is no agent."""
+    packets: Mapping[tuple[float, float, str], tuple[float, float]] = field(default_factory=dict)
+    """By interval and by who: packets a second received and sent by somebody who is no agent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,11 +86,11 @@ def judge_agents(expected: AgentsExpectation, looks: Sequence[Look]) -> Finding:
     return Finding(passed=not faults, because="; ".join(faults) or "as expected", measured=measured)
 
 
-def judge_packets(expected: PacketsExpectation, packets: Mapping[tuple[float, float, str], tuple[int, int]]) -> Finding:
+def judge_packets(expected: PacketsExpectation, packets: Mapping[tuple[float, float, str], tuple[float, float]]) -> Finding:
     """Judge one expectation of packets by what the kernel counted, by interval and by who."""
     start, end = seconds(expected.between)
-    received, sent = packets.get((start, end, expected.at), (0, 0))
-    rates = {"received_per_second": received / (end - start), "sent_per_second": sent / (end - start)}
+    received, sent = packets.get((start, end, expected.at), (0.0, 0.0))
+    rates = {"received_per_second": received, "sent_per_second": sent}
     faults: list[str] = []
     for name, rate in rates.items():
         band: Band | None = getattr(expected, name)

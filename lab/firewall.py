@@ -55,7 +55,8 @@ def flow_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
                         f'iifname "pods" udp dport {DNS_PORT} add @asked_{ip} {{ {asked} timeout {_FORGET_AFTER} }}',
                     ]
             case FullTable(node=name, room=room) if name == node.name:
-                early.append(f"ct state new ct count over {room} drop")
+                # Packets of a tunnel are never answered to the same port, so that their connection is new for ever.
+                early.append(f"ct status & confirmed == 0 ct count over {room} drop")
             case OtherSource(from_=name, to=to) if name == node.name:
                 forward += _disguises(node, topology.node[to])
             case _:

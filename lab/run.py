@@ -168,7 +168,7 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
     began = monotonic()
     looks: list[Look] = []
     latencies: dict[tuple[float, float], Mapping[str, Cell]] = {}
-    packets: dict[tuple[float, float, str], tuple[int, int]] = {}
+    packets: dict[tuple[float, float, str], tuple[float, float]] = {}
     length = scenario.length / SECOND
     for who in {exp.at for exp in scenario.expect.packets}:
         await asyncio.to_thread(traffic.begin, cluster.topology, who)
@@ -224,15 +224,17 @@ async def _span(
 
 
 async def _count(
-    topology: Topology, began: float, expected: PacketsExpectation, packets: dict[tuple[float, float, str], tuple[int, int]]
+    topology: Topology, began: float, expected: PacketsExpectation, packets: dict[tuple[float, float, str], tuple[float, float]]
 ) -> None:
-    """Packets that somebody received and sent between the two ends of an interval."""
+    """Packets a second that somebody received and sent between the two ends of an interval."""
     start, end = seconds(expected.between)
-    await _until(began + start)
-    before = await asyncio.to_thread(traffic.counted, topology, expected.at)
-    await _until(began + end)
-    after = await asyncio.to_thread(traffic.counted, topology, expected.at)
-    packets[start, end, expected.at] = after[0] - before[0], after[1] - before[1]
+    samples = []
+    for moment in (start, end):
+        await _until(began + moment)
+        samples.append((await asyncio.to_thread(traffic.counted, topology, expected.at), monotonic()))
+    (before, sooner), (after, later) = samples
+    took = later - sooner  # on a busy machine the two samples are not as late as each other
+    packets[start, end, expected.at] = (after[0] - before[0]) / took, (after[1] - before[1]) / took
 
 
 async def _until(moment: float) -> None:

@@ -8,8 +8,8 @@ import pytest
 from collector.duration import Duration
 from lab.drops import Drop
 from lab.evidence import Evidence, Look, stretch
-from lab.expect import Finding, judge_agents, judge_cells
-from lab.expectation import SECOND, AgentsExpectation, CellsExpectation
+from lab.expect import Finding, judge_agents, judge_cells, judge_packets
+from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, PacketsExpectation
 from lab.reading import convert
 from lab.run import dropped_stamp, judge
 from lab.scenario import parse
@@ -311,3 +311,48 @@ def test_a_run_that_lost_count_of_its_drops_proves_nothing() -> None:
     evidence = Evidence(looks=[look(10, cell()), look(20, cell(sent=9))])
     assert judge(scenario, evidence).passed
     assert not judge(scenario, evidence, incomplete="9 packets were dropped, but 8 were seen").passed
+
+
+@pytest.mark.parametrize(
+    ("rates", "because"),
+    [
+        ((4.0, 0.0), "as expected"),
+        ((6.0, 3.0), "received_per_second should be at most 5, but external 6"),
+        ((0.0, 0.0), "no packet at all, so nothing is behind it"),
+    ],
+)
+def test_packets_of_others_are_judged_by_the_second_and_not_without_any(rates: tuple[float, float], because: str) -> None:
+    words = {"between": ["1s", "3s"], "at": "external", "received_per_second": {"max": 5}}
+    finding = judge_packets(convert(words, PacketsExpectation, "x"), {(1.0, 3.0, "external"): rates})
+    assert (finding.passed, finding.because) == (because == "as expected", because)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ({"measure": {"duplicates": {"min": 8}}}, ""),
+        ({"measure": {"duplicates": {"max": 1}}}, "duplicates should be at most 1"),
+        ({"measure": {"reordered": {"max": 0}}}, ""),
+        ({"set_aside": {"ill": {"min": 8, "max": 10}}}, ""),
+        ({"set_aside": {"unconfirmed": {"min": 1}}}, "set aside as unconfirmed should be at least 1"),
+        ({"fact_like": {"answer": "A only: *"}}, ""),
+        ({"fact_like": {"answer": "AAAA only: *"}}, "fact answer should be like AAAA only: *"),
+        ({"fact_like": {"source": "10.*"}}, "fact source should be like 10.*"),
+    ],
+    ids=str,
+)
+def test_what_is_counted_beside_the_fate_of_probes_can_be_expected(words: dict[str, Any], fault: str) -> None:
+    facts = {"answer": "A only: 10.0.0.1"}
+    looks = [look(at, cell(sent=at, facts=facts, measures={"duplicates": at}, set_aside={"ill": at})) for at in range(10, 21)]
+    finding = judged(expected(**words), *looks)
+    assert finding.passed is (not fault)
+    assert finding.because.startswith(fault or "as expected")
+
+
+def test_questions_over_udp_are_told_apart_by_their_records() -> None:
+    def asking(record: str, *, tcp: bool = False) -> dict[str, Any]:
+        return cell(question={"name": "a.test.", "record": record, "tcp": tcp})
+
+    wanted = expected(record="A+AAAA", loss={"max": 0})
+    assert wanted.selects(asking("A+AAAA"))
+    assert not any(wanted.selects(other) for other in (asking("A"), asking("A+AAAA", tcp=True), cell()))
