@@ -1,4 +1,4 @@
-"""A server for connections of no importance: it accepts, answers one HTTP request in a few bytes, and closes.
+"""A server for connections of no importance: it accepts, answers HTTP requests in a few bytes, and closes where it is asked to.
 
 Run as `python -m bench.stream_server PORT tcp|http`. Its CPU time is nobody's, so all that matters is that nobody waits for it.
 """
@@ -8,7 +8,7 @@ import select
 import socket
 import sys
 
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nok\n"
 _BACKLOG = 4096
 
 
@@ -23,9 +23,8 @@ def main(arguments: list[str]) -> None:
     while True:
         for descriptor, _ in poll.poll():
             if descriptor != listener.fileno():
-                with contextlib.suppress(OSError), open_connections.pop(descriptor) as connection:
-                    if connection.recv(4096):
-                        connection.send(ANSWER)
+                if _is_over(open_connections[descriptor]):
+                    open_connections.pop(descriptor).close()
                 continue
             for connection in _accepted(listener):
                 if mode == "http":
@@ -34,6 +33,16 @@ def main(arguments: list[str]) -> None:
                     poll.register(connection, select.EPOLLIN)
                 else:
                     connection.close()
+
+
+def _is_over(connection: socket.socket) -> bool:
+    """Answer what has come; whether the connection is to be closed."""
+    with contextlib.suppress(OSError):
+        request = connection.recv(4096)
+        if request:
+            connection.send(ANSWER)
+            return b"connection: close" in request.lower()
+    return True
 
 
 def _accepted(listener: socket.socket) -> list[socket.socket]:

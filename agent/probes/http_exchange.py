@@ -64,12 +64,13 @@ def question_of(probe: Probe, context: Context, nonce: bytes, user_agent: str) -
     ask = probe.path.ask
     if not isinstance(ask, Http):
         raise TypeError(f"an http prober was given a path of kind {probe.path.kind}")
+    # Nothing asks the other side to close, though every connection carries one request and then ends with RST: the kernel
+    # merges a FIN with the answer that waits to be read, and keeps its stamp for that of the first byte.
     headers = {
         "Host": ask.authority or _authority(ask.host or probe.address, ask),
         "User-Agent": user_agent,
         "Accept": "*/*",
         "Accept-Encoding": "identity",
-        "Connection": "close",
     }
     key = context.keys[0] if context.keys and _is_to_a_colleague(probe, ask) else None
     if key is not None:

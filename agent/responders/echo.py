@@ -24,6 +24,7 @@ MAX_REQUEST_BYTES = 2048
 MAX_CONNECTIONS = 256
 """The oldest makes way for the newest: a crowd of silent callers locks nobody out."""
 DEADLINE_SECONDS = 5.0
+LINGER_SECONDS = 0.25
 """For a whole connection, however slowly its bytes come."""
 _BACKLOG = 128
 
@@ -139,7 +140,10 @@ class EchoServer:
 
 
 class _Connection(asyncio.Protocol):
-    """Reads one request, writes one answer, closes."""
+    """Reads one request, writes one answer, and closes a moment later.
+
+    An agent has hung up by then. Its kernel would merge a FIN that comes at once with the answer, and stamp both as one.
+    """
 
     def __init__(self, server: EchoServer) -> None:
         self._server = server
@@ -147,6 +151,7 @@ class _Connection(asyncio.Protocol):
         self._source = ""
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast("asyncio.Transport", transport)  # it is made for streams
@@ -173,7 +178,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, content: bytes) -> None:
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or self._answered:
             return
         self._received += content[: MAX_REQUEST_BYTES + 1 - len(self._received)]
         end = _END_OF_HEAD.search(self._received)
@@ -185,10 +190,14 @@ class _Connection(asyncio.Protocol):
         else:
             return
         self._received.clear()
-        transport.close()
+        self._answered = True
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.close)
 
     def eof_received(self) -> bool:
-        self._server.dropped["malformed" if self._received else "silent"] += 1
+        if not self._answered:
+            self._server.dropped["malformed" if self._received else "silent"] += 1
         return False
 
     def _answer(self, head: bytes) -> bytes:
