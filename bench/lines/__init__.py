@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 
+from bench.lines.accuracy import Accuracy
 from bench.lines.collector import Decoding, Taking
 from bench.lines.collector_size import FullMesh, Standard
 from bench.lines.exposition import Writing
 from bench.lines.guest import Guest
 from bench.lines.http import HttpCost
 from bench.lines.icmp import IcmpCost
+from bench.lines.loss import Loss
 from bench.lines.plan import Planning
 from bench.lines.tcp import TcpCost
 from bench.lines.udp import UdpCost
@@ -21,6 +23,8 @@ MEASUREMENTS: tuple[Callable[[], Measurement], ...] = (
     UdpCost,
     TcpCost,
     HttpCost,
+    Accuracy,
+    Loss,
     Planning,
     Decoding,
     Writing,
