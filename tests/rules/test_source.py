@@ -5,7 +5,7 @@ import re
 
 from tests.rules.tree import files, modules, named
 
-CATCH_ALL = {"agent/app.py", "agent/runner.py", "collector/app.py"}
+CATCH_ALL = {"agent/app.py", "agent/kinds.py", "agent/names.py", "agent/runner.py", "collector/app.py"}
 """The probe runner, and the supervisor of tasks in each program: there a fault in one part must not end the others."""
 
 
