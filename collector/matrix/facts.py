@@ -1,6 +1,6 @@
 """What was seen last on paths, as text: few of all cells have any, and most say the same."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from wire.window import FactName
@@ -10,7 +10,8 @@ MAX_PATHS: Final = 100_000
 MAX_SHARED: Final = 20_000
 """Different facts that are shared by all that have the same."""
 
-_Said = tuple[tuple[FactName, str], ...]
+_Said = tuple[tuple[str, str], ...]
+_NAMES: Final = frozenset(name.value for name in FactName)
 
 
 class Facts:
@@ -20,18 +21,26 @@ class Facts:
         self._of: dict[int, _Said] = {}
         self._shared: dict[_Said, _Said] = {}
 
-    def learn(self, path: int, name: FactName, text: str) -> None:
-        """Keep what was seen on a path instead of what was seen of that sort before."""
-        said = self._of.pop(path, ())
-        if (name, text) not in said:
-            said = tuple(sorted({**dict(said), name: text}.items()))
-            if len(self._shared) >= MAX_SHARED:
-                self._shared.clear()
-            said = self._shared.setdefault(said, said)
-        self._of[path] = said
-        if len(self._of) > MAX_PATHS:
-            del self._of[next(iter(self._of))]
+    def learn(self, paths: Iterable[int], facts: Iterable[tuple[int, str, str]]) -> None:
+        """Keep what was seen on each path, as (entry, name, text), instead of what was seen of that sort before."""
+        known = self._of
+        for path, (_, name, text) in zip(paths, facts, strict=True):
+            said = known.pop(path, None)
+            if said is None or (name, text) not in said:
+                said = self._said(said or (), name, text)
+            if said:
+                known[path] = said
+        while len(known) > MAX_PATHS:
+            del known[next(iter(known))]
+
+    def _said(self, before: _Said, name: str, text: str) -> _Said:
+        if name not in _NAMES:
+            return before
+        said = tuple(sorted({**dict(before), name: text}.items()))
+        if len(self._shared) >= MAX_SHARED:
+            self._shared.clear()
+        return self._shared.setdefault(said, said)
 
     def of(self, path: int) -> Mapping[str, str]:
         """What was seen last on a path."""
-        return {name.value: text for name, text in self._of.get(path, ())}
+        return dict(self._of.get(path, ()))

@@ -6,7 +6,7 @@ Buckets are places here: 0 is FIRST_BUCKET, so that one fits into a byte.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Ids = NDArray[np.uint64]
 Mask = NDArray[np.bool_]
+Numbers = NDArray[np.integer[Any]]
 
 UPPER: Final[Floats] = np.array(UPPER_NS)
 """Upper bound of each place in nanoseconds."""

@@ -1,17 +1,21 @@
-"""How a checked report enters a row: sums since the start, the newest of every cell, and one step of time.
+"""How checked reports enter the matrix: sums since the start, the newest of every cell, and one step of time.
 
-Windows that are flagged as unconfirmed or ill are set aside: they are counted as such and enter no sum.
+Reports wait for each other, since most of what one costs is the same for many together: those of one slab and step are one
+batch here, in which every row occurs once. Windows that are flagged as unconfirmed or ill are set aside: they are counted as
+such and enter no sum.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collector.matrix import slab as cells
-from collector.matrix.batch import LOCAL_FROM, Batch
+from collector.matrix.batch import LOCAL_FROM, Batch, joined
 from collector.matrix.histograms import Ints, Mask
 from collector.matrix.slab import MOST, Slab
-from collector.matrix.sparse import CELL, CODE, ILL, MEASURE, MORE_LOST, MORE_SENT, THROUGH, UNCONFIRMED, Log
+from collector.matrix.sparse import CELL, ILL, MEASURE, MORE_LOST, MORE_SENT, THROUGH, UNCONFIRMED
 from collector.matrix.table import Row
 from wire.outcome import Outcome
 from wire.window import Flag
@@ -27,42 +31,93 @@ class Most(NamedTuple):
     totals: int
 
 
+class Taken(NamedTuple):
+    """A checked report on its way into a row."""
+
+    row: Row
+    batch: Batch
+    end_ns: int
+    step: int
+    """Number of the step of time that it counts in."""
+    slot: int
+    """Where slabs have that step; -1 where it is not kept."""
+    counted: bool
+    """Whether exported counters have yet to hear of it."""
+
+
 MAX_LAST: Final = 65_535
 NO_LATENCY_NS: Final = np.inf
+_NOTHING: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def take(row: Row, batch: Batch, *, end_ns: int, slot: int | None, step: int, oldest: int, most: Most) -> None:
-    """Add a batch of windows that ended at `end_ns` to a row; to no step of time where `slot` is None."""
-    slab, good = row.slab, batch.good
-    at: Where = batch.cell + row.room.start
-    if len(batch) == row.size and (len(batch) == 1 or bool((batch.cell[1:] > batch.cell[:-1]).all())):
-        at = row.cells  # consecutive places take a fraction of the time
+def enter(taken: Sequence[Taken], *, oldest: int, most: Most) -> Batch:
+    """Add reports of distinct rows of one slab and of one step to it; what they are together, by place in the slab.
+
+    `oldest` is the first step that is kept, `most` what a row may hold.
+    """
+    slab, step, slot = taken[0].row.slab, taken[0].step, taken[0].slot
+    sizes = [len(one.batch) for one in taken]
+    if len(taken) == 1:
+        in_row = taken[0].batch.cell
+        place = in_row + taken[0].row.room.start
+    else:
+        in_row = np.concatenate([one.batch.cell for one in taken])
+        place = in_row + np.repeat([one.row.room.start for one in taken], sizes)
+    batch = joined([one.batch for one in taken], cell=place)
+    end_ns = np.repeat([one.end_ns for one in taken], sizes)
+    at: Where = place
+    if len(place) and place[-1] - place[0] == len(place) - 1 and bool((place[1:] > place[:-1]).all()):
+        at = slice(int(place[0]), int(place[-1]) + 1)  # consecutive places take a fraction of the time
     good = batch.good
     lost = batch.late + batch.failed
     sent = batch.received + lost
-    entry, code, value = _words(batch, good, sent)
+    words = _words(batch, good, sent)
     if not good.all():
         lost, sent = np.where(good, lost, 0), np.where(good, sent, 0)
     _add_totals(slab, at, batch, sent - lost, lost)
     _take_newest(slab, at, batch, sent, lost, end_ns=end_ns)
-    row.totals.add(batch.cell[entry], code, value, most=most.totals)
-    if slot is None:
-        return
+    number = np.repeat(np.arange(len(taken), dtype=np.uint16), sizes)
+    for one, keys, values in _shared_out(number, in_row, *words):
+        taken[one].row.totals.add(keys, values, most=most.totals)
+    if slot < 0:
+        return batch
+    entry, code, value = words
     passing = code != THROUGH
-    more = _add_step(slab.step_sent[slot], at, sent, MORE_SENT), _add_step(slab.step_lost[slot], at, lost, MORE_LOST)
-    words = (np.concatenate(columns) for columns in zip((entry[passing], code[passing], value[passing]), *more, strict=True))
-    _log(row.words, step, batch, *words, oldest=oldest, most=most.words)
-    _log(row.latencies, step, batch, *_add_places(slab.step_place[slot], at, batch, good), oldest=oldest, most=most.latencies)
+    more = [
+        (entry[passing], code[passing], value[passing]),
+        _add_step(slab.step_sent[slot], at, sent, MORE_SENT),
+        _add_step(slab.step_lost[slot], at, lost, MORE_LOST),
+    ]
+    more = [part for part in more if len(part[0])]
+    if more:
+        for one, keys, values in _shared_out(number, in_row, *(np.concatenate(columns) for columns in zip(*more, strict=True))):
+            taken[one].row.words.add(step, keys, values, oldest=oldest, most=most.words)
+    for one, keys, values in _shared_out(number, in_row, *_add_places(slab.step_place[slot], at, batch, good)):
+        taken[one].row.latencies.add(step, keys, values, oldest=oldest, most=most.latencies)
+    return batch
 
 
-def _log(log: Log, step: int, batch: Batch, entry: Ints, code: Ints, value: Ints, *, oldest: int, most: int) -> None:  # noqa: PLR0917 - columns of one thing
-    log.add(step, batch.cell[entry], code, value, oldest=oldest, most=most)
+def _shared_out(
+    number: NDArray[np.uint16], in_row: Ints, entry: Ints, code: Ints, value: Ints
+) -> Iterator[tuple[int, Ints, Ints]]:
+    """Sparse counts by the report that they are of: its number, their keys (cell and code) and values in the order given."""
+    if not len(entry):
+        return
+    keys, report = (in_row[entry] << CELL) | code, number[entry]
+    if (report[1:] < report[:-1]).any():
+        order = np.argsort(report, kind="stable")
+        keys, value, report = keys[order], value[order], report[order]
+    ends = np.flatnonzero(report[1:] != report[:-1]) + 1
+    bounds = [0, *ends.tolist(), len(report)]
+    for one, start, end in zip(report[bounds[:-1]].tolist(), bounds, bounds[1:], strict=False):
+        yield one, keys[start:end], value[start:end]
 
 
 def _add_totals(slab: Slab, at: Where, batch: Batch, received: Ints, lost: Ints) -> None:
     """Add what counts; zero is what was set aside."""
     slab.received[at] += received.astype(np.uint32)
-    slab.lost[at] += lost.astype(np.uint32)
+    if lost.any():
+        slab.lost[at] += lost.astype(np.uint32)
     low, high = batch.min_ns, batch.max_ns
     timed = batch.timed
     if not received.all():
@@ -73,7 +128,7 @@ def _add_totals(slab: Slab, at: Where, batch: Batch, received: Ints, lost: Ints)
     slab.timed[at] |= timed
 
 
-def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *, end_ns: int) -> None:
+def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *, end_ns: Ints) -> None:
     """Note the windows that are the newest of their cells; reports mostly come in order, and then all of them are."""
     why = (sent > 0).astype(np.uint8)  # which is cells.GOOD
     if batch.flags.any():
@@ -82,7 +137,7 @@ def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *,
     if batch.local.any():
         why |= np.where(batch.local > 0, cells.LOCAL, 0).astype(np.uint8)
     before = slab.any_ns[at]
-    if before.max(initial=cells.NEVER) < end_ns:
+    if (before < end_ns).all():
         slab.any_ns[at], slab.why[at] = end_ns, why
     else:
         known = slab.why[at]
@@ -93,9 +148,8 @@ def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *,
     if fresh.all():
         slab.good_ns[at], slab.last_sent[at], slab.last_lost[at] = end_ns, last_sent, last_lost
     else:
-        slab.good_ns[at] = np.where(fresh, end_ns, slab.good_ns[at])
-        slab.last_sent[at] = np.where(fresh, last_sent, slab.last_sent[at])
-        slab.last_lost[at] = np.where(fresh, last_lost, slab.last_lost[at])
+        for column, value in ((slab.good_ns, end_ns), (slab.last_sent, last_sent), (slab.last_lost, last_lost)):
+            column[at] = np.where(fresh, value, column[at])
     ours = batch.outcome_code >= LOCAL_FROM
     if ours.any():
         codes = slab.local_code[at]
@@ -104,40 +158,30 @@ def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *,
 
 
 def _words(batch: Batch, good: Mask, sent: Ints) -> tuple[Ints, Ints, Ints]:
-    """(entry, code, value) of all that few windows have, in ascending order, each pair of entry and code once."""
-    parts = [
-        (batch.measure_entry, batch.measure_code.astype(np.int64) + MEASURE, batch.measure_value),
-        (batch.outcome_entry, batch.outcome_code.astype(np.int64), batch.outcome_count),
-    ]
+    """(entry, code, value) of all that few windows have; a pair of entry and code may occur more than once."""
+    parts = [(batch.measure_entry, batch.measure_code.astype(np.int64) + MEASURE, batch.measure_value)]
+    if len(batch.outcome_entry):
+        parts.append((batch.outcome_entry, batch.outcome_code.astype(np.int64), batch.outcome_count))
     if len(late := np.flatnonzero(batch.late)):
         parts.append((late, np.full(len(late), int(Outcome.LATE)), batch.late[late]))
-    parts = [part for part in parts if len(part[0])] or parts[:1]
     if not good.all():
         parts = [(entry[kept], code[kept], value[kept]) for entry, code, value in parts for kept in [good[entry]]]
         aside = np.flatnonzero(~good & (sent > 0))
         parts.append((aside, np.where((batch.flags[aside] & Flag.ILL) != 0, ILL, UNCONFIRMED), sent[aside]))
-    return _once(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-
-
-def _once(entry: Ints, code: Ints, value: Ints) -> tuple[Ints, Ints, Ints]:
-    """The same in ascending order; equal pairs, as a sender may repeat them, added up."""
-    keys = (entry << CELL) | code
-    if (keys[1:] > keys[:-1]).all():
-        return entry, code, value
-    order = np.argsort(keys, kind="stable")  # it is mostly a few runs in order, which this finds
-    keys, value = keys[order], value[order]
-    first = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    if len(first) < len(keys):
-        keys, value = keys[first], np.add.reduceat(value, first)
-    return keys >> CELL, keys & CODE, value
+    if len(parts) == 1:
+        return parts[0]
+    entry, code, value = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return entry, code, value
 
 
 def _add_step(column: np.ndarray[tuple[int], np.dtype[np.uint8]], at: Where, count: Ints, code: int) -> tuple[Ints, Ints, Ints]:
     """Add counts to a step of time; what does not fit, as (entry, code, count)."""
+    if not count.any():
+        return _NOTHING
     together = column[at] + count
-    column[at] = np.minimum(together, MOST).astype(np.uint8)
-    if int(together.max(initial=0)) <= MOST:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    column[at] = np.minimum(together, MOST)
+    if int(together.max()) <= MOST:
+        return _NOTHING
     entry = np.flatnonzero(together > MOST)
     return entry, np.full(len(entry), code), together[entry] - MOST
 
@@ -152,8 +196,15 @@ def _add_places(
     places = column[at]
     noted = good[entry] & (places[entry] == 0)
     noted[1:] &= entry[1:] != entry[:-1]  # the first of each entry
-    places[entry[noted]] = place[noted] + 1
-    column[at] = places
-    rest = count - noted
+    if noted.all():
+        places[entry] = place + 1
+        column[at] = places
+        rest = count - 1
+        if not rest.any():
+            return _NOTHING
+    else:
+        places[entry[noted]] = place[noted] + 1
+        column[at] = places
+        rest = count - noted
     more = good[entry] & (rest > 0)
     return entry[more], place[more], rest[more]

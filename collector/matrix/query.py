@@ -10,12 +10,12 @@ import numpy as np
 from msgspec import Struct
 
 from collector.matrix.answers import Answer, answers, last_results
-from collector.matrix.histograms import Ints, Mask, quantiles
+from collector.matrix.histograms import Ints, Mask, Numbers, quantiles
 from collector.matrix.part import MEASURED, Part, present
 from collector.matrix.slab import Slab
 from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix, Span
-from collector.matrix.table import Numbers, Row
+from collector.matrix.table import Row
 
 DEFAULT_SPAN_NS: Final = 60 * 10**9
 MAX_CELLS: Final = 50_000

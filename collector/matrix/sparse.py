@@ -51,18 +51,16 @@ class Log:
         """Bytes that it occupies."""
         return self._keys.nbytes + self._values.nbytes
 
-    def add(self, step: int, cell: Ints, code: Ints, value: Ints, *, oldest: int, most: int) -> None:
-        """Add entries; those of steps before `oldest` leave, and where there are more than `most`, those that came first."""
-        if not len(cell):
-            return
-        count = min(len(cell), most)
-        self.dropped += len(cell) - count
+    def add(self, step: int, keys: Ints, values: Ints, *, oldest: int, most: int) -> None:
+        """Add entries by keys of cell and code. Those of steps before `oldest` leave, and of more than `most` the first."""
+        count = min(len(keys), most)
+        self.dropped += len(keys) - count
         if self._end + count > len(self._keys):
             self._make_room(count, oldest=oldest, most=most)
-        new = slice(self._end, self._end + count)
-        self._keys[new] = ((step << STEP) | (cell[:count] << CELL) | code[:count]).astype(np.uint64)
-        self._values[new] = value[:count]
-        self._end = new.stop
+        added = slice(self._end, self._end + count)
+        self._keys[added] = keys[:count] | (step << STEP)
+        self._values[added] = values[:count]
+        self._end = added.stop
 
     def _make_room(self, count: int, *, oldest: int, most: int) -> None:
         live = slice(self._start, self._end)
@@ -111,34 +109,35 @@ class Ledger:
         """Bytes that it occupies."""
         return self._keys.nbytes + self._values.nbytes
 
-    def add(self, cell: Ints, code: Ints, value: Ints, *, most: int) -> None:
-        """Add values under distinct keys; of a measure of which the last counts, the last is kept. At most `most` keys."""
-        if not len(cell):
-            return
-        keys = (cell << CELL) | code
-        if not (keys[1:] > keys[:-1]).all():
-            order = np.argsort(keys)
-            keys, code, value = keys[order], code[order], value[order]
-        place = np.searchsorted(self._keys, keys)
-        missing = place == len(self._keys)
-        missing[~missing] = self._keys[place[~missing]] != keys[~missing]
-        if missing.any():
-            keys, code, value = self._known(keys, code, value, missing, most)
-            place = np.searchsorted(self._keys, keys)
-        self._values[place] = np.where(code == THROUGH, value, self._values[place] + value)
+    def add(self, keys: Ints, values: Ints, *, most: int) -> None:
+        """Add values under keys of cell and code; of a measure of which the last counts, that is kept. At most `most` keys."""
+        place = self._keys.searchsorted(keys)
+        there = self._keys.take(place, mode="clip") == keys if len(self._keys) else np.zeros(len(keys), np.bool_)
+        if not there.all():
+            keys, values = self._known(keys, values, there, most)
+            place = self._keys.searchsorted(keys)
+        through = (keys & CODE) == THROUGH
+        if not through.any():
+            np.add.at(self._values, place, values)
+        elif through.all():
+            self._values[place] = values
+        else:
+            np.add.at(self._values, place[~through], values[~through])
+            self._values[place[through]] = values[through]
 
-    def _known(self, keys: Ints, code: Ints, value: Ints, missing: Mask, most: int) -> tuple[Ints, Ints, Ints]:
+    def _known(self, keys: Ints, values: Ints, there: Mask, most: int) -> tuple[Ints, Ints]:
         """Give missing keys a place as long as there are any; what has one now."""
-        beyond = np.flatnonzero(missing)[max(0, most - len(self._keys)) :]
-        self.dropped += len(beyond)
-        missing[beyond] = False
-        known = np.concatenate([self._keys, keys[missing]])
-        values = np.concatenate([self._values, np.zeros(np.count_nonzero(missing), np.int64)])
+        missing = np.unique(keys[~there])
+        found = missing[: max(0, most - len(self._keys))]
+        known = np.concatenate([self._keys, found])
         order = np.argsort(known, kind="stable")
-        self._keys, self._values = known[order], values[order]
-        kept = np.ones(len(keys), np.bool_)
-        kept[beyond] = False
-        return keys[kept], code[kept], value[kept]
+        self._keys = known[order]
+        self._values = np.concatenate([self._values, np.zeros(len(found), np.int64)])[order]
+        if len(found) < len(missing):
+            kept = there | np.isin(keys, found)
+            self.dropped += int(len(keys) - np.count_nonzero(kept))
+            keys, values = keys[kept], values[kept]
+        return keys, values
 
     def rows(self) -> tuple[Ints, Ints, Ints]:
         """(cell, code, value) in ascending order."""

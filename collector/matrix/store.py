@@ -13,12 +13,13 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 
 from collector.discovery.snapshot import Snapshot
-from collector.matrix.batch import NOTHING, Inconsistent, Planned, read
+from collector.matrix.batch import NOTHING, Inconsistent, Planned, joined
+from collector.matrix.checked import read
 from collector.matrix.departed import KIND
 from collector.matrix.facts import Facts
-from collector.matrix.histograms import Ints, Mask
-from collector.matrix.intake import Most, take
-from collector.matrix.slab import ABSENT, Slab
+from collector.matrix.histograms import Ints
+from collector.matrix.intake import Most, Taken, enter
+from collector.matrix.slab import Slab
 from collector.matrix.sparse import Ledger, Log
 from collector.matrix.table import MOST_DEPARTED, Row, Table
 from collector.matrix.tallies import Tallies
@@ -33,6 +34,10 @@ MOST_STEPS: Final = 361
 FEWEST_STEPS: Final = 7
 """Steps that are kept however short memory is: the span that is asked for most, and the step that is open."""
 
+
+MANY: Final = 16_384
+MANY_REPORTS: Final = 128
+"""Entries and reports that wait before they enter together."""
 
 SHARES: Final = 32
 SLABS, LATENCIES, WORDS, TOTALS = 23, 3, 4, 2
@@ -67,8 +72,11 @@ class Matrix:
         """From when on a cell without a window is unknown: three report intervals."""
         self.step_ns = max(stale_after_ns // 3, -(-retention_ns // (MOST_STEPS - 1)))
         """Length of a step of time: a report interval, unless the retention is long."""
-        self.table = Table(steps=-(-retention_ns // self.step_ns) + 1)
-        self._tallies = Tallies(self.table.catalogue)
+        self._table = Table(steps=-(-retention_ns // self.step_ns) + 1)
+        self._tallies = Tallies(self._table.catalogue)
+        self._waiting: dict[int, Taken] = {}
+        """Checked reports that have yet to enter, by the number of their row."""
+        self._entries = 0
         self.snapshot = Snapshot()
         self.generation = 0
         """Goes up when the places of cells change their meaning."""
@@ -83,79 +91,99 @@ class Matrix:
 
     def replan(self, snapshot: Snapshot, plans: Vantages) -> None:
         """Take the places of a snapshot, and who has a plan; each of these is then laid. A removed node vanishes."""
-        self._tallies.settle()
+        self._settle()
         self.generation += 1
         self.snapshot = snapshot
-        self.table.replan(snapshot, plans)
+        self._table.replan(snapshot, plans)
         self._tallies.replan(_subjects(snapshot))
 
     def lay(self, vantage: str, plan: Plan) -> None:
         """Take the plan of a vantage. Cells that stay keep their history; where nothing changed, nothing happens."""
-        table = self.table
+        table = self._table
         laid = table.read(plan)
         row = table.row(vantage)
+        if row.number in self._waiting:
+            self._settle()
         slots = self._slots(self.oldest_step, self._newest)
         places = self._places_left(len(laid.ids))
         spare = max(0, self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in table.slabs))
         departing = min(MOST_DEPARTED, spare // KIND.itemsize // len(table.rows))
         if not table.lay(row, laid, stays_ns=self.stale_after_ns, slots=slots, places=places, departing=departing):
             self.dropped += 1
-        self._tallies.expect(table.catalogue.sources[row.number], laid.aim, table.catalogue.layers[laid.ask])
+        self._tallies.expect(row.number, laid.aim, table.catalogue.layers[laid.ask])
 
     def _places_left(self, size: int) -> int:
         """Places that there is memory for beside what there is. Where there are not enough, old steps of time yield."""
-        most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self.table.slabs)
-        while most < Slab.bytes_of(size + 32, self.table.steps) and self.table.steps > FEWEST_STEPS:
-            steps = max(FEWEST_STEPS, self.table.steps * 7 // 8)
-            self.dropped += self.table.steps - steps
+        most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self._table.slabs)
+        while most < Slab.bytes_of(size + 32, self._table.steps) and self._table.steps > FEWEST_STEPS:
+            steps = max(FEWEST_STEPS, self._table.steps * 7 // 8)
+            self.dropped += self._table.steps - steps
             numbers = np.arange(self._newest - steps + 1, self._newest + 1)
-            self.table.keep_steps((numbers % self.table.steps)[np.argsort(numbers % steps)])
-            most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self.table.slabs)
-        return max(0, most) // Slab.bytes_of(1, self.table.steps)
+            self._table.keep_steps((numbers % self._table.steps)[np.argsort(numbers % steps)])
+            most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self._table.slabs)
+        return max(0, most) // Slab.bytes_of(1, self._table.steps)
 
     def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
         """Take a report; with `counted` false it is known already to the counters of a collector before this one.
 
         Raises Inconsistent, after which nothing of the report is kept.
         """
-        row = self.table.rows.get(report.vantage)
-        batch = read(report.columns, span_ns=report.span_ns, planned=NOTHING if row is None else _planned(row))
+        row = self._table.rows.get(report.vantage)
+        columns = report.columns
+        batch = read(columns, span_ns=report.span_ns, planned=NOTHING if row is None else _planned(row))
         self.unknown_paths += batch.unknown_paths
         self.unknown_codes += batch.unknown_codes
-        self._advance(arrived_ns)
         if row is None:
             return
+        if self._step_of(arrived_ns) > self._newest or row.number in self._waiting:
+            self._settle()
+            self._advance(arrived_ns)
         row.heard_ns = max(arrived_ns, row.heard_ns or arrived_ns)
-        if not row.size:
+        if not len(batch):
             return
         end_ns = arrived_ns - report.age_ns
         # Windows that were merged may be as long as we were away, so they count when they began.
         step = self._step_of(end_ns - report.span_ns if report.merged > 1 else end_ns)
-        oldest = self.oldest_step
-        held = oldest <= step <= self._newest
-        before = row.dropped
-        take(
-            row,
-            batch,
-            end_ns=end_ns,
-            slot=step % self.table.steps if held else None,
-            step=step,
-            oldest=oldest,
-            most=self._most(),
-        )
-        self.dropped += row.dropped - before
-        places = batch.cell + row.room.start
+        held = self.oldest_step <= step <= self._newest
+        self._waiting[row.number] = Taken(row, batch, end_ns, step, step % self._table.steps if held else -1, counted)
+        self._entries += len(batch)
+        if columns.facts:
+            paths = np.frombuffer(columns.path, "<u8")
+            self._facts.learn(paths[[entry for entry, _, _ in columns.facts]].tolist(), columns.facts)
+        if self._entries >= MANY or len(self._waiting) >= MANY_REPORTS:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let the reports that wait enter, those of one slab and step together."""
+        waiting, self._waiting, self._entries = self._waiting, {}, 0
+        groups: dict[tuple[int, int, bool], list[Taken]] = {}
+        for one in waiting.values():
+            groups.setdefault((id(one.row.slab), one.step, one.counted), []).append(one)
+        counted = []
+        for taken in groups.values():
+            taken.sort(key=lambda one: one.row.room.start)
+            before = sum(one.row.dropped for one in taken)
+            batch = enter(taken, oldest=self.oldest_step, most=self._most())
+            self.dropped += sum(one.row.dropped for one in taken) - before
+            if taken[0].counted:
+                counted.append((taken[0].row.slab, batch))
         if counted:
-            asks = row.slab.ask[places].astype(np.int64)
-            self._tallies.add(batch, row.number, row.slab.aim[places].astype(np.int64), asks)
-        if batch.facts:
-            paths = row.slab.ids[places[[entry for entry, _, _ in batch.facts]]].tolist()
-            for path, (_, name, text) in zip(paths, batch.facts, strict=True):
-                self._facts.learn(path, name, text)
+            sources, aims, asks = (
+                np.concatenate([getattr(slab, name)[batch.cell] for slab, batch in counted], dtype=np.int64)
+                for name in ("row", "aim", "ask")
+            )
+            self._tallies.add(joined([batch for _, batch in counted], cell=sources), sources, aims, asks)
+
+    @property
+    def table(self) -> Table:
+        """All rows and slabs, with every report that was applied."""
+        if self._waiting:
+            self._settle()
+        return self._table
 
     def _most(self) -> Most:
         """Sparse counts of each sort that a row may hold: its fair share of the memory."""
-        share = self.max_bytes // SHARES // len(self.table.rows)
+        share = self.max_bytes // SHARES // len(self._table.rows)
         return Most(
             LATENCIES * share // Log.ENTRY_BYTES, WORDS * share // Log.ENTRY_BYTES, TOTALS * share // Ledger.ENTRY_BYTES
         )
@@ -168,18 +196,18 @@ class Matrix:
         step = self._step_of(now_ns)
         if step <= self._newest:
             return
-        begun = np.unique(np.arange(max(self._newest + 1, step - self.table.steps + 1), step + 1) % self.table.steps)
-        for slab in self.table.slabs:
+        begun = np.unique(np.arange(max(self._newest + 1, step - self._table.steps + 1), step + 1) % self._table.steps)
+        for slab in self._table.slabs:
             slab.clear_steps(begun)
         self._newest = step
 
     def _slots(self, first: int, last: int) -> Ints:
-        return np.arange(last, first - 1, -1) % self.table.steps
+        return np.arange(last, first - 1, -1) % self._table.steps
 
     @property
     def oldest_step(self) -> int:
         """Number of the oldest step of time that is kept."""
-        return max(0, self._newest - self.table.steps + 1)
+        return max(0, self._newest - self._table.steps + 1)
 
     def span(self, now_ns: int, span_ns: int) -> Span:
         """The steps of time that answer for the last `span_ns`: that much or up to a step more, unless less is kept."""
@@ -190,7 +218,7 @@ class Matrix:
     @property
     def tallies(self) -> Tallies:
         """Counters for export, up to date."""
-        self._tallies.settle()
+        self._settle()
         return self._tallies
 
     @property
@@ -207,8 +235,7 @@ def _planned(row: Row) -> Planned:
     if not row.size:
         return NOTHING
     slab, cells = row.slab, row.cells
-    present: Mask = slab.present[cells] != ABSENT
-    return Planned(slab.ids[cells], present, slab.shortest_ms[cells], slab.longest_ms[cells])
+    return Planned(slab.ids[cells], slab.present[cells], slab.shortest_ms[cells], slab.longest_ms[cells])
 
 
 def _subjects(snapshot: Snapshot) -> dict[str, frozenset[str]]:

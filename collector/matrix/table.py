@@ -7,15 +7,14 @@ questions reach back; then its last result goes to a bounded store. A cell whose
 
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.catalogue import Catalogue
 from collector.matrix.departed import NONE, Departed, departed, joined, superseded
-from collector.matrix.histograms import Ids, Ints, Mask
+from collector.matrix.histograms import Ids, Ints, Mask, Numbers
 from collector.matrix.slab import ABSENT, LEFT, PLACES, PLANNED, Slab
 from collector.matrix.sparse import Ledger, Log
 from wire.plan import Plan
@@ -24,9 +23,6 @@ SECOND_MS: Final = 1000
 EMPTY: Final = slice(0, 0)
 MOST_DEPARTED: Final = 1024
 """Last results that a row keeps at most."""
-
-
-Numbers = NDArray[np.integer[Any]]
 
 
 @dataclass(slots=True)

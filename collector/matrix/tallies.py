@@ -3,25 +3,20 @@
 In: batches, as they are taken. Out: families of counters that only ever grow, complete once they are settled.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from collector.matrix.batch import LOCAL_FROM, Batch
 from collector.matrix.catalogue import Catalogue
-from collector.matrix.histograms import CLASSIC_OF, CLASSIC_SECONDS, Ints, Mask, summed
+from collector.matrix.histograms import CLASSIC_OF, CLASSIC_SECONDS, Ints, Mask, Numbers, summed
 from collector.matrix.places import Place
 from collector.matrix.tally import Key, Lookup, Tally
 from wire.outcome import Outcome
 from wire.path import Layer
 from wire.window import Flag
 
-MAX_LOOKUPS: Final = 256
-"""Lists of rows by aim that are remembered; a cluster with more pairs of zones and layers finds them again."""
-MANY: Final = 8192
-MANY_REPORTS: Final = 128
-"""Entries and reports that wait before they are counted together."""
 _LAYERS: Final = tuple(Layer)
 _NAMESPACED: Final = frozenset({Layer.POD, Layer.SERVICE})
 _CODES: Final = 256
@@ -51,12 +46,10 @@ class Tallies:
         """(kind, word): probes that our own side did not send."""
         self.set_aside = Tally(1, labels=1, limit=10)
         """(reason): probes that enter no sum."""
-        self._lookups: dict[Key, Lookup] = {}
-        self._waiting: list[tuple[Batch, int, Ints, Ints]] = []
-        self._entries = 0
+        self._begin()
 
     def replan(self, subjects: Mapping[str, frozenset[str]]) -> None:
-        """Forget subjects that are gone. `subjects`: names by dimension. What waited must be settled before."""
+        """Forget subjects that are gone. `subjects`: names by dimension."""
         nodes, zones, namespaces = subjects["node"], subjects["zone"], subjects["namespace"]
         self.nodes.keep(lambda key: key[0] in nodes)
         self.zones.keep(lambda key: key[0] in zones and key[1] in zones)
@@ -64,131 +57,141 @@ class Tallies:
         self.services.keep(lambda key: f"{key[0]}/{key[1]}" in subjects["service"])
         self.dns.keep(lambda key: key[0] in subjects["dns"])
         self.external.keep(lambda key: key[0] in subjects["external"])
-        self._lookups = {}
+        self._begin()
 
-    def expect(self, source: Place, aims: Ints, layers: Ints) -> None:
+    def _begin(self) -> None:
+        self._zones: list[str | None] = []
+        self._namespaces: list[str | None] = []
+        """Of vantages; a scope is a number of these and of a layer."""
+        self._lookups = self._made()
+
+    def expect(self, source: int, aims: Ints, layers: Ints) -> None:
         """Give every counter of a row of cells its place, so that it is there, and zero, before the first probe."""
-        for layer, of in _by_layer(layers):
-            if source.node:
-                self.nodes.row_of((source.node, "out", layer))
-            for lookup in self._lookups_of(source, layer).values():
-                lookup.rows(aims[of])
+        place = self._catalogue.sources[source]
+        if place.node:
+            for layer in np.flatnonzero(np.bincount(layers)).tolist():
+                self.nodes.row_of((place.node, "out", _LAYERS[layer].value))
+        for lookup, which, scopes in self._families(np.full(len(aims), source), layers):
+            lookup.rows(scopes[which], aims[which])
 
-    def add(self, batch: Batch, source: int, aims: Ints, asks: Ints) -> None:
-        """Count the windows of a batch of a vantage by its number; `aims` and `asks` are those of its entries.
+    def _families(self, sources: Ints, layers: Ints) -> Iterator[tuple[Lookup, slice | Ints, Ints]]:
+        """What counts by target: where its rows are, which entries it may have, and the scope of each of all entries."""
+        zones, namespaces = np.zeros((2, len(self._catalogue.sources)), np.int64)
+        for source in np.flatnonzero(np.bincount(sources)).tolist():
+            place = self._catalogue.sources[source]
+            zones[source] = _numbered(self._zones, place.zone)
+            namespaces[source] = _numbered(self._namespaces, place.namespace)
+        yield self._lookups["in"], slice(None), layers
+        yield self._lookups["zones"], slice(None), zones[sources] * len(_LAYERS) + layers
+        yield self._lookups["namespaces"], slice(None), namespaces[sources] * len(_LAYERS) + layers
+        for layer in (Layer.SERVICE, Layer.DNS, Layer.EXTERNAL):
+            if len(which := np.flatnonzero(layers == _LAYERS.index(layer))):
+                yield self._lookups[layer], which, layers
 
-        Reports wait until there are some: most of what one costs is the same for many together.
-        """
-        self._waiting.append((batch, source, aims, asks))
-        self._entries += len(batch)
-        if self._entries >= MANY or len(self._waiting) >= MANY_REPORTS:
-            self.settle()
-
-    def settle(self) -> None:
-        """Count what waits."""
-        waiting, self._waiting, self._entries = self._waiting, [], 0
-        waiting = [one for one in waiting if len(one[0])]
-        if not waiting:
-            return
-        together = _Together(waiting, self._catalogue)
-        if not together.good.all():
-            ill = (together.flags & Flag.ILL) != 0
-            for reason, which in (("unconfirmed", ~together.good & ~ill), ("ill", ill)):
-                sent = together.received[which].sum() + together.lost[which].sum()
-                self.set_aside.add_to(self.set_aside.row_of((reason,)), int(sent))
-        zones = np.full(len(together.good), -1)
-        for source, of in together.by_place():
-            for layer, number in together.layers_in(of):
-                self._add_layer(together, source, layer, np.flatnonzero(of & (together.layer == number)), zones)
-        self._add_out(together)
-        self._add_histograms(together, zones)
-        self._add_words(together)
-
-    def _add_layer(self, together: "_Together", source: Place, layer: str, which: Ints, zones: Ints) -> None:
-        """Count the entries of sources in one zone and namespace on one layer, and note the row of their zones."""
-        received, total, aim = together.received[which], together.sum_ns[which], together.aim[which]
-        lossy = np.flatnonzero(together.lost[which])
-        lost, late, where = together.lost[which[lossy]], together.late[which[lossy]], aim[lossy]
-        nat = together.nat[which]
-        for name, lookup in self._lookups_of(source, layer).items():
-            rows, some = lookup.rows(aim), lookup.rows(where)
-            match name:
-                case "in":
-                    self.nodes.add(rows, (received, (0, 3)), (total, (4,)))
-                    self.nodes.add(some, (lost, (0, 1)), (late, (2,)))
-                    if nat.any():
-                        self.nodes.add(rows, (nat, (5,)))
-                case "zones":
-                    self.zones.add(rows, (received, (0, 2)), (total, (3,)))
-                    self.zones.add(some, (lost, (0, 1)))
-                    zones[which] = rows
-                case _:
-                    getattr(self, name).add(rows, (received, (0,)))
-                    getattr(self, name).add(some, (lost, (0, 1)))
-
-    def _add_out(self, together: "_Together") -> None:
-        """Count by where probes leave from."""
-        keys = together.source * len(_LAYERS) + together.layer
-        found, of = np.unique(keys[together.good], return_inverse=True)
-        rows = self.nodes.rows_of(
-            (node, "out", _LAYERS[key % len(_LAYERS)].value) if (node := sources[key // len(_LAYERS)].node) else None
-            for sources in [self._catalogue.sources]
-            for key in found.tolist()
-        )[of]
-        received, lost, late, total, nat = (
-            column[together.good] for column in (together.received, together.lost, together.late, together.sum_ns, together.nat)
-        )
-        self.nodes.add(rows, (received, (0, 3)), (lost, (0, 1)), (late, (2,)), (total, (4,)), (nat, (5,)))
-
-    def _lookups_of(self, source: Place, layer: str) -> dict[str, Lookup]:
-        """Which counters the cells of a source on a layer have, each with the rows by aim."""
+    def _made(self) -> dict[str, Lookup]:
+        """A place for the rows of every scope and aim, found when they are first needed."""
         targets, whom = self._catalogue.targets, self._catalogue.aims
-        zone, namespace = source.zone, source.namespace
-        wanted: dict[str, tuple[Key, Tally, Callable[[int], Key | None]]] = {
-            "in": (("in", layer), self.nodes, lambda aim: (node, "in", layer) if (node := targets[aim].node) else None)
-        }
-        if zone is not None:
-            wanted["zones"] = (
-                ("zones", zone, layer),
-                self.zones,
-                lambda aim: None if (other := targets[aim].zone) is None else (zone, other, layer, whom[aim].network),
-            )
-        if namespace and layer in _NAMESPACED:
-            wanted["namespaces"] = (
-                ("namespaces", namespace),
-                self.namespaces,
-                lambda aim: (namespace, other) if (other := targets[aim].namespace) else None,
-            )
-        if layer == Layer.SERVICE:
-            wanted["services"] = (("services",), self.services, lambda aim: _service(targets[aim]))
-        if layer == Layer.DNS:
-            wanted["dns"] = (("dns",), self.dns, lambda aim: _named(whom[aim].name, "dns/"))
-        if layer == Layer.EXTERNAL:
-            wanted["external"] = (("external",), self.external, lambda aim: _named(whom[aim].name, "external/"))
-        if len(self._lookups) > MAX_LOOKUPS:
-            self._lookups = {}
-        found: dict[str, Lookup] = {}
-        for name, (key, tally, labels) in wanted.items():
-            if key not in self._lookups:
-                self._lookups[key] = Lookup(tally, labels)
-            found[name] = self._lookups[key]
-        return found
 
-    def _add_histograms(self, together: "_Together", zones: Ints) -> None:
+        def into(scope: int, aim: int) -> Key | None:
+            return (node, "in", _LAYERS[scope].value) if (node := targets[aim].node) else None
+
+        def between(scope: int, aim: int) -> Key | None:
+            zone, other = self._zones[scope // len(_LAYERS)], targets[aim].zone
+            return (
+                None if zone is None or other is None else (zone, other, _LAYERS[scope % len(_LAYERS)].value, whom[aim].network)
+            )
+
+        def among(scope: int, aim: int) -> Key | None:
+            namespace, other = self._namespaces[scope // len(_LAYERS)], targets[aim].namespace
+            return (namespace, other) if namespace and other and _LAYERS[scope % len(_LAYERS)] in _NAMESPACED else None
+
+        return {
+            "in": Lookup(self.nodes, into),
+            "zones": Lookup(self.zones, between),
+            "namespaces": Lookup(self.namespaces, among),
+            Layer.SERVICE: Lookup(self.services, lambda _, aim: _service(targets[aim])),
+            Layer.DNS: Lookup(self.dns, lambda _, aim: _named(whom[aim].name, "dns/")),
+            Layer.EXTERNAL: Lookup(self.external, lambda _, aim: _named(whom[aim].name, "external/")),
+        }
+
+    def add(self, batch: Batch, sources: Ints, aims: Ints, asks: Ints) -> None:
+        """Count the windows of a batch; `sources`, the vantages by number, `aims` and `asks` are those of its entries."""
+        good, layers = batch.good, self._catalogue.layers[asks]
+        lost, received = batch.late + batch.failed, batch.received
+        zones = np.full(len(good), -1)
+        if good.all():
+            counted: Ints | slice = slice(None)
+        else:
+            counted = np.flatnonzero(good)
+            ill = (batch.flags & Flag.ILL) != 0
+            for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
+                self.set_aside.add_to(self.set_aside.row_of((reason,)), int(received[which].sum() + lost[which].sum()))
+        probes = _Probes(
+            received[counted],
+            batch.sum_ns[counted],
+            lossy := np.flatnonzero(lost[counted]),
+            lost[counted][lossy],
+            batch.late[counted][lossy],
+            np.flatnonzero(batch.flags[counted] & Flag.NAT),
+        )
+        sources, aims, layers = sources[counted], aims[counted], layers[counted]
+        for lookup, which, scopes in self._families(sources, layers):
+            rows: Numbers = np.full(len(aims), -1, np.int32)
+            rows[which] = lookup.rows(scopes[which], aims[which])
+            self._count(lookup.tally, rows, probes)
+            if lookup.tally is self.zones:
+                zones[counted] = rows
+        self._count(self.nodes, self._out(sources, layers), probes)
+        self._add_histograms(batch, zones)
+        self._add_words(batch, good, asks)
+
+    def _out(self, sources: Ints, layers: Ints) -> Ints:
+        """The rows of where probes leave from."""
+        keys = sources * len(_LAYERS) + layers
+        found = np.flatnonzero(np.bincount(keys))
+        rows: Ints = np.zeros(int(keys.max(initial=-1)) + 1, np.int64)
+        places = self._catalogue.sources
+        rows[found] = self.nodes.rows_of(
+            (node, "out", _LAYERS[key % len(_LAYERS)].value) if (node := places[key // len(_LAYERS)].node) else None
+            for key in found.tolist()
+        )
+        result: Ints = rows[keys]
+        return result
+
+    def _count(self, tally: Tally, rows: Numbers, probes: "_Probes") -> None:
+        """Add probes to the rows of a tally, as far as it has columns for what they did; -1 is no row."""
+        latencies, late, nat = {self.nodes: ((3, 4), (2,), (5,)), self.zones: ((2, 3), (), ())}.get(tally, ((), (), ()))
+        if latencies:
+            received, total = latencies
+            tally.add(rows, (probes.received, (0, received)), (probes.total_ns, (total,)))
+        else:
+            tally.add(rows, (probes.received, (0,)))
+        if len(probes.lossy):
+            tally.add(rows[probes.lossy], (probes.lost, (0, 1)), (probes.late, late))
+        if nat and len(probes.nat):
+            tally.add(rows[probes.nat], (np.ones(len(probes.nat), np.int64), nat))
+
+    def _add_histograms(self, batch: Batch, zones: Ints) -> None:
         """Latencies by pair of zones, of which few are distinct, however many cells; `zones` is the row of each entry."""
         width = len(CLASSIC_SECONDS) + 1
-        keys = zones[together.latency_entry] * width + CLASSIC_OF[together.latency_place]
-        there = keys >= 0
+        rows = zones[batch.latency_entry]
+        keys, count = rows * width + CLASSIC_OF[batch.latency_place], batch.latency_count
+        if not len(keys):
+            return
+        if rows.min() < 0:
+            keys, count = keys[rows >= 0], count[rows >= 0]
         # Weights of bincount are floats; counts of some reports stay far below 2^53, where they are exact.
-        counts = np.bincount(keys[there], weights=together.latency_count[there])
+        counts = np.bincount(keys, weights=count)
         for key in np.flatnonzero(counts).tolist():
             self.zones.add_at(key // width, 4 + key % width, int(counts[key]))
 
-    def _add_words(self, together: "_Together") -> None:
+    def _add_words(self, batch: Batch, good: Mask, asks: Ints) -> None:
         """Failures by word: few distinct ones, however many cells fail."""
-        wanted = together.good[together.outcome_entry]
-        asked = together.ask[together.outcome_entry[wanted]]
-        keys, counts = summed(asked * _CODES + together.outcome_code[wanted], together.outcome_count[wanted])
+        if not len(batch.outcome_entry):
+            return
+        wanted = good[batch.outcome_entry]
+        asked = asks[batch.outcome_entry[wanted]]
+        keys, counts = summed(asked * _CODES + batch.outcome_code[wanted], batch.outcome_count[wanted])
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
             ask = self._catalogue.asks[key // _CODES]
             word = Outcome(key % _CODES).word
@@ -198,55 +201,22 @@ class Tallies:
                 self.failures.add_to(self.failures.row_of((ask.layer.value, ask.kind.value, word)), count)
 
 
-class _Together:
-    """Batches one after the other; what was set aside is not good."""
+class _Probes(NamedTuple):
+    """What windows hold: counts of each, those of the few with losses, and which of them saw another address."""
 
-    def __init__(self, waiting: Sequence[tuple[Batch, int, Ints, Ints]], catalogue: Catalogue) -> None:
-        batches = [batch for batch, _, _, _ in waiting]
-        sizes = [len(batch) for batch in batches]
-        starts = np.cumsum(sizes) - sizes
-        self._catalogue = catalogue
-
-        def joined(name: str) -> Ints:
-            column: Ints = np.concatenate([getattr(batch, name) for batch in batches])
-            return column
-
-        def entries(name: str) -> Ints:
-            return joined(name) + np.repeat(starts, [len(getattr(batch, name)) for batch in batches])
-
-        self.received, self.late, self.sum_ns, self.flags = (joined(name) for name in ("received", "late", "sum_ns", "flags"))
-        self.lost = self.late + joined("failed")
-        self.nat = ((self.flags & Flag.NAT) != 0).astype(np.int64)
-        self.good = (self.flags & int(Flag.UNCONFIRMED | Flag.ILL)) == 0
-        self.aim = np.concatenate([aims for _, _, aims, _ in waiting])
-        self.ask = np.concatenate([asks for _, _, _, asks in waiting])
-        self.layer = catalogue.layers[self.ask]
-        self._sources = [source for _, source, _, _ in waiting]
-        self._sizes = sizes
-        self.source = np.repeat(self._sources, sizes)
-        self.latency_entry, self.outcome_entry = entries("latency_entry"), entries("outcome_entry")
-        self.latency_place, self.latency_count = joined("latency_place"), joined("latency_count")
-        self.outcome_code, self.outcome_count = joined("outcome_code"), joined("outcome_count")
-
-    def by_place(self) -> Iterator[tuple[Place, Mask]]:
-        """The good entries by zone and namespace of where they leave from: one place of each, and which they are."""
-        places = [self._catalogue.sources[source] for source in self._sources]
-        known: dict[tuple[str | None, str | None], int] = {}
-        number = np.repeat([known.setdefault((one.zone, one.namespace), len(known)) for one in places], self._sizes)
-        for zone, namespace in list(known):
-            yield Place(zone=zone, namespace=namespace), (number == known[zone, namespace]) & self.good
-
-    def layers_in(self, which: Mask) -> Iterator[tuple[str, int]]:
-        """The layers that occur among some entries, by name and number."""
-        for number in np.flatnonzero(np.bincount(self.layer[which], minlength=len(_LAYERS))).tolist():
-            yield _LAYERS[number].value, number
+    received: Ints
+    total_ns: Ints
+    lossy: Ints
+    lost: Ints
+    late: Ints
+    nat: Ints
 
 
-def _by_layer(layers: Ints) -> Iterator[tuple[str, Mask]]:
-    """Each layer that occurs, and where."""
-    for number, count in enumerate(np.bincount(layers, minlength=len(_LAYERS)).tolist()):
-        if count:
-            yield _LAYERS[number].value, layers == number
+def _numbered(known: list[str | None], word: str | None) -> int:
+    """The number of a word."""
+    if word not in known:
+        known.append(word)
+    return known.index(word)
 
 
 def _service(place: Place) -> Key | None:

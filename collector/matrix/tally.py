@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from collector.matrix.histograms import Ints
+from collector.matrix.histograms import Ints, Numbers
 
 Key = tuple[str, ...]
 
 OTHER: Final = "other"
 """Label value under which everything beyond a family's limit is added up."""
+UNSOUGHT: Final = -2
 
 
 class Tally:
@@ -40,7 +42,7 @@ class Tally:
         """The row of each key, -1 for None."""
         return np.array([-1 if key is None else self.row_of(key) for key in keys], np.int64)
 
-    def add(self, rows: Ints, *values: tuple[Ints, tuple[int, ...]]) -> None:
+    def add(self, rows: Numbers, *values: tuple[Ints, tuple[int, ...]]) -> None:
         """Add values, each an array and the columns that it goes into, to the rows named; -1 is no row."""
         if len(rows) and rows.min() < 0:
             there = rows >= 0
@@ -78,21 +80,27 @@ class Tally:
 
 
 class Lookup:
-    """The row of a tally for each aim, found when it is first needed."""
+    """The row of a tally for each scope and aim, found when it is first needed."""
 
-    def __init__(self, tally: Tally, key: Callable[[int], Key | None]) -> None:
-        self._tally = tally
+    def __init__(self, tally: Tally, key: Callable[[int, int], Key | None]) -> None:
+        self.tally = tally
         self._key = key
-        self._rows: Ints = np.zeros(0, np.int64)
+        self._rows = np.zeros((0, 0), np.int32)
 
-    def rows(self, aims: Ints) -> Ints:
-        """The row of each aim, -1 for none."""
-        highest = int(aims.max(initial=-1))
-        if highest >= len(self._rows):
-            self._rows = np.concatenate([self._rows, np.full(highest + 1024, -2)])
-        rows = self._rows[aims]
-        if len(rows) and rows.min() == -2:  # noqa: PLR2004 - not looked for yet
-            missing = np.unique(aims[rows == -2])  # noqa: PLR2004 - the same
-            self._rows[missing] = self._tally.rows_of(self._key(aim) for aim in missing.tolist())
-            rows = self._rows[aims]
+    def rows(self, scopes: Ints, aims: Ints) -> NDArray[np.int32]:
+        """The row of each, -1 for none."""
+        if not len(aims):
+            return np.zeros(0, np.int32)
+        scope, aim = int(scopes.max()), int(aims.max())
+        if scope >= self._rows.shape[0] or aim >= self._rows.shape[1]:
+            before = self._rows
+            self._rows = np.full((max(scope + 1, before.shape[0]), max(aim + 1024, before.shape[1])), UNSOUGHT, np.int32)
+            self._rows[: before.shape[0], : before.shape[1]] = before
+        rows: NDArray[np.int32] = self._rows[scopes, aims]
+        if rows.min() == UNSOUGHT:
+            missing = rows == UNSOUGHT
+            wanted = np.unique(scopes[missing] * self._rows.shape[1] + aims[missing])
+            pairs = [divmod(key, self._rows.shape[1]) for key in wanted.tolist()]
+            self._rows.reshape(-1)[wanted] = self.tally.rows_of(self._key(*pair) for pair in pairs)
+            rows = self._rows[scopes, aims]
         return rows

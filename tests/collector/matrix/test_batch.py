@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.matrix.batch import NOTHING, REASONS, Batch, Inconsistent, Planned, read
+from collector.matrix.batch import NOTHING, REASONS, Batch, Inconsistent, Planned
+from collector.matrix.checked import closely, read
+from collector.matrix.plain import plain
 from tests.collector.small_cluster import SECOND, window
 from wire.outcome import Outcome
 from wire.report import Columns, pack
@@ -16,7 +18,7 @@ from wire.window import Measure, Window
 
 PLANNED = Planned(
     path=np.array([10, 20, 30], np.uint64),
-    present=np.ones(3, np.bool_),
+    present=np.ones(3, np.uint8),
     shortest_ms=np.full(3, 1000),
     longest_ms=np.full(3, 1000),
 )
@@ -56,7 +58,7 @@ def test_a_vantage_without_a_plan_has_only_unknown_paths() -> None:
 
 
 def test_a_cell_that_is_there_no_more_takes_no_window() -> None:
-    gone = dataclasses.replace(PLANNED, present=np.array([True, False, True]))
+    gone = dataclasses.replace(PLANNED, present=np.array([1, 0, 1], np.uint8))
     batch = read(pack([window(10), GOOD]), span_ns=10 * SECOND, planned=gone)
     assert (batch.cell.tolist(), batch.unknown_paths) == ([0], 1)
 
@@ -133,7 +135,39 @@ def test_survive_50_columns_of_noise_are_refused_or_harmless(data: st.DataObject
 
 def test_survive_50_five_thousand_entries_are_a_batch_and_not_five_thousand_objects() -> None:
     paths = np.arange(5000, dtype=np.uint64)
-    planned = Planned(paths, np.ones(5000, np.bool_), np.full(5000, 1000), np.full(5000, 1000))
+    planned = Planned(paths, np.ones(5000, np.uint8), np.full(5000, 1000), np.full(5000, 1000))
     batch = read(pack([window(int(path), [50_000, 60_000]) for path in paths[::-1]]), span_ns=10 * SECOND, planned=planned)
     assert batch.cell.tolist() == list(range(4999, -1, -1))
     assert batch.received.sum() == 10_000
+
+
+# Latencies, late answers, losses, own failures, measures of each path.
+one_bucket = st.tuples(
+    st.lists(st.sampled_from([50_000, 50_001]), max_size=3),
+    st.integers(0, 1),
+    st.dictionaries(st.sampled_from([Outcome.TIMEOUT, Outcome.REFUSED]), st.integers(0, 3), max_size=2),
+    st.dictionaries(st.sampled_from([Outcome.SKIPPED]), st.integers(1, 3), max_size=1),
+    st.dictionaries(st.sampled_from([Measure.DUPLICATES, Measure.FORWARD_LOST]), st.integers(0, 5), max_size=2),
+)
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(st.sampled_from([10, 20, 30]), one_bucket, min_size=1), st.data())
+def test_a_plain_report_is_what_it_is_when_looked_at_closely(made: dict[int, Any], data: st.DataObject) -> None:
+    """With bytes changed, too: nothing is plain that would be refused."""
+    columns = pack(
+        [
+            window(path, got, late=late, failed=failed, local=local, measures=measures)
+            for path, (got, late, failed, local, measures) in sorted(made.items())
+        ]
+    )
+    assert plain(columns, span_ns=10 * SECOND, planned=PLANNED) is not None
+    name = data.draw(st.sampled_from(sorted(set(Columns.__struct_fields__) - {"facts"})))
+    if before := getattr(columns, name):
+        place, value = data.draw(st.integers(0, len(before) - 1)), data.draw(st.integers(0, 255))
+        columns = msgspec.structs.replace(columns, **{name: before[:place] + bytes([value]) + before[place + 1 :]})
+    quick = plain(columns, span_ns=10 * SECOND, planned=PLANNED)
+    if quick is not None:
+        close = closely(columns, span_ns=10 * SECOND, planned=PLANNED)
+        for field in dataclasses.fields(Batch):
+            assert np.array_equal(getattr(quick, field.name), getattr(close, field.name)), field.name
