@@ -1,7 +1,7 @@
 """What a scenario expects of the matrix: selectors, bands and intervals, as they stand in its file.
 
-Ratios (`loss`, `forward_loss`, `backward_loss`) are judged over all matched cells added up, since random loss needs many
-probes to show; counts, latencies, states and facts must hold for each matched cell by itself.
+Ratios (`loss`, `forward_loss`, `backward_loss`) and `set_aside` are judged over all matched cells added up, since what is
+random needs many probes to show; counts, latencies, states and facts must hold for each matched cell by itself.
 """
 
 from collections.abc import Mapping
@@ -133,7 +133,7 @@ class CellsExpectation(
     measure: dict[str, Band] = field(default_factory=dict)
     """What was counted beside the fate of probes, such as `duplicates`, per cell."""
     set_aside: dict[Literal["ill", "unconfirmed"], Band] = field(default_factory=dict)
-    """Probes that were counted neither as received nor as lost, by reason, per cell."""
+    """Probes that were counted neither as received nor as lost, by reason, of all cells added up."""
     fact: dict[FactName, Literal["present", "absent"]] = field(default_factory=dict)
     fact_like: dict[FactName, Glob] = field(default_factory=dict)
     """Shell patterns that facts must match, on each cell."""

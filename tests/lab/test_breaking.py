@@ -13,6 +13,7 @@ from lab.conntrack import flush
 from lab.faults import Blackhole, BrokenDnat, DeadNode, Delay, Fault, Loss, Partition, Snat
 from lab.namespaces import call_inside, processes
 from lab.shape import Fabric
+from lab.tampering import FullTable, Tamper
 from lab.topology import BACKEND_PORT, ECHO_PORT, SERVICE_PORT, Role
 from tests.lab.conftest import Get, Ping
 from wire.path import Family
@@ -219,3 +220,27 @@ def test_a_megabyte_passes_the_relay_unharmed_in_both_directions(grounds: Cluste
 def test_forgetting_connections_is_no_error_where_there_are_none(grounds: Cluster) -> None:
     flush(grounds.topology.node["n1"].netns)
     flush(grounds.topology.node["n1"].netns)
+
+
+@pytest.mark.parametrize("family", BOTH)
+def test_a_changed_bit_is_found_by_a_checksum_and_hurts_only_the_pair_that_is_meant(
+    grounds: Cluster, ping: Ping, family: Family
+) -> None:
+    with broken(grounds, Tamper(from_="n1", to="n3", how="corrupt")):
+        assert not ping(pod(grounds, "n1"), address(grounds, "n3", family), patience=0.2)
+        assert ping(pod(grounds, "n1"), address(grounds, "n2", family))
+    assert ping(pod(grounds, "n1"), address(grounds, "n3", family))
+
+
+def test_a_full_table_drops_what_would_begin_a_connection_until_it_has_place(grounds: Cluster, get: Get) -> None:
+    target = next(pod for pod in grounds.topology.pods if pod.role is Role.BACKEND)
+    source = next(name for name in grounds.topology.node if name != target.node)
+    where = target.addresses[Family.IPV4], BACKEND_PORT
+    room = 1 if grounds.topology.shape.fabric is Fabric.FLAT else 3  # a tunnel is a connection each way
+
+    def held() -> socket.socket:
+        return call_inside(pod(grounds, source), lambda: socket.create_connection(where, 10))
+
+    with broken(grounds, FullTable(node=source, room=room)), held(), pytest.raises(OSError, match="timed out"):
+        get(pod(grounds, source), *where, timeout=0.3)
+    assert get(pod(grounds, source), *where)

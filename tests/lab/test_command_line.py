@@ -163,11 +163,11 @@ def test_a_fault_without_a_lab_says_how_to_start_one(
     assert capsys.readouterr().err == "no lab is running: `python -m lab up FILE` starts one\n"
 
 
-def test_the_list_shows_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_list_shows_every_scenario_and_the_cases_that_it_proves(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["list"]) == 0
-    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == {
-        file.stem for file in command.SCENARIOS.glob("*.yaml")
-    }
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert set(listed) == {file.stem for file in command.SCENARIOS.glob("*.yaml")}
+    assert listed["agent-suspended"].endswith(" [survives 6, 8]")
 
 
 def cells(number: Callable[[str, str], int]) -> list[dict[str, object]]:
