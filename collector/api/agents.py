@@ -8,6 +8,7 @@ consistent before anything of it counts. One that is refused is counted by reaso
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -113,7 +114,7 @@ class AgentPort:
         )
         return web.ServerRunner(server, shutdown_timeout=2.0)
 
-    async def _answer(self, request: web.BaseRequest) -> web.Response:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Who asks comes first, then what; a refusal becomes its answer and its count."""
         vantage = ""
         try:
@@ -141,7 +142,7 @@ class AgentPort:
             headers["Retry-After"] = str(_spread_seconds(vantage))
         return _closing(request, web.Response(status=status, text=sentence, headers=headers))
 
-    async def _plan(self, request: web.BaseRequest, vantage: str) -> web.Response:
+    async def _plan(self, request: web.BaseRequest, vantage: str) -> web.StreamResponse:
         known = request.headers.get("If-None-Match", "")
         seconds = _wait_seconds(request.headers.get("Prefer", ""))
         if known and not await self._board.other_than(vantage, known, seconds=seconds):
@@ -154,7 +155,13 @@ class AgentPort:
         if handout is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
         body, etag = handout
-        return web.Response(body=body, content_type=MSGPACK, headers={"ETag": etag, "Cache-Control": "no-store"})
+        # The server keeps an answer until the next request of its connection: thousands of plans, if they were part of it.
+        answer = web.StreamResponse(headers={"Content-Type": MSGPACK, "ETag": etag, "Cache-Control": "no-store"})
+        answer.content_length = len(body)
+        with suppress(ConnectionError):  # it hung up meanwhile
+            await answer.prepare(request)
+            await answer.write(body)
+        return answer
 
     async def _report(self, request: web.BaseRequest, vantage: str) -> web.Response:
         if request.content_type != MSGPACK or request.headers.get("Content-Encoding", "identity") not in ("identity", "gzip"):
