@@ -31,4 +31,4 @@ def settle() -> None:
     """Look for cycles more rarely, and never again among what is there by now."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG, 20, 100)
+    gc.set_threshold(_YOUNG, 10, 10)
