@@ -77,7 +77,7 @@ class Decoding:
 
 
 class Taking:
-    """500 reports a second of 200 entries each, over TLS with keys: the whole process, long polls and replies included."""
+    """500 reports a second of 200 entries each, over TLS with keys: the whole process, replies included."""
 
     LINE: Final = f"collector: {RATE} reports/s of {EACH} entries over TLS with keys"
     bars = (Bar(LINE, "cores", 0.25),)

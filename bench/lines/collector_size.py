@@ -1,7 +1,7 @@
 """The collector of a large cluster, as a process of its own with every agent connected: CPU, memory, answers, metrics.
 
 One round starts it, lets all agents connect at once, lets the matrix fill, measures, restarts it under all its agents, and ends
-it: nothing runs between rounds. Memory is that of the whole process, with two TLS connections for each agent.
+it: nothing runs between rounds. Memory is that of the whole process, with a TLS connection for each agent.
 """
 
 import itertools
@@ -19,7 +19,7 @@ from bench.measurement import Bar, Spoilt
 from collector.settings import PlanSettings
 
 NODES: Final = 5000
-FEW: Final = 1000
+FEW: Final = 300
 """Of the short form."""
 FULL_SECONDS: Final = 330
 """Longer than what is kept of single windows: from then on memory grows no more."""
@@ -90,7 +90,7 @@ class Standard:
     def _steady(self, cluster: Cluster, played: Played, figures: dict[str, float], *, fill: int, quick: bool) -> None:
         time.sleep(fill)
         began, cpu, first = time.monotonic(), cluster.cpu_seconds, len(played.said())
-        time.sleep(15 if quick else MEASURED_SECONDS)
+        time.sleep(10 if quick else MEASURED_SECONDS)
         figures[self.CPU] = (cluster.cpu_seconds - cpu) / (time.monotonic() - began)
         said = played.said()[first:]
         rate = statistics.mean(line["reports_per_second"] for line in said)
@@ -153,8 +153,8 @@ class FullMesh:
         }
         with ExitStack() as stack:
             cluster = stack.enter_context(Cluster(nodes, plan=plan))
-            played = stack.enter_context(cluster.load("mesh", seconds=3600, every=10))
-            played.wait(1 + (2 if quick else self.ROUNDS), seconds=1800)
+            played = stack.enter_context(cluster.load("mesh", seconds=3600, every=5 if quick else 10))
+            played.wait(1 + (1 if quick else self.ROUNDS), seconds=1800)
             measured = json.loads(cluster.get("/api/v1/matrix?by=zone"))
             filled = sum(cell["cells"] - cell["unknown"] for cell in measured["cells"])
             if not quick and filled < 3 * nodes * (nodes - 1):
