@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from agent import proof
 from agent.stamp_layout import (
+    ANSWERED,
     ASKED,
     AT,
     BASE_BYTES,
@@ -24,6 +25,7 @@ from agent.stamp_layout import (
     HEADER,
     HEADS,
     HMAC,
+    HMAC_AT,
     LOCATION,
     LOCATION_TLV,
     MAGIC,
@@ -43,6 +45,7 @@ from agent.stamp_layout import (
     REQUEST,
     SENT,
     SHAPE,
+    SHAPES,
     SOURCE_IPV4,
     SOURCE_IPV6,
     TIMESTAMP,
@@ -53,6 +56,7 @@ from agent.stamp_layout import (
     StampError,
     address_text,
     identifier_in,
+    ordered,
     taken_apart,
     uid_text,
     uid_word,
@@ -247,25 +251,24 @@ def stamp_departure(reply: bytearray, now_ns: int) -> None:
 def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
     """A reply from a datagram; raises StampError."""
     offsets, _ = _opened(packet, keys)
-    membership = MEMBERSHIP_TLV.unpack_from(packet, offsets[MEMBERSHIP][0])
-    _, identifier, _, nonce, session, incarnation, highest, bitmap, length, uid = membership
+    values = ANSWERED.unpack_from(packet if offsets is AT else ordered(packet, offsets))
+    count, departed_s, departed_ns, received_s, received_ns, sequence, identifier, nonce, session, *seen = values
+    incarnation, highest, bitmap, length, uid, sub_type, source, method = seen
     if incarnation == NO_INCARNATION:
         raise StampError("foreign")
-    count, departed_s, departed_ns, _, _, received_s, received_ns, sequence, *_ = REPLY_HEAD.unpack_from(packet)
-    _, _, _, sub_type, _, source = LOCATION_TLV.unpack_from(packet, offsets[LOCATION][0])
     if sub_type not in (SOURCE_IPV4, SOURCE_IPV6):
         raise StampError("malformed")
     return Reply(
-        sequence=sequence,
-        identifier=identifier,
-        nonce=nonce,
-        session=session,
-        uid=uid_text(uid[:length]),
-        received_ns=received_s * _SECOND + received_ns,
-        departed_ns=departed_s * _SECOND + departed_ns,
-        by_kernel=TIMESTAMPS_TLV.unpack_from(packet, offsets[TIMESTAMPS][0])[1] == RECEIVED_BY_KERNEL,
-        source=address_text(source[:4] if sub_type == SOURCE_IPV4 else source),
-        receipt=Receipt(incarnation, count + 1, highest, int.from_bytes(bitmap, "big")),
+        sequence,
+        identifier,
+        nonce,
+        session,
+        uid_text(uid[:length]),
+        received_s * _SECOND + received_ns,
+        departed_s * _SECOND + departed_ns,
+        method == RECEIVED_BY_KERNEL,
+        address_text(source[:4] if sub_type == SOURCE_IPV4 else source),
+        Receipt(incarnation, count + 1, highest, int.from_bytes(bitmap, "big")),
     )
 
 
@@ -273,14 +276,17 @@ def _opened(packet: bytes, keys: Iterable[GroupKey]) -> tuple[Mapping[int, tuple
     """Where the TLVs of a packet are, and the key that signed it; raises StampError."""
     if not MIN_BYTES <= len(packet) <= MAX_PACKET_BYTES:
         raise StampError("short")
-    heads = SHAPE.unpack_from(packet)
-    ours = len(packet) == MIN_BYTES and (heads == HEADS[UNRECOGNIZED] or heads == HEADS[0])
-    offsets = AT if ours else taken_apart(packet)
-    at, (start, length) = offsets[MEMBERSHIP][0], offsets[HMAC]
-    if packet[at : at + 4] != MAGIC:
+    first, magic, epoch, second, third, fourth, given = SHAPE.unpack_from(packet)
+    offsets: Mapping[int, tuple[int, int]] = AT
+    end = HMAC_AT
+    if len(packet) != MIN_BYTES or (first, second, third, fourth) not in SHAPES:
+        offsets = taken_apart(packet)
+        at, (start, length) = offsets[MEMBERSHIP][0], offsets[HMAC]
+        magic, epoch = packet[at : at + 4], int.from_bytes(packet[at + 8 : at + 12], "big")
+        given, end = packet[start : start + length], start - 4
+    if magic != MAGIC:
         raise StampError("foreign")
-    covered = packet[:4] + packet[BASE_BYTES : start - 4]
-    key = proof.signer(keys, int.from_bytes(packet[at + 8 : at + 12], "big"), covered, packet[start : start + length])
+    key = proof.signer(keys, epoch, packet[:4] + packet[BASE_BYTES:end], given)
     if key is None:
         raise StampError("proof")
     return offsets, key

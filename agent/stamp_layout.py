@@ -2,8 +2,8 @@
 
 In: a datagram. Out: where each TLV of it is, or a StampError with a word that can be counted.
 
-Packets of ours have their TLVs in one order, so that one pattern writes and one reads the whole of them: AT, HEADS, SHAPE, SENT
-and REPLIED. Others are taken apart one by one.
+Packets of ours have their TLVs in one order, so that one pattern writes and one reads the whole of them: AT, HEADS, SHAPE,
+SENT, REPLIED and ANSWERED. Others are taken apart one by one.
 """
 
 import re
@@ -63,9 +63,12 @@ AT = MappingProxyType(
     }
 )
 HEADS = {flag: tuple(HEADER.pack(flag, kind, size) for kind, (_, size) in AT.items()) for flag in (0, UNRECOGNIZED)}
+HMAC_AT = MIN_BYTES - proof.MAC_BYTES - 4
+SHAPES = frozenset(HEADS.values())
 SHAPE = struct.Struct(
-    f"!{BASE_BYTES}x4s{MEMBERSHIP_TLV.size}x4s{LOCATION_TLV.size}x4s{TIMESTAMPS_TLV.size}x4s{proof.MAC_BYTES}x"
+    f"!{BASE_BYTES}x4s4s4xI{MEMBERSHIP_TLV.size - 12}x4s{LOCATION_TLV.size}x4s{TIMESTAMPS_TLV.size}x4s{proof.MAC_BYTES}s"
 )
+"""The header of each TLV, and with it what stands in the first and the last one: magic and epoch, and the MAC."""
 SENT = struct.Struct(f"!IIIHH28x4s4sII8s8s28xB3x{UID_BYTES}s{LOCATION_TLV.size + TIMESTAMPS_TLV.size + 8}s")
 RECEIVED = struct.Struct(f"!8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s")
 """What a reflector writes into the membership TLV, from its incarnation on."""
@@ -73,6 +76,8 @@ RECEIVED_AT = 28
 NAMED = slice(BASE_BYTES + 4, BASE_BYTES + 4 + RECEIVED_AT)
 """What a reply repeats of a request's membership TLV, up to the incarnation."""
 REPLIED = struct.Struct(f"!I8xH2sII14sxxBxxx4s{RECEIVED_AT}s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s4sxxHxBH16s8s")
+ANSWERED = struct.Struct(f"!III4xIII24xI4x8s8s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s9xB2x16s5xB{6 + proof.MAC_BYTES}x")
+"""What a sender reads in a reply."""
 METHODS = [
     HEADS[0][2] + TIMESTAMPS_TLV.pack(FREE_RUNNING, method, FREE_RUNNING, RECEIVED_BY_PROCESS)
     for method in (RECEIVED_BY_PROCESS, RECEIVED_BY_KERNEL)
@@ -121,6 +126,13 @@ def taken_apart(packet: bytes) -> Mapping[int, tuple[int, int]]:
     if offsets.get(HMAC, (0, 0))[1] != proof.MAC_BYTES:
         raise StampError("proof")
     return offsets
+
+
+def ordered(packet: bytes, offsets: Mapping[int, tuple[int, int]]) -> bytes:
+    """The same packet with its TLVs where AT has them, as far as we read them."""
+    return packet[:BASE_BYTES] + b"".join(
+        packet[offsets[kind][0] - 4 : offsets[kind][0] + size] for kind, (_, size) in AT.items()
+    )
 
 
 def identifier_in(packet: bytes) -> int | None:

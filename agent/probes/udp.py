@@ -28,6 +28,8 @@ from wire.window import FactName, Measure
 
 SESSION_LIMIT = 65_536
 """Paths remembered, the longest unused forgotten first."""
+TELL_EVERY = 16
+"""A session that loses nothing says so once in so many probes; a loss is told at once."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +43,8 @@ class Session:
     expected: str
     """UID that the path's target should have, as a packet has room for it; empty where it has none of ours."""
     directions: Directions = field(default_factory=Directions)
+    told: int = -TELL_EVERY
+    """Number through which directions were told last."""
 
 
 class UdpProber(DatagramProber):
@@ -104,7 +108,7 @@ class UdpProber(DatagramProber):
                 return None
         # A probe that was given up has no flight any more, but its answer still says which direction lost others.
         settled = session.directions.replied(reply.sequence, reply.receipt)
-        facts = {}
+        facts: dict[FactName, str] = {}
         if self.context.addresses and reply.source not in self.context.addresses:
             facts[FactName.SOURCE] = reply.source
         expected = session.expected
@@ -112,12 +116,12 @@ class UdpProber(DatagramProber):
         if wrong:
             facts[FactName.PEER_UID] = reply.uid
         return reply.identifier, Answer(
-            notes=(_note(session.path, settled),) if settled else (),
-            dwell_ns=reply.departed_ns - reply.received_ns,
-            dwell_exact=reply.by_kernel,
-            outcome=Outcome.WRONG_PEER if wrong else None,
-            confirmed=bool(expected) and reply.uid == expected,
-            facts=facts,
+            () if settled is None else _notes(session, settled),
+            reply.departed_ns - reply.received_ns,
+            reply.by_kernel,
+            Outcome.WRONG_PEER if wrong else None,
+            bool(expected) and reply.uid == expected,
+            facts,
         )
 
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:
@@ -145,10 +149,14 @@ class UdpProber(DatagramProber):
         return session
 
 
-def _note(path: Path, settled: Settled) -> Note:
+def _notes(session: Session, settled: Settled) -> Sequence[Note]:
+    lost = settled.forward_lost or settled.backward_lost
+    if not lost and settled.through < session.told + TELL_EVERY:
+        return ()
+    session.told = settled.through
     measures = {Measure.THROUGH_SEQUENCE: settled.through}
     if settled.forward_lost:
         measures[Measure.FORWARD_LOST] = settled.forward_lost
     if settled.backward_lost:
         measures[Measure.BACKWARD_LOST] = settled.backward_lost
-    return Note(path, measures)
+    return (Note(session.path, measures),)

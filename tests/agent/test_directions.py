@@ -93,10 +93,10 @@ def test_a_silence_longer_than_the_bitmap_is_told_apart_by_the_counts_alone(leng
     assert lost == ((length, 0) if forward else (0, length))
 
 
-def test_a_steady_path_is_settled_up_to_the_probe_before_the_last() -> None:
+def test_a_steady_path_is_settled_through_its_last_probe() -> None:
     channel = Channel()
     channel.run([(1000, 1, 1, False, False, False, False)] * 5)
-    assert channel.settled[-1] == Settled(0, 0, 3)
+    assert channel.settled[-1] == Settled(0, 0, 4)
 
 
 def test_a_restarted_reflector_resynchronises_without_inventing_losses() -> None:
@@ -126,7 +126,7 @@ def test_a_straggler_of_the_old_count_does_not_undo_a_resynchronisation() -> Non
     directions.sent(5, 5 * HORIZON_NS)
     directions.replied(5, restarted.received("sender", b"session1", 5))
     directions.sent(6, 7 * HORIZON_NS)
-    assert directions.replied(6, restarted.received("sender", b"session1", 6)) == Settled(0, 0, 5)
+    assert directions.replied(6, restarted.received("sender", b"session1", 6)) == Settled(0, 0, 6)
 
 
 def test_the_session_table_is_bounded_and_a_forgotten_session_says_so() -> None:

@@ -234,7 +234,7 @@ def test_both_directions_of_loss_are_counted_by_the_packets_own_numbers(
 def test_a_reply_after_the_probe_was_given_up_is_no_success_but_still_says_what_was_lost(
     courier: Courier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.directions.HORIZON_NS", 0)
+    monkeypatch.setattr("agent.probes.udp.TELL_EVERY", 1)
     courier.taken(courier.reflected(courier.request()[0]))
     reply = courier.reflected(courier.request()[0])
     (flight,) = courier.prober._flights.values()
@@ -242,6 +242,21 @@ def test_a_reply_after_the_probe_was_given_up_is_no_success_but_still_says_what_
     (note,) = courier.taken(reply)
     assert isinstance(note, Note)
     assert dict(note.measures) == {Measure.THROUGH_SEQUENCE: 1}
+
+
+def test_a_session_without_a_loss_says_so_now_and_then_and_a_loss_is_told_at_once(
+    courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.directions.HORIZON_NS", 0)
+    replies = [courier.reflected(courier.request()[0]) for _ in range(40)]
+    del replies[35]
+    found = [note for reply in replies for note in notes(courier.taken(reply))]
+    assert [dict(note.measures) for note in found] == [
+        {Measure.THROUGH_SEQUENCE: 0},
+        {Measure.THROUGH_SEQUENCE: 16},
+        {Measure.THROUGH_SEQUENCE: 32},
+        {Measure.THROUGH_SEQUENCE: 36, Measure.BACKWARD_LOST: 1},
+    ]
 
 
 def test_a_packet_that_we_failed_to_send_uses_no_number(courier: Courier) -> None:
@@ -255,7 +270,7 @@ def test_a_packet_that_we_failed_to_send_uses_no_number(courier: Courier) -> Non
 async def test_survive_42_a_new_socket_changes_the_port_and_nothing_of_the_count(
     prober: UdpProber, reflector: Reflector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.directions.HORIZON_NS", 0)
+    monkeypatch.setattr("agent.probes.udp.TELL_EVERY", 1)
     path = path_to(reflector)
     await probed(prober, path)
     before = prober._lines.current(Family.IPV4)
@@ -267,7 +282,10 @@ async def test_survive_42_a_new_socket_changes_the_port_and_nothing_of_the_count
     assert [dict(note.measures) for note in notes(found)] == [{Measure.THROUGH_SEQUENCE: 1}]
 
 
-async def test_a_restarted_reflector_invents_no_loss(prober: UdpProber, reflector: Reflector) -> None:
+async def test_a_restarted_reflector_invents_no_loss(
+    prober: UdpProber, reflector: Reflector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.probes.udp.TELL_EVERY", 1)
     path = path_to(reflector)
     await probed(prober, path)
     port = reflector.port
