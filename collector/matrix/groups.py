@@ -24,6 +24,9 @@ _SUMS = ("cells", "measured", "unknown", "by_network", "sent", "lost", "late")
 _WIDTH = BUCKETS + 1
 MAX_TABLE: Final = 2**22
 """Most groups, whether cells are in them or not, that are found through a table; among more they are searched for."""
+MAX_POSSIBLE: Final = 2**15
+"""Where no more groups are possible, all of them are added up, and those without a cell left out at the end."""
+_NONE: Final = -(2**48)
 AT_ONCE: Final = 5000
 """Groups that are written between two pauses."""
 
@@ -55,22 +58,26 @@ class _Keys:
         catalogue = matrix.table.catalogue
         self._rows, self._columns = rows, columns
         self.name = rows if rows == columns else f"{rows}:{columns}"
-        self.row_words, self._row_codes = catalogue.words(rows, side="from")
-        self.column_words, self._column_codes = catalogue.words(columns, side="to")
+        self.row_words, row_codes = catalogue.words(rows, side="from")
+        self.column_words, column_codes = catalogue.words(columns, side="to")
         self.width = max(1, len(self.column_words))
+        self._row_keys = np.where(row_codes >= 0, row_codes * self.width, _NONE)
+        self._column_keys = np.where(column_codes >= 0, column_codes, _NONE)
 
     def of(self, slab: Slab, cells: Ints) -> Ints:
-        """The group of each cell, -1 for none."""
-        row = self._row_codes.take((slab.ask if self._rows in _BY_ASK else slab.row)[cells], mode="clip")
-        column = self._column_codes.take((slab.ask if self._columns in _BY_ASK else slab.aim)[cells], mode="clip")
-        return np.where((row >= 0) & (column >= 0), row * self.width + column, -1)
+        """The group of each cell, negative for none."""
+        row = self._row_keys.take((slab.ask if self._rows in _BY_ASK else slab.row)[cells], mode="clip")
+        row += self._column_keys.take((slab.ask if self._columns in _BY_ASK else slab.aim)[cells], mode="clip")
+        return row
 
 
 class _Found:
     """The groups that any cell asked for is in, and a number for each."""
 
     def __init__(self, possible: int) -> None:
-        self.keys: Ints = np.zeros(0, np.int64)
+        self.is_known = possible <= min(MAX_POSSIBLE, MAX_CELLS)
+        """Whether there is nothing to note."""
+        self.keys: Ints = np.arange(possible) if self.is_known else np.zeros(0, np.int64)
         self._table: NDArray[np.int32] | None = np.full(possible + 1, -1, np.int32) if possible <= MAX_TABLE else None
 
     def note(self, keys: Ints) -> None:
@@ -83,7 +90,7 @@ class _Found:
 
     def number(self) -> None:
         """Number what was noted; raises TooManyError."""
-        if self._table is not None:
+        if not self.is_known and self._table is not None:
             self.keys = np.flatnonzero(self._table == 0)
             self._refuse(len(self.keys))
             self._table[self.keys] = np.arange(len(self.keys))
@@ -93,7 +100,9 @@ class _Found:
             raise TooManyError(f"more than {MAX_CELLS} groups are too many for one answer: use from, to or a coarser by")
 
     def numbers(self, keys: Ints) -> Ints:
-        """The number of each group, -1 for those that were not there when they were noted."""
+        """The number of each group, negative for those that were not there when they were noted."""
+        if self.is_known:
+            return keys
         if self._table is not None:
             return np.where(keys >= 0, self._table.take(keys, mode="clip"), -1).astype(np.int64)
         if not len(self.keys):
@@ -166,7 +175,7 @@ def groups_in_slices(
     keys, only, span = _Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
     slabs, found = list(matrix.table.slabs), _Found(len(keys.row_words) * keys.width)
     by_network = matrix.table.catalogue.by_network
-    for slab in slabs:
+    for slab in () if found.is_known else slabs:
         chosen = keys.of(slab, only.chosen(slab))
         found.note(chosen[chosen >= 0])
         yield
@@ -195,13 +204,15 @@ def groups_in_slices(
 
 
 def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: Asked) -> Slices[Answer]:
-    columns = sums.columns
+    p50, p99 = latencies.quantiles()
+    yield
+    some = np.flatnonzero(sums.columns["cells"])
+    found, p50, p99 = found[some], p50[some], p99[some]
+    columns = {name: column[some] for name, column in sums.columns.items()}
     sent, lost = columns["sent"], columns["lost"]
     loss = np.where(sent > 0, lost / np.maximum(sent, 1), np.nan)
     state = np.where(columns["measured"] > 0, MEASURED, np.where(columns["unknown"] > 0, UNKNOWN, UNSAMPLED))
     row, column = found // keys.width, found % keys.width
-    p50, p99 = latencies.quantiles()
-    yield
     names = ("from", "to", "sent", "received", "late", "failed", "loss", "p50_us", "p99_us", "state", "cells", "unknown")
     values = (
         _words(keys.row_words)[row],

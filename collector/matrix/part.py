@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.histograms import Floats, Histograms, Ints, merged
-from collector.matrix.slab import LEFT, PLANNED, Slab
+from collector.matrix.slab import PLANNED, Slab
 from collector.matrix.sparse import MORE_LOST, MORE_SENT, entries_of
 from wire.outcome import Outcome
 
@@ -153,14 +153,20 @@ class Part:
         rare probes a while ago is not known to hold.
         """
         slab, cells, stale_ns = self.slab, self.cells, self._matrix.stale_after_ns
-        heard = np.zeros(max(slab.rows, default=-1) + 1, np.bool_)
-        heard[[row.number for row in self._rows if row.heard_ns is not None and row.heard_ns > now_ns - stale_ns]] = True
-        stale_after_ns = np.maximum(stale_ns, 3 * MILLISECOND * slab.interval_ms[cells].astype(np.int64))
-        fresh = (slab.good_ns[cells] > now_ns - stale_after_ns) & heard[slab.row[cells]]
+        good_ns = slab.good_ns[cells]
+        fresh = good_ns > now_ns - stale_ns
+        if len(older := np.flatnonzero(~fresh)):  # which those that are probed rarely may be
+            fresh[older] = good_ns[older] > now_ns - 3 * MILLISECOND * slab.interval_ms[cells[older]].astype(np.int64)
+        silent = [row.number for row in self._rows if row.heard_ns is None or row.heard_ns <= now_ns - stale_ns]
+        if silent:
+            heard = np.ones(max(slab.rows) + 1, np.bool_)
+            heard[silent] = False
+            fresh &= heard[slab.row[cells]]
         state = np.where(fresh & (self.sent > 0), MEASURED, UNKNOWN)
-        return np.where(slab.present[cells] == PLANNED, state, UNSAMPLED)
+        state[slab.present[cells] != PLANNED] = UNSAMPLED
+        return state
 
 
 def present(slab: Slab) -> Ints:
     """The places of a slab that are cells."""
-    return np.flatnonzero((slab.present == PLANNED) | (slab.present == LEFT))
+    return np.flatnonzero(slab.present)  # ABSENT is 0

@@ -70,6 +70,8 @@ class Filter:
         if self.sources is not None and not self.sources.take(list(slab.rows), mode="clip").any():
             return np.zeros(0, np.int64)
         cells = present(slab)
+        if self.sources is None and self.aims is None and self.asks is None:
+            return cells
         return cells[self.among(slab.row[cells], slab.aim[cells], slab.ask[cells])]
 
     def departed(self, row: Row) -> Mask:

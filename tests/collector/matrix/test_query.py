@@ -203,12 +203,15 @@ def test_too_many_groups_or_cells_are_refused_with_a_sentence(monkeypatch: pytes
     assert len(cells(matrix_of(), NOW, wanted=Wanted(source="n1", target="n3"))) == 2
 
 
-def test_groups_are_the_same_whether_a_table_or_a_search_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_are_the_same_whether_all_are_added_up_or_a_table_or_a_search_finds_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     matrix = filled(*((path.vantage, window(path.id, [1000 * n], late=n % 3)) for n, path in enumerate(ALL_PATHS, 1)))
     answers = [group_by(matrix, NOW, "vantage", "target")]
-    monkeypatch.setattr(groups, "MAX_TABLE", 0)
-    answers.append(group_by(matrix, NOW, "vantage", "target"))
-    assert answers[0] == answers[1]
+    for limit in ("MAX_POSSIBLE", "MAX_TABLE"):
+        monkeypatch.setattr(groups, limit, 0)
+        answers.append(group_by(matrix, NOW, "vantage", "target"))
+    assert answers[0] == answers[1] == answers[2]
     assert len(answers[0]["cells"]) == 20
 
 
