@@ -54,9 +54,9 @@ def flow_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
                         f'iifname "pods" udp dport {DNS_PORT} {asked} @asked_{ip} drop',
                         f'iifname "pods" udp dport {DNS_PORT} add @asked_{ip} {{ {asked} timeout {_FORGET_AFTER} }}',
                     ]
-            case FullTable(node=name, room=room) if name == node.name:
+            case FullTable(node=name) if name == node.name:
                 # Packets of a tunnel are never answered to the same port, so that their connection is new for ever.
-                early.append(f"ct status & confirmed == 0 ct count over {room} drop")
+                early.append("ct status & confirmed == 0 drop")
             case OtherSource(from_=name, to=to) if name == node.name:
                 forward += _disguises(node, topology.node[to])
             case _:

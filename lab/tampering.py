@@ -23,11 +23,10 @@ class Tamper(Links, frozen=True, tag="tamper", tag_field="kind"):
             raise ValueError("what is reordered, and nothing else, is late by ms above 0")
 
 
-class FullTable(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="full_table", tag_field="kind"):
-    """A node's table of connections has place for so many more and then drops packets that would begin another one."""
+class FullTable(Struct, frozen=True, forbid_unknown_fields=True, tag="full_table", tag_field="kind"):
+    """A node's table of connections has no place, so that packets that would begin another one are dropped."""
 
     node: str
-    room: Annotated[int, Meta(ge=1, le=100_000)] = 4
 
 
 class DnsRace(Struct, frozen=True, forbid_unknown_fields=True, tag="dns_race", tag_field="kind"):

@@ -39,7 +39,7 @@ GOOD: list[dict[str, object]] = [
     {"kind": "broken_dnat", "node": "n1", "service": "kube-system/dns"},
     {"kind": "tamper", "node": "n1", "how": "duplicate"},
     {"kind": "tamper", "from": "n1", "to": "n2", "how": "reorder", "ms": 1300},
-    {"kind": "full_table", "node": "n2", "room": 9},
+    {"kind": "full_table", "node": "n2"},
     {"kind": "dns_race", "node": "n2"},
     {"kind": "other_source", "from": "n2", "to": "n3"},
     {"kind": "stuck_session", "from": "n2", "to": "n3"},

@@ -15,7 +15,7 @@ from wire.path import Family
 TOPOLOGY = Topology.of(Shape(nodes=3), "x")
 OPEN_NOW = {"udp": [8620, 40001], "udp6": [40002], "icmp": [7], "icmp6": []}
 FAULTS: list[dict[str, object]] = [
-    {"kind": "full_table", "node": "n2", "room": 9},
+    {"kind": "full_table", "node": "n2"},
     {"kind": "dns_race", "node": "n2"},
     {"kind": "other_source", "from": "n2", "to": "n3"},
 ]
@@ -62,4 +62,4 @@ def test_the_kernel_takes_all_rules_and_forgets_them_again(netns: str) -> None:
     listed = subprocess.run(
         ["ip", "netns", "exec", netns, "nft", "list", "table", "inet", "flows"], capture_output=True, text=True, check=True
     )
-    assert "ct count" not in listed.stdout
+    assert "confirmed" not in listed.stdout
