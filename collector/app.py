@@ -25,9 +25,10 @@ from collector.api.operators import operator_app
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.static import InventoryFile
 from collector.document import bad
-from collector.export.exposition import exposition
+from collector.export.exposition import exposition_in_slices
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
+from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans, compose, rotated
 from collector.plan.keys import group_keys, group_secret, phase_of
@@ -214,10 +215,10 @@ class Collector:
         self._own.report_gaps.inc(gap)
         self._own.ingest_seconds.observe(seconds)
 
-    def _metrics(self, now_ns: int) -> bytes:
+    def _metrics(self, now_ns: int) -> Slices[bytes]:
         export = self._settings.export
         began_ns = time.monotonic_ns()
-        cluster = exposition(
+        cluster = yield from exposition_in_slices(
             self._matrix,
             self._sessions,
             self._board.plans,

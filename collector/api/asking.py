@@ -59,7 +59,7 @@ class Asking:
     async def _make(self, question: str, slices: Callable[[int], Slices[dict[str, Any]]]) -> bytes:
         began_ns = self._now_ns()
         try:
-            body = await _encoded(await self._finished(lambda: slices(began_ns)))
+            body = await _encoded(await self.finished(lambda: slices(began_ns)))
         except TooManyError as error:
             raise QuestionError(str(error)) from None
         ended_ns = self._now_ns()
@@ -69,7 +69,8 @@ class Asking:
         self._answers[question] = ended_ns + min(SHARED_NS, SHARED_FOR * (ended_ns - began_ns)), body
         return body
 
-    async def _finished(self, begin: Callable[[], Slices[_T]]) -> _T:
+    async def finished(self, begin: Callable[[], Slices[_T]]) -> _T:
+        """What slices return, with a pause after each; they are begun anew where the matrix is replanned meanwhile."""
         for _ in range(BEGUN):
             generation, slices = self._matrix.generation, begin()
             while generation == self._matrix.generation:

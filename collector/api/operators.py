@@ -3,6 +3,7 @@
 In: the matrix, the sessions and the plans in force. Out: `/metrics`, `/healthz`, `/readyz` and `/api/v1/*`.
 """
 
+import asyncio
 import zlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
@@ -25,6 +26,8 @@ from collector.sessions import Sessions
 
 METRICS_NS: Final = 1_000_000_000
 """How long a rendering of the metrics is good for, however many ask."""
+COMPRESSED: Final = 2**20
+"""Bytes of them that are compressed at a time."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -35,20 +38,31 @@ def _nothing(_reason: str) -> None:
 class _Metrics:
     """The last rendering, shared by all who ask within a second."""
 
-    def __init__(self, render: Callable[[int], bytes]) -> None:
+    def __init__(self, render: Callable[[int], Slices[bytes]], asking: Asking) -> None:
         self._render = render
+        self._asking = asking
+        self._lock = asyncio.Lock()
         self._rendered_ns: int | None = None
         self._bodies = {"": b""}
 
-    def body(self, now_ns: int, encoding: str) -> bytes:
+    async def body(self, now_ns: int, encoding: str) -> bytes:
         """The metrics, plain or with `gzip`."""
-        if self._rendered_ns is None or now_ns - self._rendered_ns >= METRICS_NS:
-            self._bodies = {"": self._render(now_ns)}
-            self._rendered_ns = now_ns
-        if encoding not in self._bodies:
-            compressor = zlib.compressobj(level=1, wbits=16 + zlib.MAX_WBITS)
-            self._bodies[encoding] = compressor.compress(self._bodies[""]) + compressor.flush()
-        return self._bodies[encoding]
+        async with self._lock:
+            if self._rendered_ns is None or now_ns - self._rendered_ns >= METRICS_NS:
+                self._bodies = {"": await self._asking.finished(lambda: self._render(now_ns))}
+                self._rendered_ns = now_ns
+            if encoding not in self._bodies:
+                self._bodies[encoding] = await _compressed(self._bodies[""])
+            return self._bodies[encoding]
+
+
+async def _compressed(body: bytes) -> bytes:
+    """A gzip member, with a pause after every part of it."""
+    compressor, parts = zlib.compressobj(level=1, wbits=16 + zlib.MAX_WBITS), []
+    for start in range(0, len(body), COMPRESSED):
+        parts.append(compressor.compress(body[start : start + COMPRESSED]))
+        await asyncio.sleep(0)
+    return b"".join([*parts, compressor.flush()])
 
 
 class Operators:
@@ -60,15 +74,15 @@ class Operators:
         matrix: Matrix,
         sessions: Sessions,
         plans: Callable[[], Plans],
-        metrics: Callable[[int], bytes],
+        metrics: Callable[[int], Slices[bytes]],
         now_ns: Callable[[], int],
         ready: Callable[[], bool],
     ) -> None:
         self._matrix = matrix
         self._sessions = sessions
         self._plans = plans
-        self._metrics = _Metrics(metrics)
         self._asking = Asking(matrix, now_ns)
+        self._metrics = _Metrics(metrics, self._asking)
         self._now_ns = now_ns
         self._ready = ready
 
@@ -78,7 +92,7 @@ class Operators:
         headers = {"Content-Type": METRICS_TYPE, "Vary": "Accept-Encoding"}
         if encoding:
             headers["Content-Encoding"] = encoding
-        return web.Response(body=self._metrics.body(self._now_ns(), encoding), headers=headers)
+        return web.Response(body=await self._metrics.body(self._now_ns(), encoding), headers=headers)
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """200 while the process answers at all."""
@@ -180,7 +194,7 @@ def operator_app(
     matrix: Matrix,
     sessions: Sessions,
     plans: Callable[[], Plans],
-    metrics: Callable[[int], bytes],
+    metrics: Callable[[int], Slices[bytes]],
     now_ns: Callable[[], int],
     ready: Callable[[], bool],
     hosts: Collection[str] = (),
@@ -188,7 +202,8 @@ def operator_app(
 ) -> web.Application:
     """The application of the operator port.
 
-    `metrics(now_ns)` renders a scrape; `hosts` are further names to answer to; `refused` is told the word for each refusal.
+    `metrics(now_ns)` renders a scrape in slices; `hosts` are further names to answer to; `refused` is told the word for each
+    refusal.
     """
     operators = Operators(matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready)
     app = web.Application(middlewares=[guarded(hosts, refused)], client_max_size=1024)

@@ -5,7 +5,7 @@ list of the worst and, where asked for and the cluster is small, the pairs. Coun
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from collector.export import names
@@ -13,8 +13,9 @@ from collector.export.names import Family
 from collector.export.text import Exposition, Kept, Key, Number
 from collector.matrix.groups import group_by
 from collector.matrix.histograms import CLASSIC_SECONDS
-from collector.matrix.query import DEFAULT_SPAN_NS, Wanted, worst
-from collector.matrix.state import census
+from collector.matrix.query import ALL, DEFAULT_SPAN_NS, Wanted, worst_in_slices
+from collector.matrix.slices import Slices, finished
+from collector.matrix.state import census_in_slices
 from collector.matrix.store import Matrix
 from collector.matrix.tallies import Tallies
 from wire.path import Layer
@@ -71,15 +72,29 @@ def exposition(
     kept: Kept | None = None,
 ) -> bytes:
     """One scrape of at most `max_series` series; `kept` is what the scrapes of one process share."""
-    text = Exposition(max_series=max_series, kept=kept or Kept())
+    return finished(
+        exposition_in_slices(
+            matrix, sessions, plans, now_ns=now_ns, max_series=max_series, pairs=pairs, kept=Kept() if kept is None else kept
+        )
+    )
+
+
+def exposition_in_slices(
+    matrix: Matrix, sessions: Sessions, plans: Plans, *, now_ns: int, max_series: int, pairs: bool, kept: Kept
+) -> Slices[bytes]:
+    """The same in slices; what belongs together, such as sent and lost, is of one moment."""
+    text = Exposition(max_series=max_series, kept=kept)
     agents = sessions.agents(now_ns)
-    _add_matrix(text, matrix, now_ns)
+    yield
+    yield from _add_matrix(text, matrix, now_ns)
     _add_agents(text, agents)
-    _add_marginals(text, matrix.tallies)
+    yield
+    yield from _add_marginals(text, matrix.tallies)
     text.add(names.PLAN_GENERATION, [()], [plans.generation])
     text.add(names.PLAN_STRETCHED, [()], [plans.stretched])
-    _add_rows(text, names.WORST_LOSS, _worst(matrix, now_ns))
+    _add_rows(text, names.WORST_LOSS, (yield from _worst(matrix, now_ns)))
     _add_health(text, agents)
+    yield
     if pairs and len(matrix.snapshot.nodes) <= MAX_PAIR_NODES:
         _add_pairs(text, matrix, now_ns)
     return text.render()
@@ -90,9 +105,10 @@ def _add_rows(text: Exposition, family: Family, rows: Iterable[tuple[Key, Number
     text.add(family, [key for key, _ in listed], [value for _, value in listed])
 
 
-def _add_matrix(text: Exposition, matrix: Matrix, now_ns: int) -> None:
+def _add_matrix(text: Exposition, matrix: Matrix, now_ns: int) -> Slices[None]:
     """The matrix itself: its size, and how much of it is known."""
-    _add_rows(text, names.CELLS, [((word,), count) for word, count in census(matrix, now_ns, DEFAULT_SPAN_NS).items()])
+    cells = yield from census_in_slices(matrix, now_ns, DEFAULT_SPAN_NS)
+    _add_rows(text, names.CELLS, [((word,), count) for word, count in cells.items()])
     text.add(names.MATRIX_BYTES, [()], [matrix.nbytes])
     text.add(names.MATRIX_DROPPED, [()], [matrix.dropped])
     text.add(names.UNKNOWN_PATHS, [()], [matrix.unknown_paths])
@@ -123,15 +139,18 @@ def _who(agent: Agent) -> Key:
     return (agent.vantage, agent.node)
 
 
-def _add_marginals(text: Exposition, tallies: Tallies) -> None:
+def _add_marginals(text: Exposition, tallies: Tallies) -> Slices[None]:
     """Sums by node, by zone pair, by service, name server, host and namespace pair."""
-    nodes = list(tallies.nodes.items())
-    keys = [key for key, _ in nodes]
+    keys, columns = tallies.nodes.columns()
+    yield
     for place, family in enumerate((names.SENT, names.LOST, names.LATE, names.RECEIVED)):
-        text.add(family, keys, [values[place] for _, values in nodes])
-    text.add(names.RTT_SUM, keys, [values[4] / SECOND for _, values in nodes])
-    seen = [(key, values[5]) for key, values in nodes if key[1] == "out" and key[2] in {"pod", "host"}]
+        text.add(family, keys, columns[place])
+        yield
+    text.add(names.RTT_SUM, keys, [value / SECOND for value in columns[4]])
+    yield
+    seen = [(key, value) for key, value in zip(keys, columns[5], strict=True) if key[1] == "out" and key[2] in {"pod", "host"}]
     _add_rows(text, names.NAT, seen)
+    yield
     _add_rows(text, names.FAILED, [(key, values[0]) for key, values in tallies.failures.items()])
     _add_rows(text, names.LOCAL, [(key, values[0]) for key, values in tallies.local.items()])
     zones = list(tallies.zones.items())
@@ -151,14 +170,16 @@ def _add_marginals(text: Exposition, tallies: Tallies) -> None:
         text.add(lost, subjects, [values[1] for _, values in rows])
 
 
-def _worst(matrix: Matrix, now_ns: int) -> Iterator[tuple[Key, float]]:
+def _worst(matrix: Matrix, now_ns: int) -> Slices[list[tuple[Key, float]]]:
     """The paths that lose most; none where nothing is lost, so that a quiet cluster has no such series."""
-    for cell in worst(matrix, now_ns, WORST):
+    rows: list[tuple[Key, float]] = []
+    for cell in (yield from worst_in_slices(matrix, now_ns, WORST, measure="loss", span_ns=DEFAULT_SPAN_NS, wanted=ALL)):
         if cell["loss"]:
             source, target = cell["from"], cell["to"]
             ends = (source["vantage"], source["node"] or "", target["name"], target["node"] or "")
             network = target.get("network") or ""
-            yield (*ends, cell["layer"], network, cell["kind"], cell["family"], cell["path"]), cell["loss"]
+            rows.append(((*ends, cell["layer"], network, cell["kind"], cell["family"], cell["path"]), cell["loss"]))
+    return rows
 
 
 def _add_pairs(text: Exposition, matrix: Matrix, now_ns: int) -> None:

@@ -65,6 +65,7 @@ class Exposition:
         self._kept = kept
         self._parts: list[bytes] = []
         self._series = 0
+        self._dropped: Counter[str] = Counter()
 
     def add(self, family: Family, keys: Sequence[Key], numbers: Sequence[Number | None]) -> None:
         """A family of counters or gauges, one series per key; those whose number is None are left out.
@@ -97,6 +98,7 @@ class Exposition:
     def render(self) -> bytes:
         """All of it, with the number of series and of those left out."""
         self._left = RESERVED
+        self._kept.dropped.update(self._dropped)  # not before: a scrape that is begun anew dropped nothing
         dropped = sorted(self._kept.dropped.items())
         self.add(SERIES_DROPPED, [(family,) for family, _ in dropped], [count for _, count in dropped])
         self.add(SERIES, [()], [self._series + 1])
@@ -106,7 +108,7 @@ class Exposition:
         """How many rows of `each` series still fit; the others are counted as dropped."""
         kept = min(rows, self._left // each)
         if kept < rows:
-            self._kept.dropped[family.name] += (rows - kept) * each
+            self._dropped[family.name] += (rows - kept) * each
         self._left -= kept * each
         self._series += kept * each
         return kept

@@ -11,6 +11,7 @@ import numpy as np
 
 from collector.matrix.part import MEASURED, MILLISECOND, UNKNOWN, UNSAMPLED, Part, present
 from collector.matrix.slab import GOOD, ILL, LOCAL, NEVER, UNCONFIRMED, Slab
+from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix
 from wire.outcome import Outcome
 
@@ -19,10 +20,16 @@ STATE_WORDS: Final = {MEASURED: "measured", UNKNOWN: "unknown", UNSAMPLED: "unsa
 
 def census(matrix: Matrix, now_ns: int, span_ns: int) -> Mapping[str, int]:
     """How many cells are in each state over a span."""
+    return finished(census_in_slices(matrix, now_ns, span_ns))
+
+
+def census_in_slices(matrix: Matrix, now_ns: int, span_ns: int) -> Slices[Mapping[str, int]]:
+    """The same in slices."""
     span = matrix.span(now_ns, span_ns)
     counts = np.zeros(len(STATE_WORDS), np.int64)
-    for slab in matrix.table.slabs:
+    for slab in list(matrix.table.slabs):
         counts += np.bincount(Part(matrix, slab, present(slab), span).states(now_ns), minlength=len(STATE_WORDS))
+        yield
     counts[UNSAMPLED] += sum(len(row.departed) for row in matrix.table.rows.values())
     return {word: int(counts[state]) for state, word in STATE_WORDS.items()}
 

@@ -27,12 +27,17 @@ class Tally:
         self._other: Key = (OTHER,) * labels
         self._rows: dict[Key, int] = {}
         self._values: Ints = np.zeros((columns, 0), np.int64)
+        self._sorted: tuple[list[Key], Ints] | None = None
+        """Keys in ascending order, and the row of each."""
 
     def row_of(self, key: Key) -> int:
         """The row of a key; an unknown one gets a row."""
         if key not in self._rows and len(self._rows) >= self._limit:
             key = self._other
-        row = self._rows.setdefault(key, len(self._rows))
+        if key not in self._rows:
+            self._rows[key] = len(self._rows)
+            self._sorted = None
+        row = self._rows[key]
         if row >= self._values.shape[1]:
             more = np.zeros((len(self._values), max(16, row)), np.int64)
             self._values = np.concatenate([self._values, more], axis=1)
@@ -72,11 +77,20 @@ class Tally:
         kept = [(key, row) for key, row in self._rows.items() if key == self._other or wanted(key)]
         self._values = self._values[:, np.array([row for _, row in kept], np.int64)]
         self._rows = {key: row for row, (key, _) in enumerate(kept)}
+        self._sorted = None
 
     def items(self) -> Iterator[tuple[Key, list[int]]]:
         """(labels, values), ascending by labels."""
-        values = self._values.T.tolist()
-        return iter(sorted((key, values[row]) for key, row in self._rows.items()))
+        keys, columns = self.columns()
+        return zip(keys, map(list, zip(*columns, strict=True)), strict=True)
+
+    def columns(self) -> tuple[list[Key], list[list[int]]]:
+        """Labels in ascending order, the same list as long as there are no others, and the values of each column."""
+        if self._sorted is None:
+            keys = sorted(self._rows)
+            self._sorted = keys, np.array([self._rows[key] for key in keys], np.int64)
+        keys, rows = self._sorted
+        return keys, self._values[:, rows].tolist()
 
 
 class Lookup:

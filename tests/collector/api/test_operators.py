@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 from collector.api.guard import HEADERS, is_own_host
 from collector.api.operators import operator_app
 from collector.export.exposition import exposition
+from collector.matrix.slices import Slices
 from collector.sessions import Sessions
 from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, report_of, window
 from wire.plan import GroupKey
@@ -37,8 +38,9 @@ class Collector:
         self.rendered = 0
         self.refused: list[str] = []
 
-    def metrics(self, now_ns: int) -> bytes:
+    def metrics(self, now_ns: int) -> Slices[bytes]:
         self.rendered += 1
+        yield
         return exposition(self.matrix, self.sessions, self.plans, now_ns=now_ns, max_series=10_000)
 
     def app(self) -> web.Application:

@@ -14,11 +14,17 @@ from aiohttp.test_utils import TestServer
 
 from collector.api.operators import operator_app
 from collector.cli import main
+from collector.matrix.slices import Slices
 from collector.sessions import Sessions
 from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, paths_of, report_of, window
 from wire.outcome import Outcome
 
 NOW = 100 * SECOND
+
+
+def _nothing(_now_ns: int) -> Slices[bytes]:
+    yield
+    return b""
 
 
 class Cluster:
@@ -45,7 +51,7 @@ class Cluster:
             matrix=self.matrix,
             sessions=self.sessions,
             plans=composed,
-            metrics=lambda _: b"",
+            metrics=_nothing,
             now_ns=lambda: self.clock.now,
             ready=lambda: True,
         )
