@@ -36,7 +36,7 @@ class Facts:
     def _said(self, before: _Said, name: str, text: str) -> _Said:
         if name not in _NAMES:
             return before
-        said = tuple(sorted({**dict(before), name: text}.items()))
+        said = tuple(sorted({**dict(before), name: text}.items())) if before else ((name, text),)
         if len(self._shared) >= MAX_SHARED:
             self._shared.clear()
         return self._shared.setdefault(said, said)

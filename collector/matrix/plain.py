@@ -11,27 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.batch import LOCAL_FROM, Batch, Planned
-from collector.matrix.bounds import (
-    AT_LEAST,
-    AT_MOST,
-    KNOWN_MEASURES,
-    KNOWN_OUTCOMES,
-    MAX_COUNT,
-    MAX_VALUE,
-    SECOND,
-    believed,
-)
+from collector.matrix.bounds import AT_LEAST, AT_MOST, MAX_COUNT, MAX_VALUE, SECOND, believed
 from collector.matrix.histograms import Ids, Ints
 from wire.histogram import BUCKETS, FIRST_BUCKET
 from wire.outcome import Outcome
 from wire.report import MAX_ENTRIES, Columns
+from wire.window import Measure
 
 NUMBERS: Final = np.arange(MAX_ENTRIES)
 _NUMBERS_BYTES: Final = NUMBERS.astype("<u4").tobytes()
 _LONGER_THAN: Final = np.floor(AT_LEAST).astype(np.int64)
 _NO_LONGER_THAN: Final = np.floor(np.minimum(AT_MOST, MAX_VALUE)).astype(np.int64)
 """Of each place, what latencies in whole nanoseconds of it and its neighbours exceed, and what they do not."""
-_PLAIN_OUTCOMES: Final = KNOWN_OUTCOMES & (np.arange(256) != int(Outcome.LATE))
+_ZEROS: Final = np.zeros(MAX_ENTRIES, np.int64)
+NUMBERS.flags.writeable = _ZEROS.flags.writeable = False  # batches share them
+_PLAIN_OUTCOMES: Final = bytes(code for code in Outcome if code is not Outcome.LATE)
+_KNOWN_MEASURES: Final = bytes(Measure)
+"""Codes, as columns have them."""
 
 Column = NDArray[Any]
 
@@ -44,24 +40,24 @@ def plain(columns: Columns, *, span_ns: int, planned: Planned) -> Batch | None:
         return None
     latencies = _latencies(columns, received)
     outcomes = _sparse(columns.outcome_entry, columns.outcome_code, columns.outcome_count, "<u4", len(paths))
-    measures = _sparse(columns.measure_entry, columns.measure_code, columns.measure_value, "<i8", len(paths))
+    measures = _sparse(columns.measure_entry, columns.measure_code, columns.measure_value, "<u8", len(paths))
     cell = _cells(paths, planned)
     if latencies is None or outcomes is None or measures is None or cell is None:
         return None
     late = np.frombuffer(columns.late, "<u4")
-    failed, local = np.zeros(len(paths), np.int64), np.zeros(len(paths), np.int64)
+    failed = local = _ZEROS[: len(paths)]
     if len(outcomes[0]):
         entry, code, count = outcomes
-        if count.max() > MAX_COUNT or not _PLAIN_OUTCOMES[code].all():
+        if count.max() > MAX_COUNT or columns.outcome_code.translate(None, _PLAIN_OUTCOMES):
             return None
         ours = code >= LOCAL_FROM
-        np.add.at(failed, entry[~ours], count[~ours])
-        np.add.at(local, entry[ours], count[ours])
+        failed, local = _summed(entry[~ours], count[~ours], len(paths)), _summed(entry[ours], count[ours], len(paths))
         some = count > 0
         outcomes = entry[some], code[some], count[some]
-    if (len(outcomes[0]) or late.any()) and ((received + failed + late).max() > believed(span_ns) or local.max() > MAX_COUNT):
+    more = failed is not local or columns.late != bytes(4 * len(paths))
+    if more and ((received + failed + late).max() > believed(span_ns) or local.max() > MAX_COUNT):
         return None
-    if len(measures[0]) and (measures[2].max() > MAX_VALUE or measures[2].min() < 0 or not KNOWN_MEASURES[measures[1]].all()):
+    if len(measures[0]) and (measures[2].max() > MAX_VALUE or columns.measure_code.translate(None, _KNOWN_MEASURES)):
         return None
     low, high, total, entry, place, count = latencies
     return Batch(
@@ -83,7 +79,7 @@ def plain(columns: Columns, *, span_ns: int, planned: Planned) -> Batch | None:
         latency_count=count,
         measure_entry=measures[0],
         measure_code=measures[1],
-        measure_value=measures[2],
+        measure_value=measures[2].view(np.int64),
     )
 
 
@@ -109,6 +105,12 @@ def _latencies(columns: Columns, received: Column) -> tuple[Column, Column, Colu
     elif count.max(initial=0) > 1:
         return None
     return (low, high, total, entry, place, count) if among.all() else None
+
+
+def _summed(entry: Ints, count: Column, entries: int) -> Ints:
+    sums = np.zeros(entries, np.int64)
+    np.add.at(sums, entry, count)
+    return sums
 
 
 def _sparse(entry: bytes, code: bytes, value: bytes, kind: str, entries: int) -> tuple[Ints, Column, Column] | None:

@@ -35,8 +35,8 @@ FEWEST_STEPS: Final = 7
 """Steps that are kept however short memory is: the span that is asked for most, and the step that is open."""
 
 
-MANY: Final = 16_384
-MANY_REPORTS: Final = 128
+MANY: Final = 32_768
+MANY_REPORTS: Final = 256
 """Entries and reports that wait before they enter together."""
 
 SHARES: Final = 32
