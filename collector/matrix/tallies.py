@@ -10,7 +10,7 @@ import numpy as np
 
 from collector.matrix.batch import LOCAL_FROM, Batch
 from collector.matrix.catalogue import Catalogue
-from collector.matrix.histograms import CLASSIC_OF, CLASSIC_SECONDS, Ints, Mask, Numbers, summed
+from collector.matrix.histograms import CLASSIC_OF, CLASSIC_SECONDS, Ints, Mask, summed
 from collector.matrix.places import Place
 from collector.matrix.tally import Key, Lookup, Tally
 from wire.outcome import Outcome
@@ -136,8 +136,10 @@ class Tallies:
         )
         sources, aims, layers = sources[counted], aims[counted], layers[counted]
         for lookup, which, scopes in self._families(sources, layers):
-            rows: Numbers = np.full(len(aims), -1, np.int32)
-            rows[which] = lookup.rows(scopes[which], aims[which])
+            rows = lookup.rows(scopes[which], aims[which])
+            if not isinstance(which, slice):
+                some, rows = rows, np.full(len(aims), -1)
+                rows[which] = some
             self._count(lookup.tally, rows, probes)
             if lookup.tally is self.zones:
                 zones[counted] = rows
@@ -158,7 +160,7 @@ class Tallies:
         result: Ints = rows[keys]
         return result
 
-    def _count(self, tally: Tally, rows: Numbers, probes: "_Probes") -> None:
+    def _count(self, tally: Tally, rows: Ints, probes: "_Probes") -> None:
         """Add probes to the rows of a tally, as far as it has columns for what they did; -1 is no row."""
         latencies, late, nat = {self.nodes: ((3, 4), (2,), (5,)), self.zones: ((2, 3), (), ())}.get(tally, ((), (), ()))
         if latencies:

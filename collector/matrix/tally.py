@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from collector.matrix.histograms import Ints, Numbers
+from collector.matrix.histograms import Ints
 
 Key = tuple[str, ...]
 
@@ -47,7 +46,7 @@ class Tally:
         """The row of each key, -1 for None."""
         return np.array([-1 if key is None else self.row_of(key) for key in keys], np.int64)
 
-    def add(self, rows: Numbers, *values: tuple[Ints, tuple[int, ...]]) -> None:
+    def add(self, rows: Ints, *values: tuple[Ints, tuple[int, ...]]) -> None:
         """Add values, each an array and the columns that it goes into, to the rows named; -1 is no row."""
         if len(rows) and rows.min() < 0:
             there = rows >= 0
@@ -101,20 +100,20 @@ class Lookup:
         self._key = key
         self._rows = np.zeros((0, 0), np.int32)
 
-    def rows(self, scopes: Ints, aims: Ints) -> NDArray[np.int32]:
+    def rows(self, scopes: Ints, aims: Ints) -> Ints:
         """The row of each, -1 for none."""
         if not len(aims):
-            return np.zeros(0, np.int32)
+            return np.zeros(0, np.int64)
         scope, aim = int(scopes.max()), int(aims.max())
         if scope >= self._rows.shape[0] or aim >= self._rows.shape[1]:
             before = self._rows
             self._rows = np.full((max(scope + 1, before.shape[0]), max(aim + 1024, before.shape[1])), UNSOUGHT, np.int32)
             self._rows[: before.shape[0], : before.shape[1]] = before
-        rows: NDArray[np.int32] = self._rows[scopes, aims]
+        places, flat = scopes * self._rows.shape[1] + aims, self._rows.reshape(-1)
+        rows = flat.take(places)
         if rows.min() == UNSOUGHT:
-            missing = rows == UNSOUGHT
-            wanted = np.unique(scopes[missing] * self._rows.shape[1] + aims[missing])
+            wanted = np.unique(places[rows == UNSOUGHT])
             pairs = [divmod(key, self._rows.shape[1]) for key in wanted.tolist()]
-            self._rows.reshape(-1)[wanted] = self.tally.rows_of(self._key(*pair) for pair in pairs)
-            rows = self._rows[scopes, aims]
-        return rows
+            flat[wanted] = self.tally.rows_of(self._key(*pair) for pair in pairs)
+            rows = flat.take(places)
+        return rows.astype(np.int64)
