@@ -116,6 +116,7 @@ class Matrix:
         """Places that there is memory for beside what there is. Where there are not enough, old steps of time yield."""
         most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self._table.slabs)
         while most < Slab.bytes_of(size + 32, self._table.steps) and self._table.steps > FEWEST_STEPS:
+            self._settle()  # what waits knows where its step is
             steps = max(FEWEST_STEPS, self._table.steps * 7 // 8)
             self.dropped += self._table.steps - steps
             numbers = np.arange(self._newest - steps + 1, self._newest + 1)

@@ -196,6 +196,17 @@ def test_survive_33_memory_stays_under_its_limit_and_what_left_is_counted() -> N
     assert matrix.span(199 * SECOND, 300 * SECOND).start_ns > 100 * SECOND
 
 
+def test_survive_33_a_report_that_waits_while_steps_are_given_up_counts_in_its_own() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "n2")
+    for second in range(100, 150):
+        apply(matrix, "n1", window(path.id, [50_000]), at=second * SECOND)
+    matrix.max_bytes = 10_000
+    matrix.lay("n2", plans_of()["n2"])
+    assert matrix.dropped > 0
+    assert cell_of(matrix, path, at=149 * SECOND, span_ns=3 * SECOND)["sent"] == 3
+
+
 def test_survive_33_rows_that_find_no_room_are_counted_and_have_no_cells() -> None:
     matrix = matrix_of(max_bytes=3_000)
     path = path_to(matrix, "n1", "n2").id
