@@ -152,15 +152,16 @@ async def test_survive_29_an_agent_without_descriptors_reports_so_and_recovers_b
         assert not any(window.failed for window in windows(fake.reports))
 
 
-async def test_a_first_loss_is_reported_within_a_second_and_an_empty_plan_ends_the_probing(tmp_path: Path) -> None:
+async def test_a_first_loss_ends_its_span_early_and_an_empty_plan_ends_the_probing(tmp_path: Path) -> None:
     echo = free_port()
     closed = [planned(path("pod/a/closed", address="127.0.0.1", ask=Tcp(port=free_port())))]
     async with (
         serving(FakeCollector(plan(*closed, report_ms=8_000))) as fake,
         agent(fake, tmp_path, echo),
     ):
-        (report,) = await fake.has(lambda reports: any(one.urgent for one in reports))
-        assert [dict(window.failed) for window in windows([report])] == [{Outcome.REFUSED: 1}]
+        reports = await fake.has(lambda reports: any(one.urgent for one in reports))
+        # On a slow machine there may be an ordinary report before it, with some of the losses in it or with none.
+        assert {word for window in windows(reports) for word in window.failed} == {Outcome.REFUSED}
         await fake.replan(plan(generation=2, report_ms=500))
         await fake.has(lambda reports: sum(one.generation == 2 for one in reports) >= 3)
         assert windows([one for one in fake.reports if one.generation == 2]) == []
