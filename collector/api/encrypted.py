@@ -94,10 +94,12 @@ class Encrypted(asyncio.Transport, asyncio.Protocol):
         """Encrypt and send; what comes after the end is lost, as on any transport."""
         if not self._open or self.is_closing():
             return
-        view = memoryview(data)
-        for start in range(0, len(view), _RECORD):
-            self._tls.write(view[start : start + _RECORD])
-            self._flush()
+        view, records = memoryview(data), []
+        for start in range(0, len(view), _SLICE):
+            self._tls.write(view[start : start + _SLICE])
+            records.append(self._outgoing.read())
+        if self._wire is not None:
+            self._wire.write(b"".join(records))
 
     def close(self) -> None:
         """Say that this is the end, and end when all is sent."""
