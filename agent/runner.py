@@ -8,15 +8,16 @@ that a coarse tick costs no precision.
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
 from agent.kinds import Kinds
-from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing, permission
+from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing
+from agent.names import Names, Resolve
 from agent.probes.prober import Context, Observation, Probe, Prober
 from agent.schedule import TICK_NS, Schedule, tick_of
 from agent.windows import FirstLosses, OpenSpan
@@ -32,13 +33,8 @@ SWEEP_NS = 1_000_000_000
 """How often probers without a probe in flight are looked at, for duplicates and late facts."""
 PATIENCE_NS = 1_000_000_000
 """How long a due probe waits for its distance to the last one; where a new plan asks for more, it is skipped."""
-MAX_RESOLVING = 16
-"""Names being resolved at once; a path beyond that is skipped."""
 QUIET_NS = 60_000_000_000
 """A loss is a first loss, and urgent, after this long without one on its path."""
-
-Resolve = Callable[[str, Family], Awaitable["tuple[Sequence[str], Outcome | None, int]"]]
-"""Addresses of a name in one family, or the word for why there are none; and the nanoseconds that it took."""
 
 
 class _Lot(Struct):
@@ -71,9 +67,7 @@ class Runner:
         self._context = context
         self._kinds = Kinds(probers, context, clock)
         self._probers = self._kinds.probers
-        self._limits = limits
         self._span = span
-        self._resolve = resolve
         self._on_first_loss = on_first_loss
         self._clock = clock
         self._slept = slept
@@ -86,15 +80,13 @@ class Runner:
         self._first_losses = FirstLosses(QUIET_NS)
         self._planned: dict[int, PlannedPath] = {}
         self._waiting: dict[int, PlannedPath] = {}
-        self._resolved: deque[tuple[PlannedPath, str, int]] = deque()
-        self._resolving: set[asyncio.Task[None]] = set()
-        self._tasks: asyncio.TaskGroup | None = None
         self._number = 0
         self._ticked_ns = clock()
         self._stalled_ns: int | None = None
         self._swept_ns = 0
         self._leave_by: int | None = None
         self._wake = asyncio.Event()
+        self._names = Names(resolve, limits, clock, complain=self._kinds.complain, on_end=self._wake.set)
 
     def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
         """Probe these paths from now on, new ones not before this time. Paths must have been admitted."""
@@ -124,7 +116,7 @@ class Runner:
         """Tick until `stop` is called and what is in flight has been judged, then release everything."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
+                self._names.tasks = tasks
                 self._context.spawn = lambda work: tasks.create_task(self._kinds.contained(work))
                 while not self._has_left():
                     now = self._clock()
@@ -132,7 +124,7 @@ class Runner:
                     await self._rest(now)
                 self._release()
         finally:
-            self._context.spawn = self._tasks = None
+            self._context.spawn = self._names.tasks = None
             self._release()
 
     def stop(self) -> None:
@@ -161,7 +153,7 @@ class Runner:
 
     def wake_at(self, now: int) -> int | None:
         """When the next tick should be; None where nothing is planned or in flight."""
-        if self.flights or self._waiting or self._resolved or self._resolving:
+        if self.flights or self._waiting or self._names:
             return now + self.tick_ns - now % self.tick_ns
         due = self._schedule.next_due()
         return None if due is None else -(-due // self.tick_ns) * self.tick_ns
@@ -242,11 +234,7 @@ class Runner:
 
     def _send(self, now: int) -> None:
         lots: dict[tuple[Kind, Family, int], _Lot] = {}
-        while self._resolved:
-            planned, address, resolve_ns = self._resolved.popleft()
-            self._number += 1
-            self._lot_of(lots, planned, now).probes.append(Probe(self._number, planned.path, address, resolve_ns))
-            self._spacing.sent(planned.path.id, now)
+        self._take_resolved(lots, now)
         before = left = self._packets.left(now)
         for planned in (queued := self._queued(now)):
             path = planned.path
@@ -268,7 +256,8 @@ class Runner:
                 break
             left -= path.packets
             if path.target.host:
-                self._start_resolving(planned, now)
+                if not self._names.start(planned):
+                    self._fail(path, Outcome.SKIPPED, now)
             else:
                 self._number += 1
                 lot.probes.append(Probe(self._number, path, path.target.address))
@@ -276,6 +265,22 @@ class Runner:
         self._packets.take(before - left, now)
         for (kind, _, timeout_ms), lot in lots.items():
             self._hand_over(kind, lot.probes, timeout_ms * 1_000_000, now)
+
+    def _take_resolved(self, lots: dict[tuple[Kind, Family, int], _Lot], now: int) -> None:
+        while self._names.ended:
+            resolution = self._names.ended.popleft()
+            planned, outcome, resolve_ns = resolution.planned, resolution.outcome, resolution.resolve_ns
+            path = planned.path
+            if path.id not in self._planned:
+                continue
+            if resolution.address:
+                self._number += 1
+                self._lot_of(lots, planned, now).probes.append(Probe(self._number, path, resolution.address, resolve_ns))
+                self._spacing.sent(path.id, now)
+                continue
+            if outcome is Outcome.DNS_TIMEOUT and (self._stalled_ns or 0) > resolution.started_ns:
+                outcome = Outcome.PAUSED  # the answer may have lain in its socket while we did not look
+            self._fail(path, outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
 
     def _hand_over(self, kind: Kind, probes: list[Probe], timeout_ns: int, now: int) -> None:
         if not probes:
@@ -299,39 +304,11 @@ class Runner:
         is_unsupported = self._kinds.is_unsupported(path.kind, path.family, now)
         return Outcome.UNSUPPORTED if is_unsupported else self._relief.withheld(path.kind, now)
 
-    def _start_resolving(self, planned: PlannedPath, now: int) -> None:
-        if self._tasks is None or len(self._resolving) >= MAX_RESOLVING:
-            self._fail(planned.path, Outcome.SKIPPED, now)
-            return
-        task = self._tasks.create_task(self._resolve_one(planned))
-        self._resolving.add(task)
-        task.add_done_callback(self._resolving.discard)
-
-    async def _resolve_one(self, planned: PlannedPath) -> None:
-        path, started = planned.path, self._clock()
-        try:
-            addresses, outcome, resolve_ns = await self._resolve(path.target.host, path.family)
-        except Exception as error:  # noqa: BLE001 - the probe runner: a fault in one kind must not end the others
-            self._kinds.complain(path.kind, error)
-            addresses, outcome, resolve_ns = (), Outcome.INTERNAL, 0
-        now = self._clock()
-        permitted = [address for address in addresses if permission(path, address, self._limits) is None]
-        if self._leave_by is not None or path.id not in self._planned:
-            return
-        if outcome is Outcome.DNS_TIMEOUT and (self._stands_still(now) or (self._stalled_ns or started) > started):
-            outcome = Outcome.PAUSED  # the answer may have lain in its socket while we did not look
-        if permitted:
-            self._resolved.append((planned, permitted[0], resolve_ns))
-            self._wake.set()
-        else:
-            self._fail(path, Outcome.FORBIDDEN if addresses else outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
-
     def _stands_still(self, now: int) -> bool:
         """Whether nobody has looked at the sockets for so long that silence says nothing."""
         return now - self._ticked_ns - self.tick_ns > STALL_NS
 
     def _release(self) -> None:
         self.flights.abandon()
-        for task in self._resolving:
-            task.cancel()
+        self._names.cancel()
         self._kinds.close()

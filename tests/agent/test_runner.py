@@ -289,7 +289,7 @@ def test_what_comes_back_for_a_path_of_an_earlier_plan_is_not_reported() -> None
 async def test_names_are_resolved_before_the_probe_and_every_address_is_checked(host: str, outcome: Outcome | None) -> None:
     bench = Bench(planned(path("external/x", host=host)))
     async with asyncio.TaskGroup() as tasks:
-        bench.runner._tasks = tasks
+        bench.runner._names.tasks = tasks
         for _ in range(22):
             bench.runner.tick(bench.now)
             await asyncio.sleep(0)
@@ -316,10 +316,10 @@ async def test_survive_08_a_stall_while_a_name_is_resolved_is_never_loss(
         await answered.wait()
         return [], Outcome.DNS_TIMEOUT, 0
 
-    bench.runner._resolve = resolve
+    bench.runner._names.resolve = resolve
     async with asyncio.TaskGroup() as tasks:
-        bench.runner._tasks = tasks
-        while not bench.runner._resolving:
+        bench.runner._names.tasks = tasks
+        while not bench.runner._names:
             bench.runner.tick(bench.now)
             bench.now += TICK_NS
         wake_at = bench.runner.wake_at(bench.now)
@@ -330,6 +330,7 @@ async def test_survive_08_a_stall_while_a_name_is_resolved_is_never_loss(
         if tick_first:
             bench.runner.tick(bench.now)
         answered.set()
+    bench.runner.tick(bench.now)
     window = bench.total()
     assert {**window.failed, **window.local} == {outcome: 1}
 
