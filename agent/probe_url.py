@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 import msgspec
 
-from wire.path import Ask, Record
+from wire.path import Ask, Dns, Record, shortest
 
 ECHO_PORT = 8620
 _SIZED = ("icmp", "udp")
@@ -103,10 +103,15 @@ def _dns(parts: SplitResult) -> Fields:
     if tcp is None:
         raise ValueError(f"tcp is {options['tcp']!r}, and can be 1 or 0")
     contains = options.get("contains", "")
-    if contains and not is_address(contains):
+    if contains and ("%" in contains or not is_address(contains)):
         raise ValueError(f"contains is {contains!r}, which is no address")
     name = name if name.endswith(".") else f"{name}."
-    return {"name": name, "record": record, "port": parts.port or 53, "tcp": tcp, "contains": contains}
+    try:
+        msgspec.convert({"type": "dns", "name": name}, Dns)
+    except msgspec.ValidationError:
+        raise ValueError(f"{name!r} is no name: labels of 1 to 63 letters, digits, - and _ with dots between them") from None
+    expected = shortest(contains) if contains else ""
+    return {"name": name, "record": record, "port": parts.port or 53, "tcp": tcp, "contains": expected}
 
 
 _FIELDS = {"icmp": _icmp, "udp": _udp, "tcp": _tcp, "http": _http, "https": _http, "dns": _dns}

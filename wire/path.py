@@ -145,6 +145,12 @@ class Dns(Struct, frozen=True, tag="dns", omit_defaults=True):
     contains: Annotated[str, Meta(max_length=45)] = ""
     """Address, in its shortest form, that must be among the answers."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where what must be among the answers is no address, or not in its shortest form."""
+        if self.contains and ("%" in self.contains or shortest(self.contains) != self.contains):
+            msg = f"contains {self.contains!r} is no address in its shortest form"
+            raise ValueError(msg)
+
 
 def shortest(address: str) -> str:
     """An IP address in its one shortest form (RFC 5952); raises ValueError where it is none.

@@ -23,6 +23,7 @@ from wire.path import Ask, Dns, Http, Icmp, Record, Tcp, Udp
         ("dns://10.96.0.10:5353/www.example.test.?type=AAAA&tcp=1", Dns("www.example.test.", Record.AAAA, 5353, tcp=True)),
         ("dns://[fd96::a]/.?type=both&tcp=0", Dns(".", Record.BOTH)),
         ("dns://10.96.0.10/api?contains=10.0.0.1", Dns("api.", contains="10.0.0.1")),
+        ("dns://10.96.0.10/api?type=AAAA&contains=2001:DB8:0::1", Dns("api.", Record.AAAA, contains="2001:db8::1")),
     ],
 )
 def test_a_url_is_a_way_to_ask(url: str, ask: object) -> None:
@@ -46,6 +47,11 @@ def test_a_packet_length_is_that_of_the_ask() -> None:
         ("dns://10.96.0.10/a?type=MX", "type is 'MX', and can be A, AAAA or both"),
         ("dns://10.96.0.10/a?tcp=yes", "tcp is 'yes', and can be 1 or 0"),
         ("dns://10.96.0.10/a?contains=b", "contains is 'b', which is no address"),
+        ("dns://10.96.0.10/a?contains=fe80::1%25eth0", "contains is 'fe80::1%eth0', which is no address"),
+        (
+            "dns://10.96.0.10/a..b",
+            "'a..b.' is no name: labels of 1 to 63 letters, digits, - and _ with dots between them",
+        ),
         ("dns://10.96.0.10/a?search=1", "dns has no option 'search', only type, tcp and contains"),
         ("dns:///a", "'dns:///a' names no address (one of IPv6 stands in brackets, as in icmp://[::1])"),
         ("tcp://10.0.0.1", "tcp needs a port, as in tcp://ADDRESS:PORT"),

@@ -225,3 +225,11 @@ def test_a_name_to_ask_for_is_whole_and_of_plain_characters(name: str) -> None:
     assert convert({"type": "dns", "name": "."}, Dns) == Dns(name=".")
     with pytest.raises(ValidationError):
         convert({"type": "dns", "name": name}, Dns)
+
+
+@pytest.mark.parametrize("address", ["garbage", "10.0.0.1\n", "10.0.0.256", "fe80::1%eth0", "2001:DB8::1"])
+def test_what_must_be_among_the_answers_is_an_address_in_its_shortest_form(address: str) -> None:
+    """Whoever compares it with answers would stumble over anything else, and lose the answers to other questions with it."""
+    assert Dns("a.", contains="2001:db8::1").contains
+    with pytest.raises(ValidationError):
+        convert({"type": "dns", "name": "a.", "contains": address}, Dns)
