@@ -20,6 +20,8 @@ from wire.window import Timed
 _PREFIX = 2
 MAX_MESSAGE = _PREFIX + 65_535
 _PIECE_BYTES = 65_536
+MOST_IGNORED = 16
+"""Messages that answer nothing of ours on one connection: a server that sends thousands of empty ones only costs us time."""
 
 
 class Stream:
@@ -33,7 +35,7 @@ class Stream:
         self._begun_ns = time.monotonic_ns()
         self.sock = handshake.begin(address, port)
         self._buffer = bytearray()
-        self._read_bytes = 0
+        self._read_bytes = self._ignored = 0
         self._sent_ns = self._offset_ns = self._transmitted_ns = self._received_ns = self._read_ns = 0
 
     def look(self) -> Outcome | None:
@@ -91,8 +93,11 @@ class Stream:
             if not piece or self._read_bytes > self._most_bytes:
                 return Outcome.PROTOCOL
             self._buffer += piece
-            while (message := self._message()) is not None:
-                self.exchange.take(message)
+            while self.exchange.pending and (message := self._message()) is not None:
+                if not self.exchange.take(message):
+                    self._ignored += 1
+                    if self._ignored > MOST_IGNORED:
+                        return Outcome.PROTOCOL
         return None
 
     def _message(self) -> bytes | None:

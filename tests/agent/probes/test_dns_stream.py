@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.probes.dns import DnsProber
+from agent.probes.dns_stream import MOST_IGNORED
 from agent.probes.prober import Context, Note, Observation
 from tests.agent.probes.dns_probing import fates, probe
 from tests.agent.probes.name_server import NameServer, answered, framed, healthy, question_tail, with_records
@@ -82,6 +83,19 @@ def test_survive_43_a_stream_that_does_not_end_is_not_read_for_ever(prober: DnsP
     server.tcp = lambda _: [b"\0" * 65_535] * 3
     [observation] = fates(prober, server, probe(server.port, tcp=True))
     assert observation.outcome is Outcome.PROTOCOL
+
+
+def test_survive_43_thousands_of_empty_messages_cost_no_more_than_a_few(prober: DnsProber, server: NameServer) -> None:
+    server.tcp = lambda _: [b""] * 30_000
+    [observation] = fates(prober, server, probe(server.port, tcp=True))
+    assert observation.outcome is Outcome.PROTOCOL
+    assert prober.ignored == MOST_IGNORED + 1
+
+
+def test_survive_43_messages_that_answer_something_else_do_not_hide_the_answer(prober: DnsProber, server: NameServer) -> None:
+    server.tcp = lambda query: [b""] * MOST_IGNORED + healthy(query) + [b""]
+    [observation] = fates(prober, server, probe(server.port, tcp=True))
+    assert observation.outcome is None
 
 
 def test_survive_43_an_answer_that_dribbles_is_put_together(prober: DnsProber, server: NameServer) -> None:
