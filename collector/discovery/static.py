@@ -21,6 +21,9 @@ from wire.text import MAX_NAME
 MIN_KEY = 32
 """Shortest key of a vantage in characters: 128 bits in hexadecimal."""
 
+LEAST_MTU = 576
+"""What every host takes in one piece (RFC 791 section 3.1): a shorter MTU is a slip, and no UDP probe would fit."""
+
 MAX_ADDRESSES = 16
 """Most addresses of one owner, as many as a plan's identity takes."""
 
@@ -132,6 +135,7 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
     yield from _of_names(snapshot)
     if snapshot.secret and len(snapshot.secret) < MIN_KEY:
         yield "secret", f"shorter than {MIN_KEY} characters"
+    yield from _of_mtu("mtu", snapshot.mtu)
     nodes = {node.name for node in snapshot.nodes}
     keys: dict[str, int] = {}
     for place, vantage in enumerate(snapshot.vantages):
@@ -202,7 +206,13 @@ def _of_networks(path: str, vantage: Vantage) -> Iterator[Complaint]:
         where = f"{path}.networks[{place}]"
         if attachment.name == DEFAULT_NETWORK:
             yield f"{where}.name", f"{attachment.name} is the network of {path}.addresses"
+        yield from _of_mtu(f"{where}.mtu", attachment.mtu)
         yield from _of_addresses(where, attachment, seen, loopback=True)
+
+
+def _of_mtu(path: str, mtu: int) -> Iterator[Complaint]:
+    if 0 < mtu < LEAST_MTU:
+        yield path, f"{mtu} is less than the {LEAST_MTU} bytes that every host takes; 0 where it is not known"
 
 
 def _of_addresses(

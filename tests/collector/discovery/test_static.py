@@ -50,6 +50,12 @@ REFUSED = [
     ('"fd32::0002"', "10.30.2.2", "vantages[1].networks[0].addresses[0]: 10.30.2.2 is also vantages[1].addresses[0]"),
     ('"fd32::0002"', "224.0.0.9", "vantages[1].networks[0].addresses[0]: 224.0.0.9 is never probed: multicast"),
     ("mtu: 9000", "mtu: 70000", "vantages[1].networks[0].mtu: expected int <= 65535"),
+    (
+        "mtu: 9000",
+        "mtu: 575",
+        "vantages[1].networks[0].mtu: 575 is less than the 576 bytes that every host takes; 0 where it is not known",
+    ),
+    ("nodes:", "mtu: 9\nnodes:", "mtu: 9 is less than the 576 bytes that every host takes; 0 where it is not known"),
     ("mtu: 9000", "size: 9000", "vantages[1].networks[0].size: unknown key; allowed are addresses, mtu, name"),
     (
         "[{name: storage,",
