@@ -23,7 +23,7 @@ from lab.door import leave_open
 from lab.expectation import SECOND
 from lab.faults import Fault, parse
 from lab.namespaces import processes
-from lab.options import count, port, seconds
+from lab.options import count, fabric_of, port, seconds
 from lab.reading import Refused
 from lab.run import Result, run, say, summary
 from lab.scenario import NotApplicable, Scenario, load
@@ -259,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     def fabric(one: argparse.ArgumentParser, otherwise: str) -> None:
         one.add_argument(
             "--fabric",
-            type=Fabric,
+            type=fabric_of,
             choices=list(Fabric),
             help=f"how packets between pods get from node to node (default: {otherwise})",
         )

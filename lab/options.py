@@ -1,7 +1,9 @@
-"""Values behind options of the command line: a time, a number, a port, or one sentence that says what is allowed."""
+"""Values behind options of the command line: a time, a number, a port, a fabric, or one sentence that says what is allowed."""
 
 import argparse
 import re
+
+from lab.shape import Fabric
 
 _SPAN = re.compile(r"([0-9]{1,6})(s|m)?")
 
@@ -27,3 +29,11 @@ def port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:  # noqa: PLR2004 - TCP
         raise argparse.ArgumentTypeError(f"{text!r} is not a port from 1 to 65535")
     return int(text)
+
+
+def fabric_of(text: str) -> Fabric:
+    """By its name; raises ArgumentTypeError."""
+    try:
+        return Fabric(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fabric: {' or '.join(Fabric)}") from None

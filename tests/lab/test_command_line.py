@@ -121,6 +121,12 @@ def test_a_wrong_option_is_refused(words: list[str], capsys: pytest.CaptureFixtu
     assert "demo: error:" in capsys.readouterr().err
 
 
+def test_a_wrong_fabric_is_told_which_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["demo", "--fabric", "ring"])
+    assert "'ring' is not a fabric: flat or vxlan\n" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("root")
 def test_one_bad_scenario_stops_a_run_before_it_builds_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
