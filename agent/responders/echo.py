@@ -24,8 +24,9 @@ MAX_REQUEST_BYTES = 2048
 MAX_CONNECTIONS = 256
 """The oldest makes way for the newest: a crowd of silent callers locks nobody out."""
 DEADLINE_SECONDS = 5.0
+"""For a whole request, however slowly its bytes come."""
 LINGER_SECONDS = 0.25
-"""For a whole connection, however slowly its bytes come."""
+"""From the answer to the end, where the caller has not hung up by then."""
 _BACKLOG = 128
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (/[!-~]*) HTTP/1\.[01]")
