@@ -23,6 +23,8 @@ SHARED_FOR: Final = 10
 """An answer is good for so many times as long as it took to make: one that costs nothing is made afresh."""
 MAX_SHARED: Final = 16
 """Answers that are remembered."""
+MAX_SHARED_BYTES: Final = 32 * 2**20
+"""What they hold together, besides the newest: the longest ones have 30 MB, and anybody may ask for sixteen different ones."""
 BEGUN: Final = 5
 """How often an answer is begun anew when the matrix is replanned meanwhile; after that it is made without a pause."""
 ENCODED: Final = 1000
@@ -64,10 +66,16 @@ class Asking:
             raise QuestionError(str(error)) from None
         ended_ns = self._now_ns()
         self._answers.pop(question, None)
-        while len(self._answers) >= MAX_SHARED:
-            del self._answers[next(iter(self._answers))]
+        self._make_room()
         self._answers[question] = ended_ns + min(SHARED_NS, SHARED_FOR * (ended_ns - began_ns)), body
         return body
+
+    def _make_room(self) -> None:
+        """Forget the oldest answers, until there is room for one more."""
+        held = sum(len(body) for _, body in self._answers.values())
+        while self._answers and (len(self._answers) >= MAX_SHARED or held > MAX_SHARED_BYTES):
+            _, body = self._answers.pop(next(iter(self._answers)))
+            held -= len(body)
 
     async def finished(self, begin: Callable[[], Slices[_T]]) -> _T:
         """What slices return, with a pause after each; they are begun anew where the matrix is replanned meanwhile."""

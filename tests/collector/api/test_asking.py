@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from collector.api import asking as asking_module
 from collector.api.asking import AT_ONCE, BEGUN, MAX_SHARED, Asking
 from collector.api.question import QuestionError
 from collector.matrix.query import TooManyError
@@ -75,6 +76,14 @@ async def test_few_questions_are_worked_on_at_a_time_and_few_answers_are_remembe
     assert work.most == AT_ONCE
     assert len(work.asking._answers) <= MAX_SHARED
     assert not work.asking._locks
+
+
+async def test_long_answers_to_different_questions_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(costs_ns=SECOND)
+    monkeypatch.setattr(asking_module, "MAX_SHARED_BYTES", 2 * len(await work.ask()))
+    for number in range(8):
+        await work.ask(f"q{number}")
+    assert list(work.asking._answers) == ["q5", "q6", "q7"]
 
 
 async def test_other_work_goes_on_between_the_slices() -> None:
