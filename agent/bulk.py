@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from agent import kernel
 from agent.message_tables import BATCH, SLOT, Arrival, Departure, Returned, Tables, arrival
 
-__all__ = ["BATCH", "Arrival", "Departure", "Returned", "address_of", "arrivals", "returned", "send", "send_from", "sockaddr"]
+__all__ = ["BATCH", "Arrival", "Departure", "Returned", "address_of", "arrivals", "returned", "send", "sockaddr"]
 """With what others need of the tables."""
 
 _NAME_BYTES = {socket.AF_INET: 16, socket.AF_INET6: 28}
@@ -58,23 +58,6 @@ def send(sock: socket.socket, packets: Sequence[bytes], addresses: Sequence[byte
     for number, (packet, address) in enumerate(zip(packets, addresses, strict=True)):
         try:
             sock.sendmsg([packet], kernel.identified(identifiers[number]) if identifiers else [], 0, address_of(address))
-        except OSError:
-            if not number:
-                raise
-            return number
-    return len(packets)
-
-
-def send_from(
-    sock: socket.socket, packets: Sequence[bytes | bytearray], addresses: Sequence[bytes], origins: Sequence[bytes]
-) -> int:
-    """The same without stamps, each from one of our own addresses (in network byte order, none of them link-local)."""
-    tables = _tables()
-    if tables is not None:
-        return tables.send_from(sock, packets, addresses, origins)
-    for number, (packet, address, origin) in enumerate(zip(packets, addresses, origins, strict=True)):
-        try:
-            sock.sendmsg([packet], kernel.leaving_from(socket.inet_ntop(sock.family, origin), 0), 0, address_of(address))
         except OSError:
             if not number:
                 raise

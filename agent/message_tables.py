@@ -5,7 +5,6 @@ message, and one pattern reads the control messages of a whole batch. What does 
 """
 
 import ctypes
-import functools
 import itertools
 import mmap
 import os
@@ -27,7 +26,6 @@ _NAME = 32  # struct sockaddr_in6 has 28 bytes
 _CONTROL = 256
 _HEADER = struct.Struct("@PIxxxxPQPQixxxxIxxxx")  # struct mmsghdr of 64-bit Linux, bits/types/struct_msghdr.h
 _IDENTIFIED = struct.Struct("@QiiIxxxx")  # a control message with one u32
-_FAMILY_OF = {4: socket.AF_INET, 16: socket.AF_INET6}
 _MOST_SHAPES = 64
 
 
@@ -127,16 +125,7 @@ class Tables:
         self._controls.cast("I")[4 : 6 * len(packets) : 6] = array("I", identifiers)
         return self._send(sock, packets, addresses, _IDENTIFIED.size)
 
-    def send_from(
-        self, sock: socket.socket, packets: Sequence[bytes | bytearray], addresses: Sequence[bytes], origins: Sequence[bytes]
-    ) -> int:
-        """The same from these own addresses of ours, in network byte order."""
-        controls = [_leaving_from(origin) for origin in origins]
-        size = len(controls[0])
-        self._controls[: len(packets) * size] = b"".join(controls)
-        return self._send(sock, packets, addresses, size)
-
-    def _send(self, sock: socket.socket, packets: Sequence[bytes | bytearray], addresses: Sequence[bytes], control: int) -> int:
+    def _send(self, sock: socket.socket, packets: Sequence[bytes], addresses: Sequence[bytes], control: int) -> int:
         count, size, name = len(packets), len(packets[0]), len(addresses[0])
         self._headers[:], self._pieces[:] = self._sending(name, size, control)
         self._packets[: count * size] = b"".join(packets)
@@ -237,13 +226,6 @@ class Tables:
 def arrival(packet: bytes, sender: bytes, heard: Heard) -> Arrival:
     """A datagram with control messages that follow no pattern."""
     return Arrival(packet, sender, heard.stamp_ns, heard.hop_limit, heard=heard)
-
-
-@functools.lru_cache(8192)
-def _leaving_from(origin: bytes) -> bytes:
-    """The control message that sends from this own address."""
-    level, kind, content = kernel.leaving_from(socket.inet_ntop(_FAMILY_OF[len(origin)], origin), 0)[0]
-    return (struct.pack("@Qii", 16 + len(content), level, kind) + content).ljust(16 + (len(content) + 7 & ~7), b"\0")
 
 
 def _failure() -> OSError:
