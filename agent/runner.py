@@ -20,13 +20,12 @@ from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing
 from agent.names import Names, Resolve
 from agent.probes.prober import Context, Observation, Probe, Prober
 from agent.schedule import TICK_NS, Schedule, tick_of
+from agent.stalls import Stalls
 from agent.windows import FirstLosses, OpenSpan
 from wire.outcome import Outcome
 from wire.path import Family, Kind, Path
 from wire.plan import PlannedPath
 
-STALL_NS = 300_000_000
-"""A tick this late means that we did not look at the sockets for so long."""
 LEAVE_NS = 1_700_000_000
 """Longest wait for probes in flight once we are asked to stop; an ordinary probe is judged by then."""
 SWEEP_NS = 1_000_000_000
@@ -70,8 +69,7 @@ class Runner:
         self._span = span
         self._on_first_loss = on_first_loss
         self._clock = clock
-        self._slept = slept
-        self._slept_ns = slept()
+        self._stalls = Stalls(slept, clock(), least_sleep_ns=ILL_SUSPENDED_NS)
         self._schedule = Schedule()
         self._packets = PacketBudget(limits.max_pps)
         self._peers = PeerBudget(limits.max_peers)
@@ -81,8 +79,6 @@ class Runner:
         self._planned: dict[int, PlannedPath] = {}
         self._waiting: dict[int, PlannedPath] = {}
         self._number = 0
-        self._ticked_ns = clock()
-        self._stalled_ns: int | None = None
         self._swept_ns = 0
         self._leave_by: int | None = None
         self._wake = asyncio.Event()
@@ -134,14 +130,9 @@ class Runner:
 
     def tick(self, now: int) -> None:
         """Collect, judge, send: in this order."""
-        slept_ns = self._slept()
-        overslept = slept_ns - self._slept_ns >= ILL_SUSPENDED_NS
-        self._slept_ns = slept_ns
-        if self._stands_still(now):
+        stood_still, overslept = self._stalls.look(now, self.tick_ns)
+        if stood_still:
             self.flights.interrupt(now)
-        if overslept or self._stands_still(now):
-            self._stalled_ns = now
-        self._ticked_ns = now
         self._collect(now)
         for observation in self.flights.abandon() if overslept else self.flights.overdue(now):
             self._kinds.guarded(
@@ -170,8 +161,7 @@ class Runner:
                     await self._wake.wait()
             except TimeoutError:
                 pass
-            # Nothing was in flight, so this rest was no stall, however long.
-            self._ticked_ns = self._clock()
+            self._stalls.rested(self._clock())
 
     def _has_left(self) -> bool:
         return self._leave_by is not None and (not self.flights or self._clock() >= self._leave_by)
@@ -278,7 +268,7 @@ class Runner:
                 self._lot_of(lots, planned, now).probes.append(Probe(self._number, path, resolution.address, resolve_ns))
                 self._spacing.sent(path.id, now)
                 continue
-            if outcome is Outcome.DNS_TIMEOUT and (self._stalled_ns or 0) > resolution.started_ns:
+            if outcome is Outcome.DNS_TIMEOUT and (self._stalls.last_ns or 0) > resolution.started_ns:
                 outcome = Outcome.PAUSED  # the answer may have lain in its socket while we did not look
             self._fail(path, outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
 
@@ -303,10 +293,6 @@ class Runner:
         """Why no path of this one's kind and family is sent now."""
         is_unsupported = self._kinds.is_unsupported(path.kind, path.family, now)
         return Outcome.UNSUPPORTED if is_unsupported else self._relief.withheld(path.kind, now)
-
-    def _stands_still(self, now: int) -> bool:
-        """Whether nobody has looked at the sockets for so long that silence says nothing."""
-        return now - self._ticked_ns - self.tick_ns > STALL_NS
 
     def _release(self) -> None:
         self.flights.abandon()

@@ -12,61 +12,30 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
-
 from agent import bulk, kernel, stamp
 from agent.bulk import Arrival
 from agent.errno_words import word_for
 from agent.icmp_words import word_for_icmp
 from agent.latency import round_trip
+from agent.probes.flights import Answer, Ended, Flight
 from agent.probes.lines import SILENT_LIMIT, Line, Lines
 from agent.probes.prober import NO_FACTS, NO_MEASURES, Context, Note, Observation, Probe
 from wire.outcome import Outcome
 from wire.path import Family
 from wire.window import FactName, Measure
 
+__all__ = ["FAMILIES", "Answer", "DatagramProber", "Flight"]
+"""With what its kinds need of flights."""
+
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 SENDS_BEFORE_DRAIN = 64
 """The default receive buffer holds 128 undrained probes with both stamps."""
 MOST_PER_DRAIN = 4096
-REMEMBERED_ANSWERS = 4096
-"""At least so many, and at most twice as many."""
-REMEMBERED_PATHS = 65_536
 _SEND_ATTEMPTS = 3
 _HALF_OF_ALL = 1 << 31
 """Of two identifiers, which are counted modulo 2^32, the newer one is less than this ahead."""
 _HOPS: tuple[Mapping[FactName, str], ...] = (NO_FACTS, *({FactName.HOP_LIMIT: str(hops)} for hops in range(1, 256)))
 """The fact of every hop limit: the same mapping each time, which its reader need not read twice."""
-
-
-class Flight(Struct, eq=False, gc=False):
-    """One probe under way. `sent_ns` is monotonic, `transmitted_ns` the kernel's stamp, 0 until it is there."""
-
-    probe: Probe
-    identifier: int
-    nonce: bytes
-    line: Line
-    sent_ns: int = 0
-    offset_ns: int = 0
-    transmitted_ns: int = 0
-    sequence: int = 0
-    address: bytes = b""
-    """`struct sockaddr` of where it went."""
-    payload: bytes = b""
-    """What must come back, where that is short enough to be remembered."""
-
-
-class Answer(Struct, frozen=True, gc=False):
-    """What the kind read in a reply that is one of ours beyond doubt."""
-
-    notes: Sequence[Note] = ()
-    dwell_ns: int = 0
-    dwell_exact: bool = True
-    """The reflector's own time is known to the kernel's precision."""
-    outcome: Outcome | None = None
-    """A word that makes the answer a failure."""
-    confirmed: bool = False
-    facts: Mapping[FactName, str] = NO_FACTS
 
 
 class DatagramProber(ABC):
@@ -81,12 +50,7 @@ class DatagramProber(ABC):
         """Packets that were not the answer to anything: from elsewhere, with a wrong nonce, or after they were given up."""
         self._lines = Lines(self._fresh)
         self._flights: dict[int, Flight] = {}
-        # What was answered last and the time before that: the whole of the older ones is forgotten at once.
-        self._answered: dict[int, Flight] = {}
-        self._answered_before: dict[int, Flight] = {}
-        self._newest: dict[int, int] = {}
-        self._silent: dict[int, int] = {}
-        """Probes in a row that were given up, by path; no entry where the last one was answered."""
+        self._ended = Ended()
         self._first_identifier = self._identifier = int.from_bytes(os.urandom(4), "big")
         self._ready: list[Observation | Note] = []
         self._match = kernel.TransmitMatch.NONE
@@ -147,11 +111,13 @@ class DatagramProber(ABC):
 
     def forget(self, probe: Probe) -> None:
         """Free what a given-up probe holds; an answer after this is ignored."""
-        flight = self._flights.get(self._identifier_of(probe))
+        flight = self._flights.get((self._first_identifier + probe.number) & 0xFFFFFFFF)
         if flight is not None:
             self._landed(flight, time.monotonic_ns())
             flight.line.silent += 1
-            self._miss(flight)
+            # Once in a silence, its path asks for another line, as others may be answered on this one all the time.
+            if self._ended.miss(flight) == SILENT_LIMIT:
+                flight.line.stuck = True
 
     def close(self) -> None:
         """Close every socket."""
@@ -160,10 +126,7 @@ class DatagramProber(ABC):
 
     def known(self, identifier: int) -> Flight | None:
         """The flight with this identifier, under way or answered not long ago."""
-        return self._flights.get(identifier) or self._answered.get(identifier) or self._answered_before.get(identifier)
-
-    def _identifier_of(self, probe: Probe) -> int:
-        return (self._first_identifier + probe.number) & 0xFFFFFFFF
+        return self._flights.get(identifier) or self._ended.answered(identifier)
 
     def _fresh(self, family: Family, whole: bool) -> socket.socket:  # noqa: FBT001 - called by position only
         self._match = kernel.transmit_match()
@@ -293,8 +256,7 @@ class DatagramProber(ABC):
             self.ignored += 1
             return
         identifier, answer = answered
-        if answer.notes:
-            self._ready += answer.notes
+        self._ready += answer.notes
         flight = self._flights.pop(identifier, None)
         if flight is None:
             again = self.known(identifier)
@@ -307,9 +269,8 @@ class DatagramProber(ABC):
         line.under_way -= 1
         line.landed_ns = read_ns
         line.silent = 0
-        if self._silent:
-            self._silent.pop(flight.probe.path.id, None)
-        self._remember(flight)
+        if not self._ended.take(flight):
+            self._ready.append(Note(flight.probe.path, {Measure.REORDERED: 1}))
         latency_ns, timed = round_trip(
             flight.sent_ns,
             read_ns,
@@ -329,27 +290,6 @@ class DatagramProber(ABC):
                 flight.probe, latency_ns if outcome is None else None, outcome, timed, answer.confirmed, NO_MEASURES, facts
             )
         )
-
-    def _miss(self, flight: Flight) -> None:
-        """Count a silence; once in each, a path asks for another line, as others may be answered on this one all the time."""
-        if len(self._silent) >= REMEMBERED_PATHS:
-            self._silent.clear()
-        path = flight.probe.path.id
-        silent = self._silent[path] = self._silent.get(path, 0) + 1
-        if silent == SILENT_LIMIT:
-            flight.line.stuck = True
-
-    def _remember(self, flight: Flight) -> None:
-        if len(self._answered) >= REMEMBERED_ANSWERS:
-            self._answered, self._answered_before = {}, self._answered
-        self._answered[flight.identifier] = flight
-        path, number = flight.probe.path, flight.probe.number
-        if number < self._newest.get(path.id, 0):
-            self._ready.append(Note(path, {Measure.REORDERED: 1}))
-            return
-        if len(self._newest) >= REMEMBERED_PATHS:
-            self._newest.clear()
-        self._newest[path.id] = number
 
 
 def _refused(error: OSError) -> Outcome:

@@ -7,8 +7,9 @@ import pytest
 
 from agent.limits import Limits
 from agent.probes.prober import Context, Note, Observation, Probe, Prober
-from agent.runner import STALL_NS, Runner
+from agent.runner import Runner
 from agent.schedule import LONGEST_TICK_NS, TICK_NS, first_due, tick_of
+from agent.stalls import STALL_NS
 from agent.windows import OpenSpan
 from tests.agent.plans import SECOND_NS, answer, failure, path, paths, planned
 from wire.outcome import Outcome
