@@ -10,10 +10,11 @@ from ipaddress import ip_address
 from agent.dns_message import NOERROR, NXDOMAIN, SERVFAIL, Question, Reply, question, reply_to
 from wire.outcome import Outcome
 from wire.path import Dns, Record
+from wire.report import MAX_FACT
 from wire.window import FactName
 
 MAX_TOLD = 8
-"""Addresses in a fact; more would not fit."""
+"""Addresses of one answer in a fact, as far as they fit."""
 NO_RECORDS = "no records"
 MALFORMED = "malformed"
 _RECORDS = {Record.A: (Record.A,), Record.AAAA: (Record.AAAA,), Record.BOTH: (Record.A, Record.AAAA)}
@@ -56,11 +57,22 @@ class Exchange:
         """What the answers so far say; of two questions also which one has none."""
         if not self.replies:
             return {}
-        answer = " ".join(text for reply in self.replies.values() for text in reply.texts(MAX_TOLD)) or NO_RECORDS
-        if self.pending:
-            answer = f"{' and '.join(self.replies)} only: {answer}"
+        half = f"{' and '.join(self.replies)} only: " if self.pending else ""
+        addresses = [text for reply in self.replies.values() for text in reply.texts(MAX_TOLD)]
+        answer = half + (_fitting(addresses, MAX_FACT - len(half)) or NO_RECORDS)
         worst = max(self.replies.values(), key=lambda reply: reply.code)
         return {FactName.STATUS: worst.code_name, FactName.ANSWER: answer}
+
+
+def _fitting(words: Sequence[str], most: int) -> str:
+    """The first words that have at most so many characters together: half an address would be another address."""
+    text = ""
+    for word in words:
+        longer = f"{text} {word}" if text else word
+        if len(longer) > most:
+            break
+        text = longer
+    return text
 
 
 def judgement_of(ask: Dns, replies: Mapping[Record, Reply]) -> Outcome | None:

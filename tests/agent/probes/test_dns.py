@@ -13,6 +13,7 @@ from tests.agent.probes.dns_probing import fates, nothing_comes, probe
 from tests.agent.probes.name_server import END_OF_QUESTION, NameServer, answered, healthy, question_tail, with_records
 from wire.outcome import Outcome
 from wire.path import Family, Icmp, Layer, Path, Record, Target
+from wire.report import MAX_FACT
 from wire.window import FactName, Timed
 
 
@@ -224,6 +225,17 @@ def test_survive_54_a_resolver_of_ours_may_be_asked_on_port_53_and_on_no_other()
     denied = prober.send([probe(53), probe(5353), probe(53, address="127.0.0.2")])
     assert [one.probe.path.ask.port for one in denied if one.outcome is Outcome.FORBIDDEN] == [5353, 53]  # type: ignore[union-attr]
     prober.close()
+
+
+def test_survive_43_no_address_is_told_in_part(prober: DnsProber, server: NameServer) -> None:
+    """A fact that is too long is cut, and half an address is another one."""
+    addresses = [f"2001:db8:1111:2222:3333:4444:5555:{number:x}" for number in range(0x6661, 0x6669)]
+    server.udp = lambda query: [answered(query, "10.0.0.1", *addresses)]
+    [observation] = fates(prober, server, probe(server.port, Record.BOTH))
+    told = observation.facts[FactName.ANSWER]
+    assert len(told) <= MAX_FACT
+    assert told.split() == ["10.0.0.1", *addresses][: len(told.split())]
+    assert len(told.split()) == 4
 
 
 @pytest.mark.parametrize("tcp", [False, True])
