@@ -22,9 +22,10 @@ from agent.probes.dns_stream import Stream
 from agent.probes.prober import Context, Note, Observation, Probe
 from wire.address import DNS_PORT
 from wire.outcome import Outcome
-from wire.path import Dns, Family
+from wire.path import Dns, Family, packets
 from wire.window import FactName, Measure, Timed
 
+_OVER_TCP = Dns(".", tcp=True)
 MAX_OPEN = 1024
 """Probes in flight; each holds a descriptor until it is answered or given up."""
 
@@ -137,8 +138,10 @@ class DnsProber:
         return self._ask_again(dialogue) if exchange.truncated else _answered(dialogue)
 
     def _ask_again(self, dialogue: _Dialogue) -> Observation | None:
-        """The truncated answers once more, over TCP."""
+        """The truncated answers once more, over TCP: packets that were not counted when the questions left."""
         exchange = dialogue.exchange
+        if not self._context.spend(packets(_OVER_TCP)):
+            return Observation(dialogue.probe, outcome=Outcome.SKIPPED, facts=exchange.facts())
         dialogue.datagrams_took = dialogue.side.took()
         self._unwatch(dialogue)
         exchange.pending = {asked.identifier: asked for asked in exchange.truncated}

@@ -69,6 +69,8 @@ class Context:
     """Whether an address may be connected to; asked again at connect time by whoever opens a connection."""
     resolvers: frozenset[str] = frozenset()
     """Name servers of resolv.conf, which may be asked on port 53 wherever they are: NodeLocal DNSCache is on 169.254.20.10."""
+    spend: Callable[[int], bool] = field(default=lambda _packets: True)
+    """Take so many packets more out of the budget of this second, and say whether they may be sent."""
     spawn: Callable[[Coroutine[Any, Any, None]], Task[None]] | None = None
     """Starts a task that somebody owns and awaits, such as `TaskGroup.create_task`. None: what needs a task is unsupported."""
 

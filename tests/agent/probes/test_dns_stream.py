@@ -64,6 +64,22 @@ def test_of_two_answers_only_the_truncated_one_is_asked_for_again(prober: DnsPro
     assert [query.endswith(question_tail("AAAA")) for query in asked_over_tcp] == [True]
 
 
+def test_what_is_truncated_is_not_asked_for_again_where_that_would_exceed_the_packet_budget(server: NameServer) -> None:
+    """Else a server that truncates everything has an agent send several times what its ceiling allows."""
+    left = [6, 5]
+
+    def spend(packets: int) -> bool:
+        return left.pop(0) >= packets
+
+    prober = DnsProber(Context(permits=lambda _: True, spend=spend))
+    server.udp = lambda query: [answered(query, truncated=True)]
+    [first] = fates(prober, server, probe(server.port))
+    [second] = fates(prober, server, probe(server.port))
+    prober.close()
+    assert (first.outcome, second.outcome) == (None, Outcome.SKIPPED)
+    assert len(server.connections) == 1
+
+
 def test_survive_43_an_answer_that_is_truncated_over_tcp_too_is_malformed(prober: DnsProber, server: NameServer) -> None:
     server.udp = server.tcp = lambda query: [answered(query, truncated=True)]
     [observation] = fates(prober, server, probe(server.port))
