@@ -32,6 +32,7 @@ LEAST_SECONDS = 1.0
 """From one request to the next: a collector whose answers always name another plan is not asked a thousand times a second."""
 PLAN_SECONDS = 35.0
 """Longest wait for a plan: when thousands want theirs at once, it takes a collector as long as that to make them."""
+LONGEST_ETAG = 128
 SLOWDOWN = 10
 LONGEST_INTERVAL_MS = 86_400_000
 
@@ -193,7 +194,9 @@ class Downlink:
         )
         if not repeated and not supersedes(offered, self.plan, now - self._instance_ns):
             return "the plan is older than ours"
-        self._etag = answer.etag
+        etag = answer.etag
+        # It goes into the next request: one that could not be sent, or not be read, would be the end of all plans.
+        self._etag = etag if len(etag) <= LONGEST_ETAG and etag.isascii() and etag.isprintable() else ""
         self.planned_ns = now
         if not repeated:
             self.plan = offered

@@ -73,6 +73,26 @@ def test_survive_03_an_agent_alone_for_hours_slows_down_stops_and_comes_back_wit
     assert [pace for _, pace in bench.changes] == [Pace.FULL, Pace.SAFE, Pace.STOPPED, Pace.FULL]
 
 
+@pytest.mark.parametrize("etag", ["x" * 8190, '"a\0b"', '"\udc80"', '"1-1"'])
+async def test_a_name_of_a_plan_that_cannot_be_sent_back_is_not_sent_back(monkeypatch: pytest.MonkeyPatch, etag: str) -> None:
+    asked: list[str | None] = []
+    bench = Bench()
+
+    async def get(_: object, _path: str, headers: dict[str, str], **_limits: object) -> Answer:
+        asked.append(headers.get("If-None-Match"))
+        if len(asked) > 1:
+            raise asyncio.CancelledError
+        bench.now = 1000 * SECOND_NS
+        return Answer(200, encode(plan(instance=1, generation=1)), etag, 0)
+
+    monkeypatch.setattr(Collector, "get", get)
+    monkeypatch.setattr(downlink_module, "CONFIRMED_NS", 0)
+    monkeypatch.setattr(downlink_module, "LEAST_SECONDS", 0.0)
+    with pytest.raises(asyncio.CancelledError):
+        await bench.downlink.run()
+    assert asked == [None, '"1-1"' if etag == '"1-1"' else None]
+
+
 def test_an_acknowledged_report_is_contact_too() -> None:
     bench = Bench()
     bench.offer(1, 1)
