@@ -29,8 +29,7 @@ def question(ask: Http, *, uid: str = "", address: str = "10.0.0.2", asker: Cont
 
 def test_a_request_is_one_line_and_five_headers() -> None:
     assert question(Http(port=80, path="/a?b=c")).head == (
-        b"GET /a?b=c HTTP/1.1\r\nHost: 10.0.0.2\r\nUser-Agent: netmatrix/1\r\n"
-        b"Accept: */*\r\nAccept-Encoding: identity\r\n\r\n"
+        b"GET /a?b=c HTTP/1.1\r\nHost: 10.0.0.2\r\nUser-Agent: netmatrix/1\r\nAccept: */*\r\nAccept-Encoding: identity\r\n\r\n"
     )
 
 
