@@ -31,7 +31,7 @@ from collector.export.text import Kept
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans, compose, rotated
-from collector.plan.keys import group_keys, group_secret, phase_of
+from collector.plan.keys import PHASE_SECONDS, group_keys, group_secret, phase_of
 from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
@@ -44,6 +44,8 @@ PLANS_A_SECOND = 250
 """At what rate a large cluster is told of another inventory; a plan takes 3 ms to make."""
 TURN_SHARE = 0.9
 """Share of a slot over which its plans go out, so that the last one has gone when the next slot begins."""
+LONGEST_TURN_SECONDS = PHASE_SECONDS / 2
+"""However long a slot is, since agents with the keys of a phase understand those with the next one's and no later ones."""
 SILENT_AFTER = 3
 """Report intervals without a report after which nothing is known of a row."""
 OPERATOR_CONNECTIONS = 512
@@ -52,6 +54,11 @@ OTHER_FILES = OPERATOR_CONNECTIONS + 64
 """Descriptors for all else than agents."""
 
 _log = structlog.get_logger()
+
+
+def turn_seconds(slot_ns: int) -> float:
+    """Over how long the plans of a slot go out."""
+    return min(TURN_SHARE * slot_ns / SECOND, LONGEST_TURN_SECONDS)
 
 
 def _tell_nobody(_agents: int, _operators: int) -> None:
@@ -149,12 +156,12 @@ class Collector:
 
     async def _turn(self, plans: Plans) -> None:
         """Put the plans of another slot, or with other keys, in force: where they rotate, over the time of a slot."""
-        self._phase = self._phase_now()
+        phase = self._phase_now()
         following = await asyncio.to_thread(
-            rotated, plans, generation=plans.generation + 1, keys=self._keys(), slot=self._slot_now()
+            rotated, plans, generation=plans.generation + 1, keys=self._keys(phase), slot=self._slot_now()
         )
-        over_seconds = TURN_SHARE * self._settings.plan.rotation.slot / SECOND if plans.rotates else 0.0
-        self._board.publish(following, over_seconds=over_seconds)
+        self._phase = phase
+        self._board.publish(following, over_seconds=turn_seconds(self._settings.plan.rotation.slot) if plans.rotates else 0.0)
 
     async def _replan(self, snapshot: Snapshot, generation: int) -> None:
         try:
@@ -170,18 +177,20 @@ class Collector:
         if not self._secret and snapshot.vantages:
             # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
             self._secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
-        self._phase = self._phase_now()
-        return compose(
+        phase = self._phase_now()
+        plans = compose(
             snapshot,
             self._settings.plan,
             instance=self._instance,
             generation=generation,
-            keys=self._keys(),
+            keys=self._keys(phase),
             slot=self._slot_now(),
         )
+        self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
+        return plans
 
-    def _keys(self) -> tuple[GroupKey, ...]:
-        return group_keys(self._secret, self._phase) if self._secret else ()
+    def _keys(self, phase: int) -> tuple[GroupKey, ...]:
+        return group_keys(self._secret, phase) if self._secret else ()
 
     def _phase_now(self) -> int:
         return phase_of(self._now_ns() / SECOND)

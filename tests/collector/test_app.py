@@ -22,7 +22,9 @@ import yaml
 from collector import app
 from collector.__main__ import main
 from collector.app import Collector
-from collector.settings import Settings, load_settings
+from collector.plan.compose import PlanError
+from collector.plan.keys import PHASE_SECONDS
+from collector.settings import SECOND, Settings, load_settings
 from wire.codec import compress, decode_acknowledgement, decode_plan, encode
 from wire.outcome import Outcome
 from wire.path import Layer
@@ -263,7 +265,7 @@ def test_a_secret_keeps_the_keys_over_a_restart_with_other_vantages(tmp_path: Pa
     keys = []
     for names in (("a", "b"), ("a", "b", "c")):
         file.write_text(inventory(*names) + more)
-        keys.append({one.key for one in Collector(Settings(), file)._keys()})
+        keys.append({one.key for one in Collector(Settings(), file)._keys(7)})
     assert bool(keys[0] & keys[1]) is same
 
 
@@ -350,3 +352,22 @@ def test_a_mistake_is_told_in_one_sentence_and_the_status_is_2(
     told = capsys.readouterr().err
     assert told.startswith(sentence)
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("slot_seconds", [10, 60, 3600])
+def test_a_turn_is_over_before_there_are_keys_that_its_last_agents_do_not_know(slot_seconds: int) -> None:
+    """Who has the keys of one phase is understood by those with the next one's, and by nobody later."""
+    assert app.turn_seconds(slot_seconds * SECOND) <= min(slot_seconds, PHASE_SECONDS / 2)
+
+
+async def test_an_inventory_without_a_plan_does_not_swallow_a_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise PlanError("no plan")
+
+    file = tmp_path / "inventory.yaml"
+    file.write_text(inventory("a"))
+    collector = Collector(Settings(), file)
+    monkeypatch.setattr(app, "phase_of", lambda _: 8)
+    monkeypatch.setattr(app, "compose", refuses)
+    await collector._replan(collector._inventory.snapshot, 2)
+    assert collector._phase == 7
