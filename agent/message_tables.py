@@ -95,7 +95,7 @@ class Tables:
         self._sendmmsg, self._recvmmsg = library.sendmmsg, library.recvmmsg
         self._sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
         self._recvmmsg.argtypes = [*self._sendmmsg.argtypes, ctypes.c_void_p]
-        self._packets = mmap.mmap(-1, BATCH * SLOT)
+        self._packets = mmap.mmap(-1, BATCH * SLOT, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._small = bytearray(BATCH * (_HEADER.size + 16 + _NAME + _CONTROL))
         whole = memoryview(self._small)
         ends = [0]
@@ -122,14 +122,14 @@ class Tables:
         if not identifiers:
             return self._send(sock, packets, addresses, 0)
         self._controls[: len(self._identified)] = self._identified
-        self._controls.cast("I")[4 : 6 * len(packets) : 6] = array("I", identifiers)
+        self._controls.cast("I")[4 : 6 * min(len(packets), BATCH) : 6] = array("I", identifiers[:BATCH])
         return self._send(sock, packets, addresses, _IDENTIFIED.size)
 
     def _send(self, sock: socket.socket, packets: Sequence[bytes], addresses: Sequence[bytes], control: int) -> int:
-        count, size, name = len(packets), len(packets[0]), len(addresses[0])
+        count, size, name = min(len(packets), BATCH), len(packets[0]), len(addresses[0])
         self._headers[:], self._pieces[:] = self._sending(name, size, control)
-        self._packets[: count * size] = b"".join(packets)
-        self._names[: count * name] = b"".join(addresses)
+        self._packets[: count * size] = b"".join(packets[:count])
+        self._names[: count * name] = b"".join(addresses[:count])
         sent: int = self._sendmmsg(sock.fileno(), self._headers_at, count, 0)
         if sent < 0:
             raise _failure()

@@ -93,7 +93,10 @@ def _dns(parts: SplitResult) -> Fields:
     name = parts.path.removeprefix("/")
     if not name:
         raise ValueError("dns needs a name to ask for, as in dns://10.96.0.10/www.example.test")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    options = dict(given)
+    if parts.fragment or parts.port == 0 or len(options) < len(given):
+        raise ValueError("dns takes a port of 1 to 65535, every option once, and no fragment")
     unknown = sorted(set(options) - {"type", "tcp", "contains"})
     if unknown:
         raise ValueError(f"dns has no option {unknown[0]!r}, only type, tcp and contains")

@@ -72,6 +72,7 @@ class Runner:
         self._stalls = Stalls(slept, clock(), least_sleep_ns=ILL_SUSPENDED_NS)
         self._schedule = Schedule()
         self._packets = PacketBudget(limits.max_pps)
+        context.spend = lambda packets: self._packets.take(packets, clock())
         self._peers = PeerBudget(limits.max_peers)
         self._spacing = Spacing(limits.min_interval_ns)
         self._relief = Relief()

@@ -23,10 +23,13 @@ ATTEMPTS = 3
 def main(arguments: Sequence[str]) -> int:
     """Measure; the exit status: 0 every bar is met, 1 one is missed or could not be measured."""
     asked = _asked(arguments)
+    wanted = asked.only
+    if not any(wanted.search(bar.name) for make in MEASUREMENTS for bar in make().bars):
+        _say(f"no line has a name like {wanted.pattern!r}; docs/benchmarks.md names them")
+        return 2
     signal.signal(signal.SIGTERM, _end)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # smokeping_prober needs a socket for every address
-    wanted = re.compile(asked.only)
     rounds = asked.rounds or (1 if asked.quick else ROUNDS)
     runs: dict[str, list[float]] = {}
     notes: dict[str, str] = {}
@@ -61,10 +64,29 @@ def _tell(lines: Sequence[Line], file: Path) -> int:
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the programs; see docs/benchmarks.md.")
     parser.add_argument("--quick", action="store_true", help="short form: one short round, the most telling lines")
-    parser.add_argument("--only", default="", metavar="REGEX", help="only measurements that have a line of such a name")
-    parser.add_argument("--rounds", type=int, default=0, help=f"how many rounds (default {ROUNDS}, or 1 for the short form)")
+    parser.add_argument(
+        "--only",
+        type=_pattern,
+        default=re.compile(""),
+        metavar="REGEX",
+        help="only measurements that have a line of such a name",
+    )
+    parser.add_argument("--rounds", type=_count, default=0, help=f"how many rounds (default {ROUNDS}, or 1 for the short form)")
     parser.add_argument("--json", type=Path, default=Path("bench/results.json"), metavar="FILE", help="default: %(default)s")
     return parser.parse_args(arguments)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from None
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
 
 
 def _enter(stack: ExitStack, measurement: Measurement, notes: dict[str, str]) -> bool:

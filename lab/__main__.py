@@ -160,7 +160,10 @@ def _fault(wish: argparse.Namespace) -> int:
         key, equals, value = word.partition("=")
         if not equals:
             raise Refused(f"{word!r} is not key=value, such as node=n3")
-        words[key] = yaml.safe_load(value)
+        try:
+            words[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise Refused(f"{word!r} has a value that is no YAML, such as n3, 20 or [z1, z2]") from None
     try:
         fault = parse(words, cluster.topology)
     except ValueError as error:

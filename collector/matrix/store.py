@@ -246,6 +246,7 @@ def _subjects(snapshot: Snapshot) -> dict[str, frozenset[str]]:
         "zone": frozenset(node.zone for node in snapshot.nodes),
         "namespace": frozenset({one.namespace for one in snapshot.vantages} | {one.namespace for one in snapshot.services}),
         "service": frozenset(f"{service.namespace}/{service.name}" for service in snapshot.services),
+        "network": frozenset({""} | {network.name for one in snapshot.vantages for network in one.networks}),
         "dns": frozenset(server.name for server in snapshot.dns),
         "external": frozenset(host.name for host in snapshot.external),
     }

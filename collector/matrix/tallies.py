@@ -50,9 +50,9 @@ class Tallies:
 
     def replan(self, subjects: Mapping[str, frozenset[str]]) -> None:
         """Forget subjects that are gone. `subjects`: names by dimension."""
-        nodes, zones, namespaces = subjects["node"], subjects["zone"], subjects["namespace"]
+        nodes, zones, namespaces, networks = (subjects[name] for name in ("node", "zone", "namespace", "network"))
         self.nodes.keep(lambda key: key[0] in nodes)
-        self.zones.keep(lambda key: key[0] in zones and key[1] in zones)
+        self.zones.keep(lambda key: key[0] in zones and key[1] in zones and key[3] in networks)
         self.namespaces.keep(lambda key: key[0] in namespaces and key[1] in namespaces)
         self.services.keep(lambda key: f"{key[0]}/{key[1]}" in subjects["service"])
         self.dns.keep(lambda key: key[0] in subjects["dns"])

@@ -66,6 +66,14 @@ def test_what_is_sent_arrives_in_order_with_sender_stamp_and_hop_limit(
     assert all(abs(arrival.stamp_ns - time.time_ns()) < 60 * 10**9 for arrival in found[1:])
 
 
+def test_more_packets_than_one_call_takes_are_left_to_the_next(opened: Callable[[str], socket.socket], way: str) -> None:
+    one, other = opened("127.0.0.1"), opened("127.0.0.1")
+    count = BATCH + 7
+    sent = bulk.send(one, [b"content"] * count, [place(other)] * count, list(range(count)))
+    assert sent == (BATCH if way == "at once" else count)
+    assert len(arrived(other, sent)) == sent
+
+
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_transmit_stamps_come_back_with_their_identifiers(opened: Callable[[str], socket.socket], address: str) -> None:
     if kernel.transmit_match() is not kernel.TransmitMatch.IDENTIFIER:

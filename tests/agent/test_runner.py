@@ -352,3 +352,11 @@ async def test_stop_waits_for_what_is_in_flight_and_releases_everything() -> Non
     assert prober.closed
     assert len(runner.flights) == 0
     assert sum(w.received for w in span.cut(1, horizons={one.path.id: 1}, ill=False)) == len(prober.sent)
+
+
+def test_what_a_prober_sends_later_is_taken_from_the_packet_budget_too() -> None:
+    bench = Bench(limits=Limits(max_pps=10))
+    assert bench.fake.context.spend(6)
+    assert not bench.fake.context.spend(6)
+    bench.now += SECOND_NS
+    assert bench.fake.context.spend(6)

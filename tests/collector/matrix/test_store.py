@@ -171,6 +171,13 @@ def test_a_node_that_is_gone_vanishes_with_its_series() -> None:
     assert not any("z2" in key for key, _ in matrix.tallies.zones.items())
 
 
+def test_a_network_that_is_gone_leaves_no_row_behind() -> None:
+    matrix = matrix_of()
+    matrix.tallies.zones.rows_of([("z1", "z1", "pod", network) for network in ("", "storage")])
+    replan(matrix, SNAPSHOT)
+    assert {key[3] for key, _ in matrix.tallies.zones.items()} == {""}
+
+
 def test_an_empty_cluster_is_a_matrix_too() -> None:
     matrix = matrix_of(Snapshot())
     apply(matrix, "n1", window(1, [1000]))
