@@ -56,7 +56,7 @@ def test_the_demo_shows_a_matrix_within_20_seconds_and_where_a_fault_bites(tmp_p
 def check_cells(cells: list[dict[str, object]]) -> None:
     assert all(cell.keys() >= KEYS for cell in cells)
     assert {cell["layer"] for cell in cells} == {"pod", "host", "service", "dns", "external", "mtu"}
-    assert {cell["kind"] for cell in cells} == {"icmp", "udp", "tcp", "http"}
+    assert {cell["kind"] for cell in cells} == {"icmp", "udp", "tcp", "http", "dns"}
     assert {cell["family"] for cell in cells} == {"ipv4", "ipv6"}
     ends = [end for cell in cells for end in (cell["from"], cell["to"])]
     assert all(isinstance(end, dict) and {"node", "namespace", "pod"} <= end.keys() for end in ends)
