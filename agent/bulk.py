@@ -108,7 +108,8 @@ def _tables() -> Tables | None:
     if struct.calcsize("@PQ") != 16:  # noqa: PLR2004 - struct iovec of a 64-bit machine
         return None
     try:
-        tables = Tables(ctypes.CDLL(None, use_errno=True))
+        # The calls never wait, so that the interpreter's lock is kept: whoever lets go of it may wait long to have it again.
+        tables = Tables(ctypes.PyDLL(None, use_errno=True))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             tables.receive(probe, [], told=False)
     except (OSError, AttributeError) as error:
