@@ -136,7 +136,7 @@ def test_survive_40_a_wrong_payload_source_or_number_is_ignored_and_a_second_cop
     echo = received(line.sock)
     header = 20 if raw else 0
     forged = [
-        (echo[: header + 20] + b"X" + echo[header + 21 :], "127.0.0.1"),  # corrupted
+        (echo[: header + 20] + bytes([echo[header + 20] ^ 1]) + echo[header + 21 :], "127.0.0.1"),  # corrupted
         (echo, "127.0.0.2"),  # from another address
         (echo[: header + 6] + bytes([echo[header + 6] ^ 1]) + echo[header + 7 :], "127.0.0.1"),  # another number
         (echo[: header + 7], "127.0.0.1"),
