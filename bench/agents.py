@@ -96,8 +96,18 @@ class Agent:
 
 
 @contextmanager
-def agent(netns: str, plan: Plan, *, environment: Mapping[str, str] = {}) -> Iterator[Agent]:
-    """An agent that has its plan, with its stand-in for the collector, both in this namespace and both ended at the end."""
+def agent(
+    netns: str,
+    plan: Plan,
+    *,
+    environment: Mapping[str, str] = {},
+    module: Sequence[str] = ("agent", "run"),
+    collector: str = "bench.plan_server",
+) -> Iterator[Agent]:
+    """An agent that has its plan, with its stand-in for the collector, both in this namespace and both ended at the end.
+
+    `module` is the agent in another form with its arguments, `collector` another stand-in, one that takes plan and port.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-agent-") as name:
         folder = File(name)
         (folder / "plan").write_bytes(encode(plan))
@@ -110,14 +120,12 @@ def agent(netns: str, plan: Plan, *, environment: Mapping[str, str] = {}) -> Ite
             **RAISED,
             **environment,
         }
-        serve = [sys.executable, "-m", "bench.plan_server", str(folder / "plan"), str(PLAN_PORT)]
+        serve = [sys.executable, "-m", collector, str(folder / "plan"), str(PLAN_PORT)]
         with (
-            Program(serve, log=folder / "server.log", netns=netns) as collector,
-            Program(
-                [sys.executable, "-m", "agent", "run"], log=folder / "agent.log", netns=netns, environment=settings
-            ) as program,
+            Program(serve, log=folder / "server.log", netns=netns) as server,
+            Program([sys.executable, "-m", *module], log=folder / "agent.log", netns=netns, environment=settings) as program,
         ):
-            running = Agent(program, netns, collector)
+            running = Agent(program, netns, server)
             program.wait_until(running.ready)
             yield running
             program.check()

@@ -19,7 +19,6 @@ from bench.capture import Capture
 from bench.measurement import Bar, Spoilt
 from bench.network import DEVICE, Network, targets
 from bench.programs import Program
-from bench.recorded import recorded
 from bench.traced_agent import traced
 from bench.truth import Key, percentile, round_trips, times
 from wire.path import Ask, Http, Icmp, Kind, Tcp, Udp
@@ -115,7 +114,7 @@ class Accuracy:
         ):
             with (
                 agent(self._network.target, plan_of([], interval_ms=1000)),
-                recorded(self._network.prober, plan, agent=program),
+                agent(self._network.prober, plan, module=program),
                 self._burdened(HOGS if condition == "4 hogs" else 0),
             ):
                 time.sleep(SETTLED_SECONDS)

@@ -19,7 +19,6 @@ from bench.dropping import Dropped, DroppingLink
 from bench.measurement import Bar, Spoilt
 from bench.network import Network, targets
 from bench.programs import binary
-from bench.recorded import recorded
 from bench.totals import Totals, since
 from bench.totals_server import reported
 from wire.path import Icmp, Kind, Udp
@@ -85,7 +84,7 @@ class Loss:
         figures: dict[str, float] = {self._forward.name: 0, self._backward.name: 0}
         with (
             agent(self._network.target, plan_of([], interval_ms=1000)) as answering,
-            recorded(self._network.prober, plan, collector="bench.totals_server"),
+            agent(self._network.prober, plan, collector="bench.totals_server"),
         ):
             time.sleep(SETTLED_SECONDS + WARM_SECONDS)
             for share, thousandths in SHARES.items():
