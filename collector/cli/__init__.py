@@ -1,47 +1,46 @@
 """The `netmatrix` command: what the collector knows, for people and for scripts.
 
-It speaks to the collector's operator port and imports nothing that is slow to import, numpy least of all.
+It speaks to the collector's operator port, in a cluster through kubectl and the API server, and imports nothing that is slow to
+import, numpy least of all.
 Exit status: 0 all is well, 1 something was found, 2 a wrong command line, 3 the collector cannot be reached.
 """
 
 import io
 import os
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
-from collector.cli import commands
+from collector.cli import commands, completion, passage
 from collector.cli.client import Client, RefusedError, UnreachableError
+from collector.cli.passage import PassageError
 
 USAGE: Final = 2
 UNREACHABLE: Final = 3
-DEFAULT_SERVER: Final = "http://127.0.0.1:8080"
+LAYERS: Final = ("pod", "host", "service", "dns", "external", "mtu")
+KINDS: Final = ("icmp", "udp", "tcp", "http", "dns")
 OUTPUTS: Final = ("table", "json", "csv")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. argparse exits by itself for help and for a wrong command line."""
+    words = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        client = Client(options.server, timeout=options.timeout)
-    except ValueError as error:
-        parser.error(f"--server: {error}")
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without `µ` gets `?` and no traceback
     try:
-        status: int = options.run(client, options, sys.stdout, colour=colour)
+        status = _run(parser, words)
         sys.stdout.flush()
     except RefusedError as error:
         print(f"netmatrix: {error}", file=sys.stderr)
         return USAGE
-    except UnreachableError as error:
+    except (UnreachableError, PassageError) as error:
         print(f"netmatrix: {error}", file=sys.stderr)
         return UNREACHABLE
     except (LookupError, TypeError, AttributeError) as error:
-        print(f"netmatrix: {client.server} answers what this version does not understand: {error!r}", file=sys.stderr)
+        print(f"netmatrix: the collector answers what this version does not understand: {error!r}", file=sys.stderr)
         return UNREACHABLE
     except KeyboardInterrupt:
         return 130
@@ -52,13 +51,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+def _run(parser: ArgumentParser, words: Sequence[str]) -> int:
+    if words[:2] == [completion.HIDDEN, "--"]:
+        print("\n".join(completion.offers(parser, words[2:])))
+        return commands.OK
+    options = parser.parse_args(words)
+    if "shell" in options:
+        print(completion.script(options.shell), end="")
+        return commands.OK
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    with _client(options, parser) as client:
+        status: int = options.run(client, options, sys.stdout, colour=colour)
+    return status
+
+
+@contextmanager
+def _client(options: Namespace, parser: ArgumentParser) -> Iterator[Client]:
+    """The collector at a URL where one is given, else the one of the cluster that kubectl speaks to."""
+    asked = options.context or options.kubeconfig or options.namespace
+    if options.server and asked:
+        parser.error("--server says where the collector is, and --context, --kubeconfig and --namespace say so too")
+    server = options.server or ("" if asked else os.environ.get("NETMATRIX_SERVER"))
+    if server:
+        try:
+            client = Client.at(server, timeout=options.timeout)
+        except ValueError as error:
+            parser.error(f"--server: {error}")
+        yield client
+        return
+    namespace = options.namespace or passage.NAMESPACE
+    flags = [f"--{name}={value}" for name in ("context", "kubeconfig") if (value := getattr(options, name))]
+    with passage.opened(namespace=namespace, flags=tuple(flags), timeout=options.timeout) as socket:
+        yield Client.through(socket, namespace=namespace, timeout=options.timeout)
+
+
 def _parser() -> ArgumentParser:
     shared = ArgumentParser(add_help=False)
+    shared.add_argument("--context", metavar="NAME", help="kubectl's context to use (default: the current one)")
+    shared.add_argument("--kubeconfig", metavar="FILE", help="kubectl's configuration (default: as kubectl)")
     shared.add_argument(
-        "--server",
-        metavar="URL",
-        default=os.environ.get("NETMATRIX_SERVER") or DEFAULT_SERVER,
-        help=f"the collector's operator port (default: $NETMATRIX_SERVER, else {DEFAULT_SERVER})",
+        *("-n", "--namespace"), metavar="NAME", help=f"where the collector is installed (default: {passage.NAMESPACE})"
+    )
+    shared.add_argument(
+        "--server", metavar="URL", help="the collector's operator port, without kubectl (default: $NETMATRIX_SERVER)"
     )
     shared.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, default=5.0, help="longest wait for an answer (default: 5)"
@@ -78,8 +113,8 @@ def _parser() -> ArgumentParser:
 
     one = words.add_parser("matrix", parents=[shared], help="the matrix, grouped")
     one.add_argument("--by", metavar="WHAT", default="node", help="node, zone, namespace, service, or two as in zone:service")
-    one.add_argument("--layer", choices=("pod", "host", "service", "external"), help="only this layer")
-    one.add_argument("--kind", choices=("icmp", "udp", "tcp", "http"), help="only this kind of probe")
+    one.add_argument("--layer", choices=LAYERS, help="only this layer")
+    one.add_argument("--kind", choices=KINDS, help="only this kind of probe")
     one.add_argument("--family", choices=("ipv4", "ipv6"), help="only this address family")
     one.add_argument("--from", dest="from_", metavar="NAME", help="only from this node, vantage or pod")
     one.add_argument("--to", metavar="NAME", help="only to this node, pod, service or target")
@@ -101,6 +136,9 @@ def _parser() -> ArgumentParser:
     one = words.add_parser("agents", parents=[shared], help="the agents; exit status 1 if one is silent")
     one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
     one.set_defaults(run=commands.agents)
+
+    one = words.add_parser("completion", help="a script that completes this command in a shell")
+    one.add_argument("shell", choices=tuple(completion.SCRIPTS), help="kubectl: for `kubectl netmatrix`")
     return parser
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,11 +14,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from collector.api.operators import operator_app
-from collector.cli import main
+from collector.cli import KINDS, LAYERS, main
 from collector.matrix.slices import Slices
 from collector.sessions import Sessions
 from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, paths_of, report_of, window
 from wire.outcome import Outcome
+from wire.path import Kind, Layer
 
 NOW = 100 * SECOND
 
@@ -205,6 +207,42 @@ def test_the_server_comes_from_the_environment(capsys: Capture, monkeypatch: pyt
     monkeypatch.setenv("NETMATRIX_SERVER", "http://127.0.0.1:9")
     assert main(["agents"]) == 3
     assert "http://127.0.0.1:9" in capsys.readouterr().err
+
+
+def test_it_knows_the_layers_and_kinds_that_there_are() -> None:
+    assert set(LAYERS) == {layer.value for layer in Layer}
+    assert set(KINDS) == {kind.value for kind in Kind}
+
+
+def test_without_a_server_and_without_kubectl_it_says_what_to_do(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NETMATRIX_SERVER", raising=False)
+    monkeypatch.setenv("PATH", "")
+    assert main(["agents"]) == 3
+    assert capsys.readouterr().err == (
+        "netmatrix: kubectl is not installed, so say where the collector is: --server URL, or NETMATRIX_SERVER\n"
+    )
+
+
+def test_a_namespace_asks_for_kubectl_whatever_the_environment_says(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETMATRIX_SERVER", "http://127.0.0.1:9")
+    monkeypatch.setenv("PATH", "")
+    assert main(["agents", "-n", "monitoring"]) == 3
+    assert "kubectl is not installed" in capsys.readouterr().err
+
+
+def test_two_ways_to_a_collector_at_once_are_a_wrong_command_line(capsys: Capture) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["agents", "--server", "http://127.0.0.1:9", "--context", "prod"])
+    assert "--server says where the collector is" in capsys.readouterr().err
+
+
+def test_what_kubectl_complains_of_is_said(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho 'error: context \"nowhere\" does not exist' >&2\nexit 1\n")
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert main(["agents", "--context", "nowhere"]) == 3
+    assert capsys.readouterr().err == 'netmatrix: kubectl: context "nowhere" does not exist\n'
 
 
 def test_the_command_imports_nothing_slow() -> None:

@@ -1,0 +1,79 @@
+"""The way to a collector inside a cluster: kubectl's own proxy, with the user's own context.
+
+In: what kubectl is told (context, kubeconfig) and where the collector is. Out: a Unix socket in a folder of ours, behind which
+the API server's service proxy is, and nothing else of the API server. A socket and no port: nobody else on this machine can
+use the user's rights meanwhile. This process has no Kubernetes client, no credentials and no forwarded port.
+"""
+
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Final
+
+NAMESPACE: Final = "netmatrix"
+SERVICE: Final = "netmatrix-collector"
+PORT: Final = "http-metrics"
+POLL_SECONDS: Final = 0.01
+
+
+class PassageError(Exception):
+    """kubectl does not open the way; one sentence."""
+
+
+class UnixConnection(HTTPConnection):
+    """HTTP over a Unix socket. The Host header says localhost, which is what kubectl's proxy takes."""
+
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket; raises OSError."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def service_path(namespace: str) -> str:
+    """Where the API server proxies to the collector's operator port (Kubernetes API, `services/proxy`)."""
+    return f"/api/v1/namespaces/{namespace}/services/http:{SERVICE}:{PORT}/proxy"
+
+
+@contextmanager
+def opened(*, namespace: str, flags: tuple[str, ...], timeout: float) -> Iterator[Path]:
+    """The socket, for as long as the context lasts; `flags` are kubectl's own. Raises PassageError."""
+    program = shutil.which("kubectl")
+    if program is None:
+        raise PassageError("kubectl is not installed, so say where the collector is: --server URL, or NETMATRIX_SERVER")
+    with tempfile.TemporaryDirectory(prefix="netmatrix-") as folder:
+        path = Path(folder) / "s"  # short: the name of a Unix socket has at most 107 bytes
+        only = f"^{re.escape(service_path(namespace))}/"
+        words = [program, *flags, "proxy", f"--unix-socket={path}", f"--accept-paths={only}"]
+        proxy = subprocess.Popen(  # noqa: S603 - kubectl, with the user's own flags
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        with proxy:
+            try:
+                _wait(proxy, path, timeout)
+                yield path
+            finally:
+                proxy.terminate()
+
+
+def _wait(proxy: "subprocess.Popen[bytes]", path: Path, timeout: float) -> None:
+    until = time.monotonic() + timeout
+    while not path.exists():
+        if proxy.poll() is not None:
+            assert proxy.stderr is not None  # noqa: S101 - it was asked for
+            said = proxy.stderr.read(4096).decode(errors="replace").strip().splitlines()
+            raise PassageError(f"kubectl: {said[-1].removeprefix('error: ') if said else 'ended without a word'}")
+        if time.monotonic() > until:
+            raise PassageError(f"kubectl did not begin to serve within {timeout:g} s")
+        time.sleep(POLL_SECONDS)
