@@ -1,9 +1,10 @@
-"""How the agent talks to the collector: one HTTP client for plans and reports.
+"""How the agent talks to the collector: one connection for plans and reports.
 
 In: a request. Out: an Answer, or Unreachable with one sentence, whatever went wrong. The token and the CA file are read again
 for every request, since both rotate. No body is read beyond its limit, no redirect is followed, no proxy is asked.
 """
 
+import asyncio
 import errno
 import os
 import ssl
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-import aiohttp
+from agent.connection import Server
 
 FIRST_DELAY_SECONDS = 0.25
 LONGEST_DELAY_SECONDS = 30.0
@@ -52,31 +53,28 @@ class Collector:
     """The collector's agent port. Use as `async with Collector(...).opened() as collector`."""
 
     def __init__(self, url: str, *, token_file: Path, ca_file: Path | None) -> None:
-        self._url = url
         self._token_file = token_file
         self._token = ""
         self._ca_file = ca_file
         self._ca_read: bytes | None = None
         self._context: ssl.SSLContext | None = None
-        self._session: aiohttp.ClientSession | None = None
+        # What waits with the collector for nothing costs it memory, thousands of times: plans and reports take turns on one.
+        self._server = Server(url)
+        self._is_opened = False
         self._spares: list[int] = []
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Collector"]:
         """Hold the connections and the spare descriptors for as long as the context lasts."""
-        # What waits with the collector for nothing costs it memory, thousands of times: plans and reports take turns on one.
-        connector = aiohttp.TCPConnector(limit=1, keepalive_timeout=75)
-        timeout = aiohttp.ClientTimeout(connect=10)
-        async with aiohttp.ClientSession(
-            connector=connector, timeout=timeout, auto_decompress=False, trust_env=False, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session:
-            self._session = session
-            self._take_spares()
-            try:
-                yield self
-            finally:
-                self._release_spares()
-                self._session = None
+        self._is_opened = True
+        self._take_spares()
+        try:
+            yield self
+        finally:
+            self._release_spares()
+            self._is_opened = False
+            self._server.close()
+            await asyncio.sleep(0)  # an aborted connection closes its socket in the next turn of the loop
 
     async def get(self, path: str, headers: Mapping[str, str], *, limit: int, seconds: float) -> Answer:
         """GET a path of the agent port; the body has at most `limit` bytes and all of it takes at most so many seconds."""
@@ -100,25 +98,22 @@ class Collector:
             self._take_spares()
 
     async def _try(self, request: "_Request") -> Answer:
-        if self._session is None:
+        if not self._is_opened:
             raise Unreachable("the client is closed")
-        authorization = {"Authorization": f"Bearer {self._read_token()}"}
-        tls = self._read_trust()
+        headers = {**request.headers, "Authorization": f"Bearer {self._read_token()}"}
+        trust = self._read_trust()
+        most = request.limit + 1
         try:
-            async with self._session.request(
-                request.method,
-                self._url + request.path,
-                headers={**request.headers, **authorization},
-                data=request.body,
-                timeout=aiohttp.ClientTimeout(total=request.seconds, connect=min(request.seconds, 10)),
-                allow_redirects=False,
-                ssl=tls if tls is not None else True,
-            ) as response:
-                return await _bounded(response, request.limit)
+            async with asyncio.timeout(request.seconds):
+                answer = await self._server.ask(request.method, request.path, headers, request.body, most=most, trust=trust)
         except TimeoutError as error:
             raise Unreachable(f"no answer within {request.seconds:g} s") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise Unreachable(str(error)[:200] or type(error).__name__) from error
+        if answer.cut or len(answer.body) > request.limit:
+            raise Unreachable(f"the answer has more than {request.limit} bytes")
+        texts = {name: answer.headers.get(name, b"").decode("latin-1") for name in (b"etag", b"retry-after")}
+        return Answer(answer.status, bytes(answer.body), texts[b"etag"], _seconds(texts[b"retry-after"]))
 
     def _read_token(self) -> str:
         try:
@@ -137,7 +132,7 @@ class Collector:
 
     def _read_trust(self) -> ssl.SSLContext | None:
         """The context that verifies the collector; built anew when the CA file changed. None for plain HTTP."""
-        if not self._url.startswith("https:"):
+        if not self._server.is_secure:
             return None
         try:
             read = self._ca_file.read_bytes() if self._ca_file else b""
@@ -172,21 +167,6 @@ class _Request:
     seconds: float
 
 
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> Answer:
-    """The answer, unless its body has more than `limit` bytes: then no more than that of it is read."""
-    content = bytearray()
-    if (response.content_length or 0) <= limit:
-        async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) > limit:
-                break
-        else:
-            wait = _seconds(response.headers.get("Retry-After"))
-            return Answer(response.status, bytes(content), response.headers.get("ETag", ""), wait)
-    response.close()
-    raise Unreachable(f"the answer has more than {limit} bytes")
-
-
 def _is_shortage(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in _OUT_OF_DESCRIPTORS:
@@ -195,5 +175,5 @@ def _is_shortage(error: BaseException | None) -> bool:
     return False
 
 
-def _seconds(value: str | None) -> float:
-    return min(float(value), LONGEST_DELAY_SECONDS) if value and value.isascii() and value.isdigit() else 0.0
+def _seconds(value: str) -> float:
+    return min(float(value), LONGEST_DELAY_SECONDS) if value.isascii() and value.isdigit() else 0.0

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from agent import handshake, kernel, stream_stamps
 from agent.errno_words import word_for
 from agent.handshake import Shaken
+from agent.http_answer import Answer, MalformedError
 from agent.latency import SLEW_SHARE, STEP_NS
-from agent.probes.http_answer import Answer, MalformedError
 from agent.probes.http_exchange import Question, judgement_of
 from agent.probes.prober import Context, Observation, Probe
 from wire.outcome import Outcome

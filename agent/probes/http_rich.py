@@ -20,7 +20,7 @@ from yarl import URL
 
 from agent import handshake
 from agent.errno_words import word_for
-from agent.probes.http_answer import MAX_BODY_BYTES
+from agent.http_answer import MAX_BODY_BYTES
 from agent.probes.http_exchange import Question, judgement_of
 from agent.probes.prober import Context, Observation, Probe
 from wire.outcome import Outcome

@@ -171,10 +171,8 @@ async def main():
         for _ in range(2):
             answer = await collector.get("/agent/v1/plan", {}, limit=10_000, seconds=5)
             print(answer.status)
-            await collector._session.close()
-            import aiohttp
-            collector._session = aiohttp.ClientSession()
-        await collector._session.close()
+            collector._server.close()  # the next one needs a descriptor again
+            await asyncio.sleep(0)
 
 asyncio.run(main())
 """

@@ -1,7 +1,8 @@
 """An HTTP/1 answer, read as it arrives (RFC 9112), with a bound on everything.
 
-In: the bytes of one connection, in pieces of any size. Out: status, headers and the first 64 KiB of the body. Nothing is
-decompressed, followed or believed beyond that; what is not HTTP/1.0 or HTTP/1.1 is a MalformedError. Pure: it never waits.
+In: the bytes of one connection, in pieces of any size. Out: status, headers and the start of the body, by default 64 KiB.
+Nothing is decompressed, followed or believed beyond that; what is not HTTP/1.0 or HTTP/1.1 is a MalformedError. Pure: it
+never waits.
 """
 
 import re
@@ -11,13 +12,13 @@ MAX_HEAD_BYTES = 16 * 1024
 """Longest status line with all headers, of all interim answers together."""
 MAX_BODY_BYTES = 64 * 1024
 """The body is complete when this much of it is here: an endless one is cut, not waited for."""
-MAX_WIRE_BYTES = 2 * MAX_BODY_BYTES
-"""The body is complete as well when so many bytes of it came in all, with what is around its chunks."""
+WIRE_SHARE = 2
+"""The body is complete as well when so many times its cap came in all, with what is around its chunks."""
 MAX_CHUNKS = 4096
 """And after so many chunks: the work for each is the same, be it one byte."""
 _MAX_CHUNK_LINE = 256
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\x00\n]*)?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [^\x00\n]*)?")
 _HEADER_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00\n]*?)[ \t]*")
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,12})[ \t]*(?:;[^\n]*)?")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
@@ -96,16 +97,20 @@ class _Chunks:
 
 
 class Answer:
-    """One answer. `complete` when no more bytes are wanted; `body` holds at most MAX_BODY_BYTES."""
+    """One answer. `complete` when no more bytes are wanted; `body` holds at most `most` bytes."""
 
-    def __init__(self, *, to_head: bool = False) -> None:
+    def __init__(self, *, to_head: bool = False, most: int = MAX_BODY_BYTES) -> None:
         """`to_head`: it answers a HEAD request, so that its length is of a body that does not come."""
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         """Names in lower case; the values of a repeated name are joined with a comma."""
         self.body = bytearray()
         self.complete = False
+        self.cut = False
+        """A cap made it complete: there may be more of it."""
         self._to_head = to_head
+        self._most = most
+        self._persists = False
         self._pending = bytearray()
         self._searched = 0
         self._head_bytes = 0
@@ -134,6 +139,13 @@ class Answer:
             raise MalformedError("closed before the answer was complete")
         self.complete = True
 
+    @property
+    def reusable(self) -> bool:
+        """Whether its connection can carry another request (RFC 9112 section 9.3): it ended by itself, and nothing follows."""
+        closing = b"close" in map(bytes.strip, self.headers.get(b"connection", b"").lower().split(b","))
+        ended = self.complete and not self.cut and self._kind is not _Body.UNTIL_END
+        return ended and self._persists and not closing and not self._pending
+
     def _next_head(self) -> bytes | None:
         # What cannot become a status line is known to be none after a few bytes; HTTP/0.9 sends its page at once.
         if not b"HTTP/1.".startswith(bytes(self._pending[:7])):
@@ -155,7 +167,7 @@ class Answer:
         status_line = _STATUS_LINE.fullmatch(lines[0])
         if status_line is None:
             raise MalformedError("no HTTP/1 status line")
-        self.status = int(status_line[1])
+        self.status, self._persists = int(status_line[2]), status_line[1] == b"1"
         if self.status == _SWITCHING_PROTOCOLS:
             raise MalformedError("switched protocols unasked")
         if self.status < _FIRST_FINAL:
@@ -189,11 +201,17 @@ class Answer:
         if self._kind is _Body.CHUNKED:
             content = self._chunks.take(self._pending)
             self._wire_bytes -= len(self._pending)
-            self.complete = self._chunks.expecting is _Expecting.NOTHING or self._chunks.count >= MAX_CHUNKS
-        else:
-            content = bytes(self._pending[: self._left] if self._kind is _Body.LENGTH else self._pending)
+            ended = self._chunks.expecting is _Expecting.NOTHING
+        elif self._kind is _Body.UNTIL_END:
+            content, ended = bytes(self._pending), False
             self._pending.clear()
+        else:
+            content = bytes(self._pending[: self._left])
+            del self._pending[: self._left]
             self._left -= len(content)
-            self.complete = self._kind is _Body.NONE or (self._kind is _Body.LENGTH and not self._left)
-        self.body += content[: MAX_BODY_BYTES - len(self.body)]
-        self.complete = self.complete or len(self.body) >= MAX_BODY_BYTES or self._wire_bytes >= MAX_WIRE_BYTES
+            ended = not self._left
+        room = self._most - len(self.body)
+        self.body += content[:room]
+        is_full = len(content) >= room or self._wire_bytes >= WIRE_SHARE * self._most or self._chunks.count >= MAX_CHUNKS
+        self.cut = len(content) > room or (is_full and not ended)
+        self.complete = ended or self.cut

@@ -2,11 +2,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.probes.http_answer import (
+from agent.http_answer import (
     MAX_BODY_BYTES,
     MAX_CHUNKS,
     MAX_HEAD_BYTES,
-    MAX_WIRE_BYTES,
+    WIRE_SHARE,
     Answer,
     MalformedError,
 )
@@ -78,6 +78,32 @@ def test_survive_44_an_endless_body_is_cut_at_its_limit(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "reusable"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", True),
+        (b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 2\r\n\r\nok", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok and more", False),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", False),
+        (b"HTTP/1.1 200 OK\r\n\r\nok", False),
+    ],
+)
+def test_a_connection_carries_another_request_after_an_answer_that_ended_by_itself(content: bytes, reusable: bool) -> None:
+    assert read(content).reusable is reusable
+
+
+@pytest.mark.parametrize(("length", "cut"), [(4, False), (5, True)])
+@pytest.mark.parametrize("framing", ["Content-Length: {}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n"])
+def test_a_body_longer_than_its_cap_says_that_it_is_cut(framing: str, length: int, cut: bool) -> None:
+    answer = Answer(most=4)
+    content = f"HTTP/1.1 200 OK\r\n{framing.format(length)}{'x' * length}"
+    answer.feed(content.encode() + (b"\r\n0\r\n\r\n" if "chunked" in framing else b""))
+    assert (bytes(answer.body), answer.complete, answer.cut, answer.reusable) == (b"xxxx", True, cut, not cut)
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"<html>HTTP/0.9 sends its page</html>",
@@ -127,7 +153,7 @@ def test_survive_44_a_body_that_is_nearly_all_framing_is_cut_by_what_came_over_t
     while not answer.complete:
         answer.feed(chunk)
         fed += len(chunk)
-    assert fed < MAX_WIRE_BYTES + len(chunk)
+    assert fed < WIRE_SHARE * MAX_BODY_BYTES + len(chunk)
 
 
 def test_a_trailer_without_end_is_malformed_at_its_limit() -> None:
