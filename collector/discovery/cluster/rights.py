@@ -1,0 +1,49 @@
+"""Which rights the collector uses in the cluster: the one table that its requests and the manifests' RBAC are compared with."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Scope(StrEnum):
+    """Where a right is needed."""
+
+    CLUSTER = "cluster"
+    """In all namespaces, or of objects that are in none: a ClusterRole."""
+    OWN = "own"
+    """In the collector's own namespace: a Role."""
+    VANTAGES = "vantages"
+    """In every namespace with agents or vantages: a Role in each, which comes with them."""
+
+
+class Right(Struct, frozen=True):
+    """A rule of RBAC."""
+
+    group: str
+    """API group; empty for the core."""
+    resource: str
+    verbs: tuple[str, ...]
+    scope: Scope
+    why: str
+    names: tuple[str, ...] = ()
+    """The only objects that it is for; all where empty."""
+
+
+_FOLLOWED = ("list", "watch")
+
+RIGHTS: tuple[Right, ...] = (
+    Right("", "nodes", _FOLLOWED, Scope.CLUSTER, "zones and addresses of nodes, and which are cordoned"),
+    Right("", "namespaces", _FOLLOWED, Scope.CLUSTER, "which namespaces ask for vantages"),
+    Right("", "pods", _FOLLOWED, Scope.CLUSTER, "the agents and vantages, by their labels; no other pod is asked for"),
+    Right("", "services", _FOLLOWED, Scope.CLUSTER, "the addresses of services that are probed"),
+    Right("discovery.k8s.io", "endpointslices", _FOLLOWED, Scope.CLUSTER, "which endpoints are behind them"),
+    Right("", "events", ("create",), Scope.CLUSTER, "saying at an object why it is not probed"),
+)
+
+
+def right(group: str, resource: str) -> Right:
+    """The right on a resource that the code is about to use; raises KeyError where it is not in the table."""
+    for one in RIGHTS:
+        if (one.group, one.resource) == (group, resource):
+            return one
+    raise KeyError(f"{resource}.{group}" if group else resource)
