@@ -1,12 +1,14 @@
 """Who is asking: from a bearer token to a vantage, before anything else of a request is looked at.
 
-Static mode: the token is the vantage's key of the inventory. Cheap checks come first. A token is only ever looked up by its
-digest: what the time of a look-up may tell is about a digest, and no token follows from that.
+Whoever can tell is an Admission. SharedKeys is that of static mode, where the token is the vantage's key of the inventory; that
+of a cluster is in `collector.identity`. Cheap checks come first. A token is only ever looked up by its digest: what the time of
+a look-up may tell is about a digest, and no token follows from that.
 """
 
 import hashlib
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Protocol
 
 from collector.discovery.snapshot import Vantage
 
@@ -21,6 +23,22 @@ class Refusal(StrEnum):
     NO_TOKEN = "no_token"  # noqa: S105 - the name of a reason
     MALFORMED_TOKEN = "malformed_token"  # noqa: S105 - the same
     UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - the same
+    """No vantage's key, or one that the API server does not find valid."""
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - the same
+    OTHER_AUDIENCE = "other_audience"
+    """A token for somebody else than the collector."""
+    OTHER_ACCOUNT = "other_account"
+    """A valid token of a ServiceAccount that is not the agents'."""
+    UNBOUND_TOKEN = "unbound_token"  # noqa: S105 - the same
+    """A valid token that is not bound to a pod, and so to no vantage."""
+    UNKNOWN_POD = "unknown_pod"
+    """A token of a pod that is no vantage, no more, or not yet."""
+    OTHER_NODE = "other_node"
+    """A token of a pod on another node than discovery saw it on."""
+    REVIEW_RATE = "review_rate"
+    """Too many tokens wait for the API server's review; try again later."""
+    REVIEW_AWAY = "review_away"
+    """The API server reviews no tokens now; try again later."""
     FOREIGN_ROW = "foreign_row"
     """A report of another vantage than the token's."""
     RETIRED_BOOT = "retired_boot"
@@ -47,26 +65,47 @@ class RefusedError(Exception):
         self.reason = reason
 
 
-class Admission:
-    """The vantages by the digests of their keys. A value: another snapshot has another one."""
+class Admission(Protocol):
+    """Tells who asks."""
 
-    def __init__(self, vantages: Iterable[Vantage]) -> None:
-        self._names = {_digest(vantage.key.encode()): vantage.name for vantage in vantages if vantage.key}
+    def install(self, vantages: Iterable[Vantage]) -> None:
+        """Let these vantages in, and no others from now on."""
 
-    def vantage_of(self, authorization: str | None) -> str:
+    async def vantage_of(self, authorization: str | None) -> str:
         """The vantage that an Authorization header is the token of; raises RefusedError."""
-        if not authorization:
-            raise RefusedError(Refusal.NO_TOKEN)
-        token = authorization[len(_SCHEME) :]
-        if len(token) > MAX_TOKEN or authorization[: len(_SCHEME)].lower() != _SCHEME:
-            raise RefusedError(Refusal.MALFORMED_TOKEN)
-        if not token or not token.isascii() or not token.isprintable() or " " in token:
-            raise RefusedError(Refusal.MALFORMED_TOKEN)
-        name = self._names.get(_digest(token.encode()))
+
+
+class SharedKeys:
+    """The vantages by the digests of their keys."""
+
+    def __init__(self, vantages: Iterable[Vantage] = ()) -> None:
+        self._names: dict[bytes, str] = {}
+        self.install(vantages)
+
+    def install(self, vantages: Iterable[Vantage]) -> None:
+        """See Admission."""
+        self._names = {digest_of(vantage.key): vantage.name for vantage in vantages if vantage.key}
+
+    async def vantage_of(self, authorization: str | None) -> str:
+        """See Admission."""
+        name = self._names.get(digest_of(bearer(authorization)))
         if name is None:
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
         return name
 
 
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
+def bearer(authorization: str | None) -> str:
+    """The token of an Authorization header (RFC 6750 section 2.1): 1 to MAX_TOKEN visible characters; raises RefusedError."""
+    if not authorization:
+        raise RefusedError(Refusal.NO_TOKEN)
+    token = authorization[len(_SCHEME) :]
+    if len(token) > MAX_TOKEN or authorization[: len(_SCHEME)].lower() != _SCHEME:
+        raise RefusedError(Refusal.MALFORMED_TOKEN)
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise RefusedError(Refusal.MALFORMED_TOKEN)
+    return token
+
+
+def digest_of(token: str) -> bytes:
+    """What a token is looked up by, and all that is ever kept of one."""
+    return hashlib.sha256(token.encode()).digest()

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from collector.admission import Admission, Refusal
+from collector.admission import Refusal, SharedKeys
 from collector.api.agents import KEEPALIVE_SECONDS, AgentPort
 from collector.api.board import Board
 from collector.api.faults import server_log
@@ -95,8 +95,9 @@ class Collector:
         )
         self._rows = Rows(self._matrix)
         self._board = Board(plans, handed=self._rows.handed)
+        self._admission = SharedKeys()
         self._agents = AgentPort(
-            admission=Admission(snapshot.vantages),
+            admission=self._admission,
             board=self._board,
             sessions=self._sessions,
             matrix=self._rows,
@@ -206,7 +207,7 @@ class Collector:
         """Let everything but the agents know of other plans. They are told last, so whatever they send is expected."""
         self._sessions.replan(snapshot)
         self._rows.install(snapshot, plans)
-        self._agents.admission = Admission(snapshot.vantages)
+        self._admission.install(snapshot.vantages)
         _log.info("planned", generation=plans.generation, vantages=len(plans), paths=plans.paths, stretched=plans.stretched)
         if short := shortage(descriptors(), len(plans), others=OTHER_FILES):
             _log.warning("too few descriptors", because=short)

@@ -39,10 +39,20 @@ PLANS_A_TURN = 8
 MSGPACK = "application/msgpack"
 _log = structlog.get_logger()
 
+_LATER = frozenset({Refusal.SHED, Refusal.REVIEW_RATE, Refusal.REVIEW_AWAY})
+"""What may be taken when it is tried again."""
 _STATUS = {
     Refusal.NO_TOKEN: (401, "a bearer token is needed"),
     Refusal.MALFORMED_TOKEN: (401, "the bearer token is malformed"),
     Refusal.UNKNOWN_TOKEN: (401, "the bearer token is not known"),
+    Refusal.EXPIRED_TOKEN: (401, "the bearer token has expired"),
+    Refusal.OTHER_AUDIENCE: (401, "the bearer token is for another audience"),
+    Refusal.OTHER_ACCOUNT: (403, "the token's ServiceAccount is not that of agents or vantages"),
+    Refusal.UNBOUND_TOKEN: (403, "the token is bound to no pod"),
+    Refusal.UNKNOWN_POD: (403, "the token's pod is not known as an agent or a vantage"),
+    Refusal.OTHER_NODE: (403, "the token's pod is known on another node"),
+    Refusal.REVIEW_RATE: (503, "too many tokens wait for their review"),
+    Refusal.REVIEW_AWAY: (503, "tokens cannot be reviewed now"),
     Refusal.FOREIGN_ROW: (403, "the token is not of the vantage that the report is about"),
     Refusal.RETIRED_BOOT: (403, "another process of this vantage has taken over"),
     Refusal.TOO_SLOW: (408, "the body was not complete in time"),
@@ -81,8 +91,7 @@ class AgentPort:
         took: Callable[[float, int], None] = lambda _seconds, _gap: None,
         body_seconds: float = BODY_SECONDS,
     ) -> None:
-        self.admission = admission
-        """Replaced with every other inventory."""
+        self._admission = admission
         self.prove: Callable[[web.BaseRequest], float] = lambda _: 0.0
         """Told of every request whose token is known, and says how many seconds ago its last bytes came; set by whoever puts us
         behind a listener."""
@@ -118,7 +127,7 @@ class AgentPort:
         """Who asks comes first, then what; a refusal becomes its answer and its count."""
         vantage = ""
         try:
-            vantage = self.admission.vantage_of(request.headers.get("Authorization"))
+            vantage = await self._admission.vantage_of(request.headers.get("Authorization"))
             waited = self.prove(request)
             handlers = {"/agent/v1/plan": ("GET", self._plan), "/agent/v1/report": ("POST", self._report)}
             method, handler = handlers.get(request.path, ("", None))
@@ -138,8 +147,8 @@ class AgentPort:
         headers = {}
         if status == web.HTTPUnauthorized.status_code:
             headers["WWW-Authenticate"] = "Bearer"
-        elif reason is Refusal.SHED:
-            headers["Retry-After"] = str(_spread_seconds(vantage))
+        elif reason in _LATER:
+            headers["Retry-After"] = str(_spread_seconds(vantage or request.remote or ""))
         return _closing(request, web.Response(status=status, text=sentence, headers=headers))
 
     async def _plan(self, request: web.BaseRequest, vantage: str) -> web.StreamResponse:

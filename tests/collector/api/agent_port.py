@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import trustme
 
-from collector.admission import Admission
+from collector.admission import SharedKeys
 from collector.api.agents import AgentPort
 from collector.api.board import Board
 from collector.api.listener import Listener, bound
@@ -82,7 +82,7 @@ async def serving(
     row, sessions, board = Row(), Sessions(instance=instance, silent_after_ns=1), Board(plans)
     sessions.replan(SNAPSHOT)
     port = AgentPort(
-        admission=Admission(SNAPSHOT.vantages),
+        admission=SharedKeys(SNAPSHOT.vantages),
         board=board,
         sessions=sessions,
         matrix=row,
