@@ -18,7 +18,7 @@ import structlog
 from agent.backlog import Backlog
 from agent.contact import Collector
 from agent.downlink import Downlink, Pace, paced
-from agent.export import ALIVE_WITHIN_NS, application, figures, serving
+from agent.export import ALIVE_WITHIN_NS, Pages, figures
 from agent.health import BEAT_NS, Pulse, Vitals
 from agent.journal import Sieve
 from agent.limits import Limits, admit
@@ -103,7 +103,8 @@ class Agent:
         self._reflector = Reflector(self._context, settings.echo_port)
         self._echo = EchoServer(self._context, settings, settings.echo_port)
 
-        self._figures = figures(
+        # what it says of itself
+        own = figures(
             runner=self._runner,
             backlog=self._backlog,
             cutter=self._cutter,
@@ -113,6 +114,7 @@ class Agent:
             sieve=sieve,
             dropped={"reflector": self._reflector.dropped, "echo": self._echo.dropped},
         )
+        self._pages = Pages(own, settings.http_port, alive=self._alive, ready=self._missing)
 
     async def run(self) -> int:
         """Run until a signal asks to leave; the exit status."""
@@ -121,11 +123,6 @@ class Agent:
             loop.add_signal_handler(number, self._leave, number)
         async with AsyncExitStack() as answering:
             await self._answer(answering)
-            app = application(self._figures, alive=self._alive, ready=self._missing)
-            try:
-                await answering.enter_async_context(serving(app, self._settings.http_port))
-            except OSError as error:
-                raise SystemExit(f"port {self._settings.http_port} (NETMATRIX_HTTP_PORT) cannot be used: {error}") from None
             async with self._collector.opened():
                 await self._work()
         return 0
@@ -179,13 +176,17 @@ class Agent:
         )
 
     async def _answer(self, answering: AsyncExitStack) -> None:
+        answering.callback(self._pages.close)
         answering.callback(self._echo.close)
         answering.callback(self._reflector.close)
+        port, name = self._settings.echo_port, "NETMATRIX_ECHO_PORT"
         try:
             self._reflector.open()
             await self._echo.open()
+            port, name = self._settings.http_port, "NETMATRIX_HTTP_PORT"
+            await self._pages.open()
         except OSError as error:
-            raise SystemExit(f"port {self._settings.echo_port} (NETMATRIX_ECHO_PORT) cannot be used: {error}") from None
+            raise SystemExit(f"port {port} ({name}) cannot be used: {error}") from None
 
     def _hurry(self) -> None:
         self._cutter.hurry()

@@ -4,29 +4,24 @@ In: the parts of the agent, read at the moment of a scrape. Out: Prometheus text
 peer or a path: the matrix is the collector's. Liveness asks whether the event loop turns, and nothing else.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-
-from aiohttp import web
 
 from agent.backlog import Backlog
 from agent.downlink import Downlink, Pace
 from agent.health import Pulse
 from agent.journal import Sieve
 from agent.reports import Cutter
+from agent.responders.one_answer import OneAnswerServer, Page, Request
 from agent.runner import Runner
 from agent.uplink import Uplink
 
 ALIVE_WITHIN_NS = 30_000_000_000
 """A loop that has not beaten for this long is stuck, not slow."""
-SCRAPE_SECONDS = 10.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CONNECTIONS = 64
-"""Beyond, the oldest yields to the newest, so that no crowd of silent ones takes our descriptors or keeps a probe out."""
 
 Values = Mapping[tuple[str, ...], float]
 
@@ -158,48 +153,28 @@ def figures(
     )
 
 
-def application(figures: tuple[Figure, ...], *, alive: Callable[[], bool], ready: Callable[[], str | None]) -> web.Application:
+class Pages(OneAnswerServer):
     """The three pages. `ready` says what is still missing in one sentence, or None."""
 
-    async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=exposition(figures).encode(), headers={"Content-Type": CONTENT_TYPE})
+    def __init__(
+        self, figures: tuple[Figure, ...], port: int, *, alive: Callable[[], bool], ready: Callable[[], str | None]
+    ) -> None:
+        super().__init__(port, max_connections=MAX_CONNECTIONS)
+        self._figures = figures
+        self._alive = alive
+        self._ready = ready
 
-    async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if alive() else web.Response(status=503, text="the event loop does not turn\n")
-
-    async def readyz(_: web.Request) -> web.Response:
-        missing = ready()
-        return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
-
-    app = web.Application(client_max_size=1024)
-    app.router.add_get("/metrics", metrics)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
-    return app
+    def page(self, request: Request) -> Page | None:
+        """The page of this path."""
+        match request.path:
+            case b"/metrics":
+                return Page(exposition(self._figures).encode(), CONTENT_TYPE)
+            case b"/healthz":
+                return _health(None if self._alive() else "the event loop does not turn")
+            case b"/readyz":
+                return _health(self._ready())
+        return None
 
 
-@asynccontextmanager
-async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
-    """Listen on all addresses of both families for as long as the context lasts; raises OSError where the port is taken."""
-    # Slow and endless headers end with keepalive_timeout, whose default is over an hour; nothing here reads a body.
-    runner = web.AppRunner(
-        app, access_log=None, keepalive_timeout=SCRAPE_SECONDS, max_line_size=2048, max_field_size=2048, shutdown_timeout=1.0
-    )
-    await runner.setup()
-    make = runner.server
-    assert make is not None  # noqa: S101 - it exists once the runner is set up
-
-    def admitted() -> asyncio.BaseProtocol:
-        crowd = make.connections
-        if len(crowd) >= MAX_CONNECTIONS:
-            crowd[0].force_close()
-        return make()
-
-    try:
-        server = await asyncio.get_running_loop().create_server(admitted, None, port, backlog=MAX_CONNECTIONS)
-        try:
-            yield
-        finally:
-            server.close()
-    finally:
-        await runner.cleanup()
+def _health(problem: str | None) -> Page:
+    return Page(b"ok\n") if problem is None else Page(f"{problem}\n".encode(), status=503)

@@ -8,13 +8,16 @@ import secrets
 from collections.abc import Sequence
 from functools import cache
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from agent import handshake, proof
 from agent.probes.http_exchange import question_of
 from agent.probes.http_plain import PlainExchanges
-from agent.probes.http_rich import RichExchanges
 from agent.probes.prober import Context, Note, Observation, Probe
 from wire.path import Family
+
+if TYPE_CHECKING:
+    from agent.probes.http_rich import RichExchanges
 
 
 class HttpProber:
@@ -24,7 +27,7 @@ class HttpProber:
         """Keep the context; open nothing yet."""
         self._context = context
         self._plain = PlainExchanges(context)
-        self._rich = RichExchanges(context)
+        self._rich: RichExchanges | None = None
 
     def unsupported(self, family: Family) -> str | None:
         """Why HTTP cannot be sent over this family from here; None where it can."""
@@ -35,24 +38,34 @@ class HttpProber:
         failed = []
         for probe in probes:
             question = question_of(probe, self._context, secrets.token_bytes(proof.NONCE_BYTES), user_agent())
-            outcome = self._rich.begin(question) if question.ask.tls else self._plain.begin(question)
+            outcome = (self._secured() if question.ask.tls else self._plain).begin(question)
             if outcome is not None:
                 failed.append(Observation(probe, outcome=outcome))
         return failed
 
     def collect(self) -> list[Observation | Note]:
         """The exchanges that have ended, either way, since the last call."""
-        return [*self._plain.collect(), *self._rich.collect()]
+        return [*self._plain.collect(), *(self._rich.collect() if self._rich is not None else ())]
 
     def forget(self, probe: Probe) -> None:
         """Close its connection, cancel its task."""
         self._plain.forget(probe)
-        self._rich.forget(probe)
+        if self._rich is not None:
+            self._rich.forget(probe)
 
     def close(self) -> None:
         """Close every connection, cancel every task."""
         self._plain.close()
-        self._rich.close()
+        if self._rich is not None:
+            self._rich.close()
+
+    def _secured(self) -> "RichExchanges":
+        if self._rich is None:
+            # Its library is 14 MiB resident, and few agents have a probe over TLS.
+            from agent.probes.http_rich import RichExchanges  # noqa: PLC0415 - see above
+
+            self._rich = RichExchanges(self._context)
+        return self._rich
 
 
 @cache

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.export import MAX_CONNECTIONS, Figure, application, exposition, serving
+from agent.export import MAX_CONNECTIONS, Figure, Pages, exposition
 
 
 @pytest.fixture
-async def pages(unused_tcp_port: int) -> AsyncIterator[tuple[str, dict[str, bool]]]:
+async def pages() -> AsyncIterator[tuple[str, dict[str, bool]]]:
     state = {"alive": True, "ready": False}
     figures = (
         Figure(
@@ -19,9 +19,11 @@ async def pages(unused_tcp_port: int) -> AsyncIterator[tuple[str, dict[str, bool
         ),
         Figure("buffer_spans", "Spans.", lambda: {(): 2.0}),
     )
-    app = application(figures, alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet")
-    async with serving(app, unused_tcp_port):
-        yield f"http://127.0.0.1:{unused_tcp_port}", state
+    served = Pages(figures, 0, alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet")
+    await served.open()
+    yield f"http://127.0.0.1:{served.port}", state
+    served.close()
+    await asyncio.sleep(0)
 
 
 async def get(url: str, method: str = "GET") -> tuple[int, str]:

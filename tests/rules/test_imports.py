@@ -20,6 +20,7 @@ PLANTED = (
     ("agent.limits", "socket"),
     ("agent.schedule", "agent.runner"),
     ("agent.settings", "kubernetes"),
+    ("agent.settings", "aiohttp"),
     ("agent.windows", "numpy"),
     ("agent.windows", "asyncio"),
     ("agent.probes.tcp", "agent.probes.icmp"),

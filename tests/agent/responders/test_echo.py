@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent import proof
 from agent.probes.http import HttpProber
 from agent.probes.prober import Context, Observation, Probe
-from agent.responders import echo
+from agent.responders import one_answer
 from agent.responders.echo import EchoServer
 from tests.agent.ports import free_port
 from wire.path import Family, Http, Layer, Path, Target
@@ -144,16 +144,14 @@ async def test_a_connection_answers_one_request(server: EchoServer) -> None:
 async def test_survive_52_a_request_that_comes_too_slowly_is_cut_off(
     server: EchoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(echo, "DEADLINE_SECONDS", 0.05)
+    monkeypatch.setattr(one_answer, "DEADLINE_SECONDS", 0.05)
     assert await said(server, b"GET /echo HTTP/1.1\r\nHost:") == b""
     assert server.dropped == {"deadline": 1}
     assert not server.open_connections
 
 
-async def test_survive_52_the_oldest_of_too_many_connections_makes_way(
-    server: EchoServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(echo, "MAX_CONNECTIONS", 3)
+async def test_survive_52_the_oldest_of_too_many_connections_makes_way(server: EchoServer) -> None:
+    server.max_connections = 3
     silent = []
     for _ in range(3):
         silent.append(await asyncio.open_connection("127.0.0.1", server.port))
@@ -223,7 +221,7 @@ class Collected(asyncio.Transport):
 )
 def test_survive_61_any_bytes_get_a_short_answer_or_none(pieces: list[bytes]) -> None:
     async def feed() -> Collected:
-        connection = echo._Connection(EchoServer(Context(keys=(KEY,)), Here(), free_port()))
+        connection = one_answer._Connection(EchoServer(Context(keys=(KEY,)), Here(), free_port()))
         transport = Collected()
         connection.connection_made(transport)
         for piece in pieces:
