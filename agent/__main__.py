@@ -14,6 +14,9 @@ from agent.settings import VARIABLES, SettingsError, read
 _YOUNG_OBJECTS = 10_000
 """After so many the interpreter looks for cycles; a few megabytes at the most."""
 
+_SWITCH_SECONDS = 100e-6
+"""Each system call that may wait lets go of the interpreter; if another thread takes it, it is back after this long."""
+
 USAGE = """\
 usage: python -m agent [run]            probe, answer and report until SIGTERM
        python -m agent once URL [...]   send one probe and print what is known of it (once --help)
@@ -62,6 +65,7 @@ def run() -> int:
     from agent.app import Agent  # noqa: PLC0415 - a wrong setting is told without waiting for the libraries
 
     sieve = journal.configure(settings.log)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # What the libraries have made stays, and cycles are rare: looking for them after every 700 objects costs more than they do.
     gc.collect()
     gc.freeze()

@@ -6,6 +6,7 @@ that wants the interpreter all the time. A line of FILE is one probe: kind, name
 
 import sys
 import threading
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -27,6 +28,8 @@ from wire.window import Measure, Timed
 
 EXACT = {Kind.ICMP: Timed.KERNEL, Kind.UDP: Timed.KERNEL, Kind.TCP: Timed.TCP_INFO, Kind.HTTP: Timed.KERNEL | Timed.TCP_INFO}
 """How each kind times where no stamp is missing."""
+FLUSHED_NS = 250_000_000
+"""Longest that a line waits for the next one to be written with: each write lets go of the interpreter."""
 
 
 def traced(file: Path) -> dict[Key, tuple[int, bool]]:
@@ -43,10 +46,12 @@ def traced(file: Path) -> dict[Key, tuple[int, bool]]:
 
 
 class Trace:
-    """The file, written to at most once a tick for each kind, and the names of the probes under way."""
+    """The file, written to a few times a second, and the names of the probes under way."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._lines: list[str] = []
+        self._flushed_ns = 0
         self._names: dict[int, str] = {}
 
     def name(self, probe: Probe, name: str) -> None:
@@ -54,15 +59,18 @@ class Trace:
         self._names[probe.number] = name
 
     def keep(self, arrived: Iterable[Observation | Note]) -> None:
-        """Write down what has arrived."""
-        lines = []
+        """Write down what has arrived; called at every tick."""
         for one in arrived:
             if isinstance(one, Observation) and one.latency_ns is not None:
                 latency_ns = one.measures.get(Measure.FIRST_BYTE_NS, one.latency_ns)
-                lines.append(f"{one.probe.path.kind} {self._names.pop(one.probe.number)} {latency_ns} {int(one.timed)}\n")
-        if lines:
-            self._stream.writelines(lines)
+                name = self._names.pop(one.probe.number)
+                self._lines.append(f"{one.probe.path.kind} {name} {latency_ns} {int(one.timed)}\n")
+        now_ns = time.monotonic_ns()
+        if self._lines and now_ns - self._flushed_ns >= FLUSHED_NS:
+            self._stream.write("".join(self._lines))
             self._stream.flush()
+            self._lines.clear()
+            self._flushed_ns = now_ns
 
 
 def traced_probers(trace: Trace) -> dict[Kind, type[Prober]]:  # noqa: C901 - four small classes that share one thing
