@@ -1,0 +1,48 @@
+"""What network plugins do differently where the NetworkPolicy API leaves it open.
+
+A row for each plugin, from what it publishes and what was measured with it. None stands for "nobody says": what depends on
+such a field is `unspecified`, and never guessed.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from msgspec import Struct
+
+Icmp = Literal["filtered", "allowed", "unspecified"]
+
+
+class Profile(Struct, frozen=True):
+    """One plugin."""
+
+    name: str
+    blocks_match_pods: bool | None = True
+    """Whether an ipBlock matches the address of a pod."""
+    blocks_match_nodes: bool | None = True
+    """Whether it matches the address of another node."""
+    icmp: Icmp = "unspecified"
+    """`filtered`: a rule with peers and without ports lets it through, one with ports does not. `allowed`: always through."""
+    hairpin: bool | None = None
+    """Whether a pod reaches itself through its own service whatever the policies say."""
+    refuses: bool = False
+    """Whether what is denied is answered with a refusal, and not dropped in silence."""
+    namespace_isolation: bool = False
+    """Whether the isolation annotations of Tungsten Fabric are in force."""
+    isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown"
+    """Whether an isolated namespace then reaches one that is not: its documentation says so, and its tests the opposite."""
+
+
+_ROWS = (
+    Profile("generic", blocks_match_pods=None, blocks_match_nodes=None),
+    Profile("strict", icmp="filtered"),
+    Profile("calico", icmp="filtered"),
+    Profile("cilium", blocks_match_pods=False, blocks_match_nodes=False, icmp="filtered", hairpin=True),
+    Profile("antrea", icmp="filtered", hairpin=True),
+    Profile("kube-router", icmp="allowed", refuses=True),
+    Profile("kube-network-policies"),
+    Profile("tungsten-fabric", icmp="filtered", namespace_isolation=True),
+)
+
+PROFILES: Final[Mapping[str, Profile]] = {row.name: row for row in _ROWS}
+GENERIC: Final = PROFILES["generic"]
+"""Where the plugin is not known."""
