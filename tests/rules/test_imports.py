@@ -27,6 +27,7 @@ PLANTED = (
     ("collector.duration", "collector.document"),
     ("collector.matrix.store", "kubernetes"),
     ("collector.plan.mesh", "structlog"),
+    ("collector.policy.rules", "collector.policy.evaluate"),
     ("collector.sessions", "agent.limits"),
     ("lab.faults", "collector.matrix.store"),
     ("lab.rules", "agent.limits"),
