@@ -10,10 +10,13 @@ from msgspec import Meta, Struct
 
 from collector.document import parse, read_text
 from collector.duration import Duration
+from collector.external import External
 from wire.path import Family
 from wire.text import Name
 
 SECOND = 1_000_000_000
+LEAST_MTU = 576
+"""What every host takes in one piece (RFC 791 section 3.1): a shorter MTU is a slip, and no UDP probe would fit."""
 
 Every = Annotated[int, Meta(ge=0, le=1000)]
 Rate = Annotated[int, Meta(ge=1, le=1_000_000)]
@@ -166,6 +169,44 @@ class PlanSettings(Section, frozen=True):
             raise ValueError("families names one twice")
 
 
+Dotted = Annotated[str, Meta(max_length=253, pattern=r"^([A-Za-z0-9_-]+\.)*\Z")]
+"""A name with its last dot, or nothing."""
+
+
+class DiscoverySettings(Section, frozen=True):
+    """What is found and probed in a cluster; of no effect with an inventory."""
+
+    namespace: Name = "netmatrix"
+    """Namespace of the collector, its agents and its echo service. Default `netmatrix`."""
+    cluster_domain: Name = "cluster.local"
+    """Domain of the cluster's own names. Default `cluster.local`."""
+    dns_services: Annotated[tuple[Name, ...], Meta(max_length=8)] = ("kube-system/kube-dns", "openshift-dns/dns-default")
+    """Name servers of the cluster as NAMESPACE/SERVICE, besides services of kube-system with the label `k8s-app: kube-dns`.
+    Default `[kube-system/kube-dns, openshift-dns/dns-default]`."""
+    external_name: Dotted = "example.com."
+    """Name outside of the cluster, with its last dot, that the cluster's name servers are asked for as well; empty where they
+    know none. Default `example.com.`."""
+    ingress_url: Annotated[str, Meta(max_length=1200)] = ""
+    """URL at which netmatrix's own echo answers through the cluster's ingress. Default: none."""
+    settling: Duration = Duration(15 * SECOND)
+    """How long an agent that has become ready is excluded from verdicts, 0s to 10m. Default `15s`."""
+    services: Annotated[int, Meta(ge=0, le=5000)] = 500
+    """Most services that are probed by annotation. Default 500."""
+    endpoints: Annotated[int, Meta(ge=0, le=100)] = 10
+    """Most ready endpoints of a service that are also probed directly. Default 10."""
+    node_ports: Annotated[int, Meta(ge=0, le=100)] = 3
+    """Nodes through which a service with a node port is also probed. Default 3."""
+    mtu: Annotated[int, Meta(ge=0, le=65535)] = 0
+    """Longest IP packet in bytes that the pod network carries whole; 0 for that of the collector's own pod. Default 0."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where a duration is out of its range or an MTU too small."""
+        if not 0 <= self.settling <= 600 * SECOND:
+            raise ValueError(f"settling must be 0s to 10m, not {self.settling}")
+        if 0 < self.mtu < LEAST_MTU:
+            raise ValueError(f"mtu {self.mtu} is less than the {LEAST_MTU} bytes that every host takes")
+
+
 class Export(Section, frozen=True):
     """What `/metrics` shows."""
 
@@ -206,6 +247,10 @@ class Settings(Section, frozen=True):
     """The port for people and Prometheus."""
     plan: PlanSettings = PlanSettings()
     """What is asked of the agents."""
+    discovery: DiscoverySettings = DiscoverySettings()
+    """What is found in a cluster."""
+    external: Annotated[tuple[External, ...], Meta(max_length=500)] = ()
+    """Hosts outside of the cluster, as in an inventory; in a cluster only."""
     export: Export = Export()
     """What is exported."""
     matrix: MatrixSettings = MatrixSettings()

@@ -3,8 +3,11 @@
 A first look at what people write, so that they hear of it at once; the agent looks again at the final address when it connects.
 """
 
+from collections.abc import Iterator
 from ipaddress import IPv6Address, ip_address
 
+from collector.discovery.probes import external_ask
+from collector.external import External
 from wire.address import refusal
 
 _HOSTS = ("localhost", "metadata", "metadata.google.internal", "instance-data")
@@ -28,3 +31,50 @@ def denied_host(host: str) -> str | None:
     if name in _HOSTS or name.endswith(".localhost"):
         return "a name of the machine itself or of its cloud"
     return None
+
+
+def address_complaint(text: str, *, loopback: bool = False, link_local: bool = False) -> str | None:
+    """What is wrong with an address that somebody wrote, in a sentence; None where it may be probed."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return f"{text} is not an IP address" if text.isprintable() else "not an IP address"
+    if "%" in text:
+        return f"{text} has a zone index, which names an interface of one machine only"
+    denied = denied_address(text, loopback=loopback, link_local=link_local)
+    return f"{text} is never probed: {denied}" if denied else None
+
+
+def external_complaints(path: str, external: External) -> Iterator[tuple[str, str]]:
+    """What is wrong with an external target: the path in the file, and a sentence."""
+    if bool(external.host) == bool(external.address):
+        yield path, "needs either host or address"
+    elif external.address:
+        sentence = address_complaint(external.address)
+        if sentence:
+            yield f"{path}.address", sentence
+    else:
+        denied = host_complaint(external.host)
+        if denied:
+            yield f"{path}.host", f"{external.host} is never probed: {denied}"
+    for place, probe in enumerate(external.probes):
+        try:
+            external_ask(probe)
+        except ValueError as error:
+            yield f"{path}.probes[{place}]", str(error)
+        if probe in external.probes[:place]:
+            yield f"{path}.probes[{place}]", "stands twice"
+
+
+def host_complaint(host: str) -> str | None:
+    """Why a name is not to be probed, or is none; None where it may be."""
+    denied = denied_host(host)
+    if denied:
+        return denied
+    try:
+        ip_address(host)
+    except ValueError:
+        # `127.1` and `2130706433` are addresses to inet_aton, and no name ends in a number (RFC 3696 section 2).
+        last = host.rstrip(".").rpartition(".")[2]
+        return "a number is not a name" if last.isdigit() or last.lower().startswith("0x") else None
+    return "an address; it stands under the key address"

@@ -43,13 +43,21 @@ def external_asks(external: External) -> list[Ask]:
 
 
 def service_ask(service: Service) -> Ask:
-    """The probe of a service: `tcp`, or `http:` and a path; raises ValueError with what is allowed."""
-    scheme, _, path = service.probe.partition(":")
-    if scheme == "http":
-        return _valid(Http(port=service.port, path=path or "/"), service.http)
-    if service.http != _NO_OPTIONS:
+    """The first probe of a service; raises ValueError with what is allowed."""
+    return service_asks(service, service.port)[0]
+
+
+def service_asks(service: Service, port: int) -> list[Ask]:
+    """The probes of a service at a port: each `tcp`, or `http:` and a path; raises ValueError with what is allowed."""
+    probes = service.probe, *service.also
+    if service.http != _NO_OPTIONS and not any(probe.startswith("http:") for probe in probes):
         raise ValueError("options of http need a probe over http")
-    return Tcp(port=service.port)
+    return [_service(probe, port, service.http) for probe in probes]
+
+
+def _service(probe: str, port: int, options: HttpOptions) -> Ask:
+    scheme, _, path = probe.partition(":")
+    return _valid(Http(port=port, path=path or "/"), options) if scheme == "http" else Tcp(port=port)
 
 
 def _port(text: str) -> int:

@@ -3,12 +3,26 @@
 Every source of discovery yields this one type. It is a value: a stage that gets one needs to ask nobody anything.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from collector.external import External, HttpOptions, HttpProbe
 from wire.path import Port
 from wire.text import Name, OptionalName
+
+__all__ = [
+    "Attachment",
+    "DnsServer",
+    "Door",
+    "External",
+    "HttpOptions",
+    "HttpProbe",
+    "Node",
+    "Service",
+    "Snapshot",
+    "Vantage",
+]
 
 Address = Annotated[str, Meta(min_length=2, max_length=45)]
 """An IP address in text, in its shortest form."""
@@ -21,6 +35,8 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True):
     zone: OptionalName = ""
     addresses: tuple[Address, ...] = ()
     """Its own addresses (not those of its pods); probed on the host layer."""
+    excluded: Literal["", "cordoned"] = ""
+    """Why nothing bad that is seen of it is a fault: it is about to be taken away. It is probed as before."""
 
 
 Mtu = Annotated[int, Meta(ge=0, le=65535)]
@@ -51,61 +67,49 @@ class Vantage(Struct, frozen=True, forbid_unknown_fields=True):
     """Static mode: the bearer token of its agent."""
     networks: Annotated[tuple[Attachment, ...], Meta(max_length=8)] = ()
     """Further networks of its pod; each is probed between the vantages that are on it, and measured apart."""
+    excluded: Literal["", "terminating", "not_ready", "settling"] = ""
+    """Why nothing bad that is seen of it is a fault. It is probed as before, but for one that is terminating."""
 
     def __repr__(self) -> str:
         """Everything but the key, so that no log ever holds it."""
         return f"Vantage({self.name!r}, node={self.node!r}, namespace={self.namespace!r}, pod={self.pod!r})"
 
 
-class HttpOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is asked and expected over HTTP beyond the path; each as in `wire.path.Http`, and its default where left out."""
-
-    method: str | None = None
-    host: str | None = None
-    """Name for the Host header, for SNI and for verifying the certificate."""
-    authority: str | None = None
-    """Host header where it must differ from `host`."""
-    expect_status: str | None = None
-    """Such as `200,3xx`."""
-    body_contains: str | None = None
-    """Text that must stand in the first 64 KiB of the body."""
-    verify: bool | None = None
-    """Verify the certificate chain and name."""
+ServiceProbe = Annotated[str, Meta(max_length=1029, pattern=r"^(tcp|http:/[!-~]*)\Z")]
+"""`tcp`, or `http:` and a path."""
 
 
-class HttpProbe(HttpOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A probe of an external target over HTTP, in full."""
+class Door(Struct, frozen=True, forbid_unknown_fields=True):
+    """Another way to a service than its ClusterIP, so that a bad endpoint and bad service routing are told apart."""
 
-    url: Annotated[str, Meta(max_length=1200)]
+    kind: Literal["endpoint", "node_port", "load_balancer"]
+    name: Name
+    """Of the endpoint's pod, of the node, or the address: unique among the doors of its kind."""
+    addresses: tuple[Address, ...]
+    port: Port
+    node: OptionalName = ""
+    """Where it leads to, where that is known."""
 
 
 class Service(Struct, frozen=True, forbid_unknown_fields=True):
-    """A ClusterIP service to be probed."""
+    """A service to be probed, through its ClusterIP and its other doors."""
 
     name: Name
     namespace: Name
     addresses: tuple[Address, ...]
+    """ClusterIPs; none where it is headless."""
     port: Port
-    probe: Annotated[str, Meta(pattern=r"^(tcp|http:/[!-~]*)\Z")] = "tcp"
+    probe: ServiceProbe = "tcp"
     """`tcp`, or `http:` and a path."""
+    also: Annotated[tuple[ServiceProbe, ...], Meta(max_length=4)] = ()
+    """Further probes of the same addresses."""
+    doors: Annotated[tuple[Door, ...], Meta(max_length=256)] = ()
     http: HttpOptions = HttpOptions()
     """Only where it is probed over HTTP."""
     endpoints: Annotated[int, Meta(ge=0)] | None = None
     """Ready endpoints behind it, None where not known."""
     critical: bool = False
     """Probed from every vantage, also where there are so many that the others are shared out."""
-
-
-class External(Struct, frozen=True, forbid_unknown_fields=True):
-    """A host outside of the cluster. Either `host`, which agents resolve by themselves, or `address`."""
-
-    name: Name
-    probes: Annotated[tuple[Annotated[str, Meta(max_length=1200)] | HttpProbe, ...], Meta(min_length=1, max_length=16)]
-    """Each of `icmp`, `tcp:PORT`, an http or https URL, or such a URL with options."""
-    host: OptionalName = ""
-    address: Annotated[str, Meta(max_length=45)] = ""
-    critical: bool = False
-    """As of a service."""
 
 
 class DnsServer(Struct, frozen=True, forbid_unknown_fields=True):

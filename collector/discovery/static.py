@@ -10,19 +10,17 @@ from pathlib import Path
 import structlog
 from msgspec import structs
 
-from collector.discovery.denied import denied_address, denied_host
+from collector.discovery.denied import address_complaint, external_complaints
 from collector.discovery.name_servers import complaints_of
-from collector.discovery.probes import external_ask, service_ask
-from collector.discovery.snapshot import Attachment, DnsServer, External, Node, Service, Snapshot, Vantage
+from collector.discovery.probes import service_asks
+from collector.discovery.snapshot import Attachment, DnsServer, Door, Node, Service, Snapshot, Vantage
 from collector.document import BadFileError, bad, parse, read_text
+from collector.settings import LEAST_MTU
 from wire.address import DNS_PORT
 from wire.text import MAX_NAME
 
 MIN_KEY = 32
 """Shortest key of a vantage in characters: 128 bits in hexadecimal."""
-
-LEAST_MTU = 576
-"""What every host takes in one piece (RFC 791 section 3.1): a shorter MTU is a slip, and no UDP probe would fit."""
 
 MAX_ADDRESSES = 16
 """Most addresses of one owner, as many as a plan's identity takes."""
@@ -57,7 +55,14 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
             )
             for vantage in snapshot.vantages
         ),
-        services=tuple(structs.replace(service, addresses=_shortest(service.addresses)) for service in snapshot.services),
+        services=tuple(
+            structs.replace(
+                service,
+                addresses=_shortest(service.addresses),
+                doors=tuple(structs.replace(door, addresses=_shortest(door.addresses)) for door in service.doors),
+            )
+            for service in snapshot.services
+        ),
         external=tuple(
             structs.replace(external, address=str(ip_address(external.address)) if external.address else "")
             for external in snapshot.external
@@ -157,11 +162,12 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
         yield from complaints_of(f"dns[{place}]", server)
     for place, service in enumerate(snapshot.services):
         try:
-            service_ask(service)
+            service_asks(service, service.port)
         except ValueError as error:
             yield f"services[{place}].probe", str(error)
+        yield from _of_doors(f"services[{place}].doors", service)
     for place, external in enumerate(snapshot.external):
-        yield from _of_external(f"external[{place}]", external)
+        yield from external_complaints(f"external[{place}]", external)
 
 
 def _of_names(snapshot: Snapshot) -> Iterator[Complaint]:
@@ -210,6 +216,18 @@ def _of_networks(path: str, vantage: Vantage) -> Iterator[Complaint]:
         yield from _of_addresses(where, attachment, seen, loopback=True)
 
 
+def _of_doors(path: str, service: Service) -> Iterator[Complaint]:
+    """Doors may share addresses: those of a node are the same for all services."""
+    named: dict[tuple[str, str], int] = {}
+    for place, door in enumerate(service.doors):
+        where = f"{path}[{place}]"
+        yield from _of_addresses(where, door, {}, loopback=False)
+        if named.setdefault((door.kind, door.name), place) != place:
+            yield f"{where}.name", f"{door.name} is also {path}[{named[door.kind, door.name]}]"
+        if len(name := f"{door.kind}/{service.namespace}/{service.name}/{door.name}") > MAX_NAME:
+            yield f"{where}.name", f"{name} is longer than {MAX_NAME} characters"
+
+
 def _of_mtu(path: str, mtu: int) -> Iterator[Complaint]:
     if 0 < mtu < LEAST_MTU:
         yield path, f"{mtu} is less than the {LEAST_MTU} bytes that every host takes; 0 where it is not known"
@@ -217,63 +235,22 @@ def _of_mtu(path: str, mtu: int) -> Iterator[Complaint]:
 
 def _of_addresses(
     path: str,
-    owner: Node | Vantage | Service | DnsServer | Attachment,
+    owner: Node | Vantage | Service | Door | DnsServer | Attachment,
     seen: dict[str, str],
     *,
     loopback: bool,
     link_local: bool = False,
 ) -> Iterator[Complaint]:
-    if not owner.addresses and not isinstance(owner, Node):
+    if not owner.addresses and not isinstance(owner, Node) and not getattr(owner, "doors", ()):
         yield f"{path}.addresses", "needs at least one address"
     if len(owner.addresses) > MAX_ADDRESSES:
         yield f"{path}.addresses", f"more than {MAX_ADDRESSES}"
     for place, text in enumerate(owner.addresses):
         where = f"{path}.addresses[{place}]"
-        sentence = _address(text, loopback=loopback, link_local=link_local)
+        sentence = address_complaint(text, loopback=loopback, link_local=link_local)
         if sentence:
             yield where, sentence
             continue
         first = seen.setdefault(str(ip_address(text)), where)
         if first != where:
             yield where, f"{text} is also {first}"
-
-
-def _address(text: str, *, loopback: bool, link_local: bool = False) -> str | None:
-    try:
-        ip_address(text)
-    except ValueError:
-        return f"{text} is not an IP address" if text.isprintable() else "not an IP address"
-    if "%" in text:
-        return f"{text} has a zone index, which names an interface of one machine only"
-    denied = denied_address(text, loopback=loopback, link_local=link_local)
-    return f"{text} is never probed: {denied}" if denied else None
-
-
-def _of_external(path: str, external: External) -> Iterator[Complaint]:
-    if bool(external.host) == bool(external.address):
-        yield path, "needs either host or address"
-    elif external.address:
-        sentence = _address(external.address, loopback=False)
-        if sentence:
-            yield f"{path}.address", sentence
-    else:
-        denied = denied_host(external.host) or _address_as_host(external.host)
-        if denied:
-            yield f"{path}.host", f"{external.host} is never probed: {denied}"
-    for place, probe in enumerate(external.probes):
-        try:
-            external_ask(probe)
-        except ValueError as error:
-            yield f"{path}.probes[{place}]", str(error)
-        if probe in external.probes[:place]:
-            yield f"{path}.probes[{place}]", "stands twice"
-
-
-def _address_as_host(host: str) -> str | None:
-    try:
-        ip_address(host)
-    except ValueError:
-        # `127.1` and `2130706433` are addresses to inet_aton, and no name ends in a number (RFC 3696 section 2).
-        last = host.rstrip(".").rpartition(".")[2]
-        return "a number is not a name" if last.isdigit() or last.lower().startswith("0x") else None
-    return "an address; it stands under the key address"

@@ -66,6 +66,10 @@ def target_places(snapshot: Snapshot) -> dict[str, Place]:
     for service in snapshot.services:
         name = f"service/{service.namespace}/{service.name}"
         targets[name] = Place(target=name, namespace=service.namespace, service=service.name)
+        for door in service.doors:
+            way = f"{door.kind}/{service.namespace}/{service.name}/{door.name}"
+            pod = door.name if door.kind == "endpoint" else None
+            targets[way] = Place(None, way, door.node or None, zones.get(door.node), service.namespace, pod)
     for prefix, hosts in (("external", snapshot.external), ("dns", snapshot.dns)):
         for host in hosts:
             targets[f"{prefix}/{host.name}"] = Place(target=f"{prefix}/{host.name}")

@@ -60,7 +60,7 @@ class EdgeMaker:
         """Of what is in every plan."""
         population, assignment = self._population, self._assignment
         rows, peers = rows_of(assignment.peers), assignment.peers.ravel()
-        match = (population.has[rows] * population.has[peers]).sum(axis=1)
+        match = (population.has[rows] * population.aimed[peers]).sum(axis=1)
         if assignment.sparse:
             pairs = np.unique(rows * self._nodes + population.node_of[peers])
             hosts = self._hosts(pairs // self._nodes, pairs % self._nodes)
@@ -68,7 +68,7 @@ class EdgeMaker:
             every = np.arange(self._pods * self._nodes)
             hosts = self._hosts(every // max(self._nodes, 1), every % max(self._nodes, 1))
         one, other = assignment.mtu_pairs[:, 0], assignment.mtu_pairs[:, 1]
-        long = (population.has[one] * population.has[other]).sum(axis=1)
+        long = (population.has[one] * population.aimed[other]).sum(axis=1)
         return Edges.of(
             [
                 self._by_kinds(rows, peers, match, self._intervals.kinds),
@@ -90,7 +90,7 @@ class EdgeMaker:
         pods = self._by_kinds(
             rows[fresh],
             peers.ravel()[fresh],
-            (population.has[rows] * population.has[peers.ravel()]).sum(axis=1)[fresh],
+            (population.has[rows] * population.aimed[peers.ravel()]).sum(axis=1)[fresh],
             rotating_kinds(self._intervals),
         )
         nodes, before = population.node_of[peers], population.node_of[static]
@@ -126,11 +126,12 @@ class EdgeMaker:
             rows, peers = rows_of(network.peers), network.peers.ravel()
             has = np.zeros_like(self._population.has)
             has[network.members] = network.has
-            match = (has[network.members[rows]] * has[peers]).sum(axis=1)
+            aimed = has * self._population.probed
+            match = (has[network.members[rows]] * aimed[peers]).sum(axis=1)
             yield self._by_kinds(network.members[rows], peers, match, self._intervals.kinds)
             one, other = network.mtu_pairs[:, 0], network.mtu_pairs[:, 1]
             asks = [len(mtu_asks(network.mtu(*pair), 1)) for pair in network.mtu_pairs.tolist()]
-            yield self._long(one, other, (has[one] * has[other]).sum(axis=1) * np.array(asks, np.int64))
+            yield self._long(one, other, (has[one] * aimed[other]).sum(axis=1) * np.array(asks, np.int64))
 
     def _shared(self) -> Iterable[Edges]:
         first = self._pods + self._nodes

@@ -7,6 +7,7 @@ import numpy as np
 from collector.discovery.snapshot import Snapshot
 from collector.plan.hashing import hashes
 from collector.plan.matching import Ints
+from collector.plan.targets import aimed_at
 from wire.path import Family
 
 
@@ -28,6 +29,9 @@ class Population:
         self.families = tuple(families)
         self.has = self.table(self.which(vantage.addresses) for vantage in self.vantages)
         """1 where a vantage has a family, else 0: of shape (vantages, families)."""
+        self.probed = _numbers(map(aimed_at, self.vantages))[:, None]
+        """1 for each vantage that others probe, 0 for those that are let go: of shape (vantages, 1)."""
+        self.aimed = self.has * self.probed
         self.node_addresses = self.table(self.count(node.addresses) for node in self.nodes)
         """How many addresses each node has in each family."""
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct, structs
 
-from collector.discovery.probes import external_asks, service_ask
-from collector.discovery.snapshot import Attachment, DnsServer, External, Node, Service, Snapshot, Vantage
+from collector.discovery.probes import external_asks, service_asks
+from collector.discovery.snapshot import Attachment, DnsServer, Door, External, Node, Service, Snapshot, Vantage
 from collector.duration import Duration
 from collector.plan.name_servers import dns_aims
 from collector.plan.packet_sizes import mtu_asks
@@ -76,8 +76,15 @@ def pod_name(vantage: Vantage) -> str:
     return f"pod/{vantage.namespace}/{vantage.pod}"
 
 
+def aimed_at(vantage: Vantage) -> bool:
+    """Whether others probe it: one that is terminating is let go, and whoever has its address next is somebody else."""
+    return vantage.excluded != "terminating"
+
+
 def pod_targets(vantage: Vantage, network: Attachment | None = None) -> dict[Family, Target]:
-    """A pod's addresses, on its default network or on a further one."""
+    """A pod's addresses, on its default network or on a further one; none of a pod that is terminating."""
+    if not aimed_at(vantage):
+        return {}
     addresses, on = (network.addresses, network.name) if network else (vantage.addresses, "")
     return {
         family: Target(name=pod_name(vantage), peer=vantage.node, address=address, uid=vantage.uid, network=on)
@@ -125,7 +132,16 @@ def items(snapshot: Snapshot, intervals: Intervals) -> list[Item]:
     """Services with an endpoint, name servers and external hosts, each group in the order of its names."""
     services = sorted(snapshot.services, key=lambda service: (service.namespace, service.name))
     return [
-        *(_service(service, intervals.service) for service in services if service.endpoints != 0),
+        *(
+            item
+            for service in services
+            if service.endpoints != 0
+            for item in (
+                _service(service, intervals.service),
+                *(_door(service, door, intervals.service) for door in service.doors),
+            )
+            if item.aims
+        ),
         *(_dns(server, intervals.dns) for server in sorted(snapshot.dns, key=lambda server: server.name)),
         *(_external(host, intervals.external) for host in sorted(snapshot.external, key=lambda host: host.name)),
     ]
@@ -133,12 +149,31 @@ def items(snapshot: Snapshot, intervals: Intervals) -> list[Item]:
 
 def _service(service: Service, interval_ms: int) -> Item:
     name = f"service/{service.namespace}/{service.name}"
-    ask = service_ask(service)
-    aims = tuple(
-        aim(Layer.SERVICE, Family.of(address), Target(name=name, peer=name, address=address), ask, interval_ms)
-        for address in service.addresses
-    )
+    aims = _service_aims(service, name=name, peer=name, addresses=service.addresses, port=service.port, interval_ms=interval_ms)
     return Item(name, service.critical, aims)
+
+
+def _door(service: Service, door: Door, interval_ms: int) -> Item:
+    name = door_name(service, door)
+    aims = _service_aims(
+        service, name=name, peer=door.node or name, addresses=door.addresses, port=door.port, interval_ms=interval_ms
+    )
+    return Item(name, critical=False, aims=aims)
+
+
+def door_name(service: Service, door: Door) -> str:
+    """Name of another way to a service as a target."""
+    return f"{door.kind}/{service.namespace}/{service.name}/{door.name}"
+
+
+def _service_aims(
+    service: Service, *, name: str, peer: str, addresses: Sequence[str], port: int, interval_ms: int
+) -> tuple[Aim, ...]:
+    return tuple(
+        aim(Layer.SERVICE, Family.of(address), Target(name=name, peer=peer, address=address), ask, interval_ms)
+        for address in addresses
+        for ask in service_asks(service, port)
+    )
 
 
 def _dns(server: DnsServer, interval_ms: int) -> Item:

@@ -74,13 +74,33 @@ REFUSED = [
     (
         "pod: agent-n1",
         "pods: agent-n1",
-        "vantages[0].pods: unknown key; allowed are addresses, key, name, namespace, networks, node, pod, port, uid",
+        "vantages[0].pods: unknown key; allowed are addresses, excluded, key, name, namespace, networks, node, pod, port, uid",
     ),
     ("pod: agent-n1, ", "", "vantages[0].pod: missing"),
     ("name: n1, zone", "name: n 1, zone", "nodes[0].name: n 1 has characters or a form that are not allowed here"),
     ("name: n1, zone", "name: 1, zone", "nodes[0].name: expected str, got int"),
     ("port: 80", "port: 0", "services[0].port: expected int >= 1"),
     ("endpoints: 2", "endpoints: -1", "services[0].endpoints: expected int >= 0"),
+    (
+        "endpoints: 2",
+        (
+            "doors: [{kind: endpoint, name: cart-0, addresses: [10.30.1.9], port: 80}, "
+            "{kind: endpoint, name: cart-0, addresses: [10.30.1.9], port: 80}]"
+        ),
+        "services[0].doors[1].name: cart-0 is also services[0].doors[0]",
+    ),
+    (
+        "endpoints: 2",
+        "doors: [{kind: node_port, name: n1, addresses: [169.254.169.254], port: 30080}]",
+        "services[0].doors[0].addresses[0]: 169.254.169.254 is never probed: metadata",
+    ),
+    (
+        "endpoints: 2",
+        f"doors: [{{kind: endpoint, name: {'e' * 250}, addresses: [10.30.1.9], port: 80}}]",
+        f"services[0].doors[0].name: endpoint/shop/cart/{'e' * 250} is longer than 253 characters",
+    ),
+    ("endpoints: 2", "also: [udp]", "services[0].also[0]: udp has characters or a form that are not allowed here"),
+    ('10.96.0.10, "fd96::a"', "", "services[0].addresses: needs at least one address"),
     ('probe: "http:/"', "probe: udp", "services[0].probe: udp has characters or a form that are not allowed here"),
     ('10.96.0.10, "fd96::a"', "127.0.0.1", "services[0].addresses[0]: 127.0.0.1 is never probed: loopback"),
     ('"icmp"', '"ping"', "external[0].probes[0]: expected icmp, tcp:PORT or an http or https URL"),
