@@ -1,5 +1,5 @@
 # The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
-.PHONY: venv packages demo test bench bench-quick peers check static suites lock clean
+.PHONY: venv packages cluster-assets demo test bench bench-quick peers check static suites lock clean
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
@@ -15,10 +15,13 @@ venv: ## the virtual environment .venv with everything installed, by hash
 packages: ## the Debian packages that the lab uses, installed as root; else says what is missing
 	@scripts/packages "which only the lab and its tests use" $(LAB)
 
+cluster-assets: ## a real control plane for the tests, built with Go once, in some ten minutes; KUBEBUILDER_ASSETS names another
+	@scripts/cluster-assets
+
 demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS="--for 40s --json out.json" to end by itself
 	@.venv/bin/python -m lab demo $(ARGS)
 
-test: ## everything, on real packets; as root, since it builds network namespaces
+test: ## everything, on real packets and a real control plane; as root, since it builds network namespaces
 	@scripts/test
 
 peers: ## the Debian packages of the tools that the bench compares with; no service of theirs is started
@@ -30,7 +33,7 @@ bench: venv packages peers ## every figure, next to other tools and to the truth
 bench-quick: venv packages peers ## the most telling figures in three minutes
 	@.venv/bin/python -m bench --quick $(ARGS)
 
-check: static suites ## the whole gate without the lab, in seconds
+check: static suites ## the whole gate without the lab and the control plane, in seconds
 
 static: venv ## format, lint, types, import contracts
 	@.venv/bin/ruff format --check --quiet .
@@ -38,7 +41,7 @@ static: venv ## format, lint, types, import contracts
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports >.import_linter_cache.log || { cat .import_linter_cache.log; exit 1; }
 
-suites: venv ## the tests without the lab, on each CPython from 3.11 up
+suites: venv ## the tests without the lab and the control plane, on each CPython from 3.11 up
 	@scripts/suites
 
 lock: ## requirements.lock, from pyproject.toml, for each Python and machine
