@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from functools import lru_cache, partial
 
 import structlog
@@ -121,8 +121,8 @@ class Agent:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._leave, number)
-        async with AsyncExitStack() as answering:
-            await self._answer(answering)
+        with ExitStack() as answering:
+            self._answer(answering)
             async with self._collector.opened():
                 await self._work()
         return 0
@@ -175,16 +175,16 @@ class Agent:
             pace=pace.value,
         )
 
-    async def _answer(self, answering: AsyncExitStack) -> None:
+    def _answer(self, answering: ExitStack) -> None:
         answering.callback(self._pages.close)
         answering.callback(self._echo.close)
         answering.callback(self._reflector.close)
         port, name = self._settings.echo_port, "NETMATRIX_ECHO_PORT"
         try:
             self._reflector.open()
-            await self._echo.open()
+            self._echo.open()
             port, name = self._settings.http_port, "NETMATRIX_HTTP_PORT"
-            await self._pages.open()
+            self._pages.open()
         except OSError as error:
             raise SystemExit(f"port {port} ({name}) cannot be used: {error}") from None
 

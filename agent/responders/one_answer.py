@@ -2,6 +2,10 @@
 
 In: at most 2 KiB of one GET or HEAD request per connection. Out: the page for it, or an error of a few words. Nothing is kept,
 nothing is read twice, and a crowd of silent or slow callers locks nobody out.
+
+A connection is not accepted before its first byte, or a second without one: peers open one only to see that they can, many
+times a minute, and hang up. Those never wake us. What is accepted is mostly answered at once, on its socket: a transport of
+asyncio for it costs several times as much.
 """
 
 import asyncio
@@ -12,14 +16,20 @@ import socket
 from abc import ABC, abstractmethod
 from collections import Counter
 from ipaddress import IPv6Address, ip_address
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 MAX_REQUEST_BYTES = 2048
 DEADLINE_SECONDS = 5.0
 """For a whole request and its answer, however slowly their bytes come and go."""
 LINGER_SECONDS = 0.25
 """From the answer to the end, where the caller has not hung up by then."""
-_BACKLOG = 128
+_BACKLOG = 512
+"""Connections without a first byte yet, and those that we have not come to. Linux answers more than these by SYN cookies."""
+_DEFER_SECONDS = 1
+_RETRY_SECONDS = 1.0
+"""Until we accept again after there was no descriptor or no memory for it."""
+_AT_ONCE = 64
+"""Connections accepted in a row before others have their turn."""
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (/[!-~]*) HTTP/1\.[01]")
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
@@ -66,17 +76,16 @@ class OneAnswerServer(ABC):
         self.max_connections = max_connections
         self.dropped: Counter[str] = Counter()
         """By reason: `malformed`, `oversized`, `method`, `path`, `deadline`, `crowded`, `silent`, and those of the page."""
-        self.open_connections: dict[asyncio.Transport, None] = {}
+        self.open_connections: dict[Connection, None] = {}
         """Oldest first."""
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[socket.socket] = []
 
     @abstractmethod
     def page(self, request: Request) -> Page | None:
         """The page for a GET or HEAD request; None where there is none. Must not wait."""
 
-    async def open(self) -> None:
+    def open(self) -> None:
         """Bind and answer from now on; raises OSError where the port is taken, or where the machine has neither family."""
-        loop = asyncio.get_running_loop()
         failures = []
         for family in (socket.AF_INET6, socket.AF_INET):
             try:
@@ -87,17 +96,19 @@ class OneAnswerServer(ABC):
                     raise
                 failures.append(error)
                 continue
-            self._servers.append(await loop.create_server(lambda: _Connection(self), sock=listener, backlog=_BACKLOG))
-        if not self._servers:
+            self._listeners.append(listener)
+            self._listen(listener)
+        if not self._listeners:
             raise failures[0]
 
     def close(self) -> None:
         """Stop answering, and close every connection."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
-        for transport in list(self.open_connections):
-            transport.abort()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        self._listeners.clear()
+        for connection in list(self.open_connections):
+            connection.close()
 
     def answer(self, request: Request) -> bytes:
         """The whole answer to one request."""
@@ -117,72 +128,116 @@ class OneAnswerServer(ABC):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _DEFER_SECONDS)
+            listener.settimeout(0)
             listener.bind(("", self.port))
+            listener.listen(_BACKLOG)
         except OSError:
             listener.close()
             raise
         self.port = listener.getsockname()[1]
         return listener
 
+    def _listen(self, listener: socket.socket) -> None:
+        if listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
-class _Connection(asyncio.Protocol):
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                sock, address = listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listener)
+                loop.call_later(_RETRY_SECONDS, self._listen, listener)
+                return
+            sock.settimeout(0)
+            Connection(self, sock, _plain(address[0])).read()
+            if len(self.open_connections) > self.max_connections:
+                self.dropped["crowded"] += 1
+                next(iter(self.open_connections)).close()
+
+
+class Connection:
     """Reads one request, writes one answer, and closes a moment later.
 
     An agent has hung up by then. Its kernel would merge a FIN that comes at once with the answer, and stamp both as one.
     """
 
-    def __init__(self, server: OneAnswerServer) -> None:
+    def __init__(self, server: OneAnswerServer, sock: socket.socket, source: str) -> None:
         self._server = server
-        self._received = bytearray()
-        self._source = ""
-        self._transport: asyncio.Transport | None = None
-        self._timers: list[asyncio.TimerHandle] = []
-        self._answered = False
+        self._sock = sock
+        self._source = source
+        self._received = b""
+        self._unsent = b""
+        self._watched = False
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.call_later(DEADLINE_SECONDS, self._late)
+        server.open_connections[self] = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport = cast("asyncio.Transport", transport)  # it is made for streams
-        peer = transport.get_extra_info("peername")
-        if peer is None:  # it has hung up already, as a bare TCP probe does
-            transport.abort()
+    def read(self) -> None:
+        """Take in what has come, and answer once that is a request."""
+        try:
+            content = self._sock.recv(MAX_REQUEST_BYTES + 1 - len(self._received))
+        except (BlockingIOError, InterruptedError):
+            self._watch()
             return
-        self._source, self._transport = _plain(peer[0]), transport
-        connections = self._server.open_connections
-        connections[transport] = None
-        if len(connections) > self._server.max_connections:
-            self._server.dropped["crowded"] += 1
-            oldest = next(iter(connections))
-            del connections[oldest]
-            oldest.abort()
-        self._timers.append(asyncio.get_running_loop().call_later(DEADLINE_SECONDS, self._late))
-
-    def connection_lost(self, _: Exception | None) -> None:
-        for timer in self._timers:
-            timer.cancel()
-        if self._transport is not None:
-            self._server.open_connections.pop(self._transport, None)
-            self._transport = None
-
-    def data_received(self, content: bytes) -> None:
-        transport = self._transport
-        if transport is None or self._answered:
+        except OSError:
+            self.close()
             return
-        self._received += content[: MAX_REQUEST_BYTES + 1 - len(self._received)]
+        self._received += content
         end = _END_OF_HEAD.search(self._received)
         if end is not None:
-            transport.write(self._answer(bytes(self._received[: end.start()])))
+            self._write(self._answer(self._received[: end.start()]))
         elif len(self._received) > MAX_REQUEST_BYTES:
             self._server.dropped["oversized"] += 1
-            transport.write(_response(431))
-        else:
-            return
-        self._received.clear()
-        self._answered = True
-        self._timers.append(asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.close))
-
-    def eof_received(self) -> bool:
-        if not self._answered:
+            self._write(_response(431))
+        elif not content:
             self._server.dropped["malformed" if self._received else "silent"] += 1
-        return False
+            self.close()
+        else:
+            self._watch()
+
+    def close(self) -> None:
+        """End it, wherever it is."""
+        self._end.cancel()
+        self._unwatch()
+        self._sock.close()
+        self._server.open_connections.pop(self, None)
+
+    def _watch(self) -> None:
+        if not self._watched:
+            self._loop.add_reader(self._sock, self.read)
+            self._watched = True
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            self._loop.remove_reader(self._sock)
+            self._loop.remove_writer(self._sock)
+            self._watched = False
+
+    def _write(self, answer: bytes) -> None:
+        self._unwatch()
+        self._unsent = answer
+        self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._unsent = self._unsent[self._sock.send(self._unsent) :]
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError:
+            self.close()
+            return
+        if self._unsent:
+            self._loop.add_writer(self._sock, self._flush)
+            self._watched = True
+            return
+        self._unwatch()
+        self._end.cancel()
+        self._end = self._loop.call_later(LINGER_SECONDS, self.close)
 
     def _answer(self, head: bytes) -> bytes:
         request_line, *lines = re.split(rb"\r?\n", head)
@@ -194,8 +249,7 @@ class _Connection(asyncio.Protocol):
 
     def _late(self) -> None:
         self._server.dropped["deadline"] += 1
-        if self._transport is not None:
-            self._transport.abort()
+        self.close()
 
 
 def _response(status: int, headers: str = "", body: bytes = b"", *, head_only: bool = False) -> bytes:

@@ -20,7 +20,7 @@ async def pages() -> AsyncIterator[tuple[str, dict[str, bool]]]:
         Figure("buffer_spans", "Spans.", lambda: {(): 2.0}),
     )
     served = Pages(figures, 0, alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet")
-    await served.open()
+    served.open()
     yield f"http://127.0.0.1:{served.port}", state
     served.close()
     await asyncio.sleep(0)
@@ -70,6 +70,9 @@ async def test_anything_else_is_refused(pages: tuple[str, dict[str, bool]], meth
 async def test_survive_52_a_crowd_of_silent_connections_keeps_no_probe_out(pages: tuple[str, dict[str, bool]]) -> None:
     port = int(pages[0].rpartition(":")[2])
     crowd = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2 * MAX_CONNECTIONS)]
+    for _, writer in crowd:
+        writer.write(b"G")
+    await asyncio.sleep(0.05)
     assert await get(f"{pages[0]}/healthz") == (200, "ok\n")
     async with asyncio.timeout(5):
         ended = [await reader.read() for reader, _ in crowd[:MAX_CONNECTIONS]]

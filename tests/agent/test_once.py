@@ -271,7 +271,7 @@ def responder() -> Iterator[int]:
     async def respond() -> None:
         loops.append(asyncio.get_running_loop())
         echo = EchoServer(context, Here(), free_port())
-        await echo.open()
+        echo.open()
         reflector = Reflector(context, echo.port)
         reflector.open()
         ports.append(echo.port)

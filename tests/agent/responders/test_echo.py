@@ -1,6 +1,8 @@
 import asyncio
 import contextlib
 import json
+import resource
+import select
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -36,7 +38,7 @@ class Here:
 @pytest.fixture
 async def server() -> AsyncIterator[EchoServer]:
     server = EchoServer(Context(uid="uid-1", keys=(OLD, KEY)), Here(), free_port())
-    await server.open()
+    server.open()
     yield server
     server.close()
     await asyncio.sleep(0)
@@ -152,26 +154,69 @@ async def test_survive_52_a_request_that_comes_too_slowly_is_cut_off(
 
 async def test_survive_52_the_oldest_of_too_many_connections_makes_way(server: EchoServer) -> None:
     server.max_connections = 3
-    silent = []
+    slow = []
     for _ in range(3):
-        silent.append(await asyncio.open_connection("127.0.0.1", server.port))
+        slow.append(await asyncio.open_connection("127.0.0.1", server.port))
+        slow[-1][1].write(b"G")
         await asyncio.sleep(0.01)  # accepted in this order
     assert split(await said(server, asking()))[0] == 200
     assert server.dropped["crowded"] == 1
     with contextlib.suppress(ConnectionResetError):
-        assert await silent[0][0].read() == b""
-    assert not any(reader.at_eof() for reader, _ in silent[1:])
-    for _, writer in silent:
+        assert await slow[0][0].read() == b""
+    assert not any(reader.at_eof() for reader, _ in slow[1:])
+    for _, writer in slow:
         writer.close()
 
 
-async def test_a_bare_connect_that_is_reset_leaves_nothing_behind(server: EchoServer) -> None:
+async def test_a_caller_that_says_nothing_is_accepted_after_a_second_and_cut_off_as_a_slow_one_is(
+    server: EchoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_answer, "DEADLINE_SECONDS", 0.05)
+    assert await said(server, b"") == b""
+    assert server.dropped == {"deadline": 1}
+
+
+async def test_survive_29_without_a_descriptor_an_accept_is_tried_again_later(
+    server: EchoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(one_answer, "_RETRY_SECONDS", 0.01)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        writer.write(asking())
+        await asyncio.sleep(0.05)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    async with asyncio.timeout(10):
+        assert split(await reader.read())[0] == 200
+    writer.close()
+
+
+async def test_an_answer_larger_than_the_buffers_of_its_socket_is_sent_as_they_empty() -> None:
+    class Large(one_answer.OneAnswerServer):
+        def page(self, _: one_answer.Request) -> one_answer.Page:
+            return one_answer.Page(b"x" * 20_000_000)
+
+    server = Large(0, max_connections=1)
+    server.open()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(asking())
+    async with asyncio.timeout(10):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"Content-Length: 20000000\r\n" in head
+        assert await reader.readexactly(20_000_000) == b"x" * 20_000_000
+    writer.close()
+    server.close()
+
+
+async def test_a_bare_connect_that_is_reset_wakes_nobody(server: EchoServer) -> None:
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", server.port)) as prober:
             prober.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            assert select.select(server._listeners, [], [], 0.02)[0] == []
+        assert select.select(server._listeners, [], [], 0.02)[0] == []
     assert split(await said(server, asking()))[0] == 200
-    await asyncio.sleep(0.01)
-    assert not server.open_connections
 
 
 async def test_an_http_probe_of_a_colleague_is_confirmed(server: EchoServer) -> None:
@@ -192,26 +237,6 @@ async def test_an_http_probe_of_a_colleague_is_confirmed(server: EchoServer) -> 
     assert observation.facts[FactName.SOURCE] == "127.0.0.1"
 
 
-class Collected(asyncio.Transport):
-    """What is written to it, and whether it was closed."""
-
-    def __init__(self) -> None:
-        super().__init__({"peername": ("::ffff:10.0.0.7%3", 1)})
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
@@ -220,18 +245,25 @@ class Collected(asyncio.Transport):
     )
 )
 def test_survive_61_any_bytes_get_a_short_answer_or_none(pieces: list[bytes]) -> None:
-    async def feed() -> Collected:
-        connection = one_answer._Connection(EchoServer(Context(keys=(KEY,)), Here(), free_port()))
-        transport = Collected()
-        connection.connection_made(transport)
-        for piece in pieces:
-            connection.data_received(piece)
-        connection.connection_lost(None)
-        return transport
+    async def feed() -> bytes:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0)
+        theirs.settimeout(0)
+        with theirs:
+            connection = one_answer.Connection(EchoServer(Context(keys=(KEY,)), Here(), 0), ours, "10.0.0.7")
+            written = b""
+            for piece in filter(None, pieces):
+                theirs.send(piece)
+                connection.read()
+                with contextlib.suppress(BlockingIOError):
+                    written = theirs.recv(4096)
+                    break
+            connection.close()
+            return written
 
-    transport = asyncio.run(feed())
-    assert len(transport.written) < 300
-    assert transport.written.count(b"HTTP/1.1 ") <= 1
+    written = asyncio.run(feed())
+    assert len(written) < 300
+    assert written.count(b"HTTP/1.1 ") <= 1
 
 
 async def test_a_port_that_is_taken_on_one_family_is_no_half_open_echo() -> None:
@@ -239,6 +271,6 @@ async def test_a_port_that_is_taken_on_one_family_is_no_half_open_echo() -> None
     with socket.create_server(("0.0.0.0", port)):
         server = EchoServer(Context(), Here(), port)
         with pytest.raises(OSError, match="in use"):
-            await server.open()
+            server.open()
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("::1", port))
