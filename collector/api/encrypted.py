@@ -11,6 +11,7 @@ from typing import Any
 
 _SLICE = 4096
 """OpenSSL's memory buffers grow to what is put into them at once, and never shrink."""
+_NOBODY = asyncio.Protocol()
 _RECORD = 16_384
 """Longest plaintext of one record (RFC 8446 section 5.1)."""
 
@@ -35,9 +36,10 @@ class Encrypted(asyncio.Transport, asyncio.Protocol):
         self._wire = transport
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """There is none any more."""
-        self._open = False
-        self._above.connection_lost(exc if isinstance(exc, Exception) else None)
+        """There is none any more. What is above and below is let go: none of it waits for a look for cycles to be freed."""
+        above, self._above = self._above, _NOBODY
+        self._open, self._wire = False, None
+        above.connection_lost(exc if isinstance(exc, Exception) else None)
 
     def data_received(self, data: bytes) -> None:
         """Decrypt and hand up."""

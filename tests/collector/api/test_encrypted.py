@@ -1,10 +1,12 @@
 """TLS in memory, spoken to by OpenSSL's own client over a real socket."""
 
 import asyncio
+import gc
 import os
 import socket
 import ssl
 import tracemalloc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -103,6 +105,23 @@ async def test_whoever_does_not_speak_tls_is_let_go_and_nobody_above_hears_of_it
         await echoes[0].lost.wait()
         assert echoes[0].transport is None
         writer.transport.abort()
+
+
+async def test_a_connection_that_has_ended_is_freed_without_a_look_for_cycles(authority: trustme.CA) -> None:
+    server, client = contexts(authority)
+    async with echoing(server) as (port, echoes):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+        await echoes[0].made.wait()
+        held, lost = weakref.ref(echoes[0]), echoes[0].lost
+        echoes.clear()
+        gc.disable()
+        try:
+            writer.transport.abort()
+            await lost.wait()
+            await asyncio.sleep(0)
+            assert held() is None
+        finally:
+            gc.enable()
 
 
 async def test_a_forged_record_ends_the_connection(authority: trustme.CA) -> None:
