@@ -1,0 +1,166 @@
+"""Admission in a cluster: ServiceAccount tokens that are bound to pods, reviewed by the API server as seldom as can be.
+
+In: Authorization headers, snapshots, and answers of the API server. Out: names of vantages. What can be refused for nothing is
+refused first: a token must claim to be of a pod that discovery knows before the API server is asked about it. There is one
+review of a pod's tokens at a time, and a rate of all together, in the order in which they came. While the API server is away
+whoever it found valid before stays let in, for as long as `passes` says.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+import structlog
+
+from collector.admission import Refusal, RefusedError, bearer, digest_of
+from collector.discovery.cluster.client import Answer, ApiAwayError, reason_of
+from collector.discovery.snapshot import Vantage
+from collector.identity.claims import claims_of
+from collector.identity.passes import Passes, Standing
+from collector.identity.review import PATH, Reviewed, request_of, reviewed
+from collector.identity.turns import Turns
+
+AUDIENCE: Final = "netmatrix-collector"
+ACCOUNTS: Final = frozenset({"netmatrix-agent", "netmatrix-vantage"})
+"""ServiceAccounts of agents and vantages, in whichever namespace their pods are."""
+LEAST_REVIEWS_A_SECOND = 20
+ALL_WITHIN_SECONDS = 25
+"""When a collector starts, the tokens of all agents are new to it."""
+AGAIN_SECONDS = 2.0
+"""From one renewed review to the next, of all tokens together: 150 agents have theirs reviewed every five minutes."""
+REVIEW_SECONDS = 3.0
+"""Deadline of a review."""
+AWAY_SECONDS = 5.0
+"""How long the API server is left alone after it gave no review."""
+_log = structlog.get_logger()
+
+
+class Asks(Protocol):
+    """What is used of the Kubernetes API; see collector.discovery.cluster.client."""
+
+    async def ask(self, method: str, path: str, *, body: object = None, seconds: float = 60.0) -> Answer:
+        """One request and its answer; raises ApiAwayError."""
+
+
+class TokenReviews:
+    """See the module. `count` is told what became of each review: `valid`, `refused` or `away`.
+
+    `now` is in Unix seconds, `clock` in seconds of no clock on any wall.
+    """
+
+    def __init__(
+        self,
+        api: Asks,
+        *,
+        count: Callable[[str], None],
+        audience: str = AUDIENCE,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api = api
+        self._count = count
+        self._audience = audience
+        self._now = now
+        self._clock = clock
+        self._vantages: dict[str, Vantage] = {}
+        """By the UID of their pods."""
+        self._passes = Passes()
+        self._turns = Turns(LEAST_REVIEWS_A_SECOND)
+        self._away_until = float("-inf")
+        self._renew_at = float("-inf")
+
+    def install(self, vantages: Iterable[Vantage]) -> None:
+        """Let the pods of these vantages in; those that are gone are out at once, whatever was said of their tokens."""
+        self._vantages = {vantage.uid: vantage for vantage in vantages if vantage.uid}
+        self._turns.rate = max(LEAST_REVIEWS_A_SECOND, len(self._vantages) // ALL_WITHIN_SECONDS)
+
+    async def vantage_of(self, authorization: str | None) -> str:
+        """See collector.admission.Admission."""
+        token = bearer(authorization)
+        digest, now = digest_of(token), self._now()
+        found = self._passes.found(digest, now)
+        if isinstance(found, Refusal):
+            raise RefusedError(found)
+        if found is None:
+            claims = claims_of(token, audience=self._audience, now=now)
+            if claims.pod_uid not in self._vantages:
+                raise RefusedError(Refusal.UNKNOWN_POD)
+            return self._known(await self._reviewed(token, digest, claims.pod_uid, claims.expires))
+        vantage = self._known(found.holder)
+        standing = found.standing(now)
+        if standing is Standing.OVER or (standing is Standing.DUE and self._may_renew()):
+            try:
+                vantage = self._known(await self._reviewed(token, digest, found.holder.uid, found.expires))
+            except RefusedError as error:
+                if standing is Standing.OVER or error.reason is not Refusal.REVIEW_RATE:
+                    raise
+        return vantage
+
+    def _known(self, holder: Reviewed) -> str:
+        """The vantage of the holder of a valid token, as discovery knows it now; raises RefusedError."""
+        if holder.account not in ACCOUNTS:
+            raise RefusedError(Refusal.OTHER_ACCOUNT)
+        vantage = self._vantages.get(holder.uid)
+        if vantage is None or (vantage.namespace, vantage.pod) != (holder.namespace, holder.pod):
+            raise RefusedError(Refusal.UNKNOWN_POD)
+        if vantage.node != holder.node:
+            raise RefusedError(Refusal.OTHER_NODE)
+        return vantage.name
+
+    def _may_renew(self) -> bool:
+        now = self._clock()
+        if now < self._renew_at:
+            return False
+        self._renew_at = now + AGAIN_SECONDS
+        return True
+
+    async def _reviewed(self, token: str, digest: bytes, uid: str, expires: float) -> Reviewed:
+        """The holder, by the API server's word, or by its last one where it has none now; raises RefusedError."""
+        async with self._turns.alone(uid):
+            now = self._now()
+            found = self._passes.found(digest, now)  # by whoever had the same token, and was first
+            if isinstance(found, Refusal):
+                raise RefusedError(found)
+            if found is not None and found.standing(now) is Standing.FRESH:
+                return found.holder
+            said = await self._review(token)
+            if said is None:
+                if found is None:
+                    raise RefusedError(Refusal.REVIEW_AWAY)
+                return found.holder
+            self._passes.keep(digest, said, expires=expires, now=now)
+        if isinstance(said, Refusal):
+            _log.warning("token refused", reason=said.value, claimed=uid, security=True)
+            raise RefusedError(said)
+        return said
+
+    async def _review(self, token: str) -> Reviewed | Refusal | None:
+        """What the API server says, None where it says nothing; raises RefusedError."""
+        if self._clock() < self._away_until:
+            return None
+        await self._turns.turn()
+        if self._clock() < self._away_until:  # by now
+            return None
+        try:
+            answer = await self._api.ask("POST", PATH, body=request_of(token, self._audience), seconds=REVIEW_SECONDS)
+            said = reviewed(answer.body, self._audience) if answer.good else None
+        except ApiAwayError as error:
+            self._away(str(error))
+            return None
+        except ValueError:
+            self._away("it answers something else than a TokenReview")
+            return None
+        if said is None:
+            self._away(reason_of(answer), answer.retry_after or AWAY_SECONDS)
+            return None
+        if self._away_until != float("-inf"):
+            self._away_until = float("-inf")
+            _log.info("tokens are reviewed again")
+        self._count("refused" if isinstance(said, Refusal) else "valid")
+        return said
+
+    def _away(self, because: str, seconds: float = AWAY_SECONDS) -> None:
+        if self._away_until == float("-inf"):
+            _log.warning("tokens cannot be reviewed: agents that are known stay let in, others wait", because=because)
+        self._away_until = self._clock() + seconds
+        self._count("away")
