@@ -61,10 +61,11 @@ class Policies:
 
     def __init__(self, policies: Iterable[Policy], opaque: Iterable[Opaque] = (), profile: Profile = GENERIC) -> None:
         self.profile = profile
+        self.policies = tuple(policies)
         self._opaque = tuple(opaque)
         self._of_namespace: dict[str, list[Policy]] = defaultdict(list)
         ranked: dict[Tier, dict[int, list[Policy]]] = {Tier.ADMIN: defaultdict(list), Tier.BASELINE: defaultdict(list)}
-        for policy in policies:
+        for policy in self.policies:
             if policy.tier is Tier.NETWORK_POLICY:
                 self._of_namespace[policy.namespace].append(policy)
             else:
@@ -83,7 +84,7 @@ class Policies:
         reasons = [Reason(None, Answer(said[0]), said[1])] if said else []
         for direction, subject, other in ((Direction.EGRESS, source, target), (Direction.INGRESS, target, source)):
             if isinstance(subject, Pod):
-                reasons += self._decided(Side(direction, subject, other, connection))
+                reasons += self.decided(Side(direction, subject, other, connection))
         if itself and any(reason.answer is Answer.DENY for reason in reasons) and self.profile.hairpin is not False:
             answer = Answer.ALLOW if self.profile.hairpin else Answer.UNSPECIFIED
             return _alone(answer, f"a pod that reaches itself through its service, with {self.profile.name}")
@@ -92,16 +93,34 @@ class Policies:
                 return Decision(answer, found)
         return Decision(Answer.ALLOW, tuple(reasons) or (Reason(None, Answer.ALLOW, "no policy is about either end"),))
 
-    def _decided(self, side: Side) -> list[Reason]:
+    def decided(self, side: Side) -> list[Reason]:
         """The reason of one direction; none where nothing is said of the pod, which then is open."""
-        for one in self._opaque:
-            if (not one.namespace or one.namespace == side.subject.namespace.name) and one.subject.selects(side.subject):
-                return [Reason(side.direction, Answer.UNKNOWN, f"{one} is {one.because}", str(one))]
+        if hidden := self.unreadable(side.subject):
+            return [Reason(side.direction, Answer.UNKNOWN, f"{hidden} is {hidden.because}", str(hidden))]
         possible = list(self._possible(side))
         if len({reason.answer for reason in possible}) == 1:
             return [reason for reason in possible if reason.because][:1]
         because = "; or ".join(dict.fromkeys(reason.because or "no policy is about it" for reason in possible))
         return [Reason(side.direction, Answer.UNSPECIFIED, f"the plugin decides: {because}")]
+
+    def unreadable(self, subject: Pod) -> Opaque | None:
+        """A policy that may be about a pod and cannot be read."""
+        for one in self._opaque:
+            if (not one.namespace or one.namespace == subject.namespace.name) and one.subject.selects(subject):
+                return one
+        return None
+
+    def selecting(self, subject: Pod, direction: Direction) -> list[Policy]:
+        """The NetworkPolicies that isolate a pod in a direction."""
+        return [
+            policy
+            for policy in self._of_namespace.get(subject.namespace.name, ())
+            if direction in policy.rules and policy.subject.selects(subject)
+        ]
+
+    def ranked(self, tier: Tier) -> Sequence[Sequence[Policy]]:
+        """The policies of an admin tier, in groups of equal priority, the first to be asked first."""
+        return self._ranked[tier]
 
     def _possible(self, side: Side) -> Iterator[Reason]:
         """What can be final for a direction: one reason as a rule, more where the APIs leave something open."""
@@ -114,11 +133,7 @@ class Policies:
 
     def _of_namespaced(self, side: Side) -> list[Reason | None]:
         """A pod that a NetworkPolicy selects is isolated: what no rule allows is denied. None leaves it to the next tier."""
-        selecting = [
-            policy
-            for policy in self._of_namespace.get(side.subject.namespace.name, ())
-            if side.direction in policy.rules and policy.subject.selects(side.subject)
-        ]
+        selecting = self.selecting(side.subject, side.direction)
         if not selecting:
             return [None]
         outcomes: list[Reason | None] = [None] if side.subject.host_network else []  # selected or not: the API does not say
@@ -151,7 +166,7 @@ class Policies:
         outcomes: list[Reason | None] = []
         if side.subject.host_network:
             return [None]  # their API leaves such pods out
-        for group in self._ranked[tier]:
+        for group in self.ranked(tier):
             final = False
             for policy in group:
                 if not policy.subject.selects(side.subject):

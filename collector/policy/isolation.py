@@ -14,6 +14,9 @@ NETWORK: Final = "opencontrail.org/network"
 UNDERLAY: Final = "kube-system"
 """The namespace whose pods run in the underlay, which every virtual network reaches."""
 
+UNMARKED: Final = ("", "")
+"""What a pod has of which it says nothing."""
+
 Said = tuple[Literal["deny", "unknown"], str]
 
 
@@ -21,7 +24,7 @@ def isolation_says(source: End, target: End, connection: Connection, profile: Pr
     """What namespace isolation says of a connection, with the reason; None where it lets the policies decide."""
     if not (isinstance(source, Pod) and isinstance(target, Pod)) or UNDERLAY in {source.namespace.name, target.namespace.name}:
         return None
-    marked = [pod.namespace for pod in (source, target) if _is_isolated(pod.namespace) or _network(pod)]
+    marked = [pod.namespace for pod in (source, target) if isolation_of(pod) != UNMARKED]
     if not marked:
         return None
     if not profile.namespace_isolation:
@@ -44,6 +47,12 @@ def _between(source: Namespace, target: Namespace, connection: Connection, profi
         return None
     because = f"namespace {source.name} is isolated and {target.name} is not"
     return profile.isolated_to_open, f"{because}, and isolated_to_open is {profile.isolated_to_open}"
+
+
+def isolation_of(pod: Pod) -> tuple[str, ...]:
+    """What isolation sees of a pod: pods with the same are treated alike."""
+    annotations = pod.namespace.annotations
+    return (annotations.get(ISOLATION, ""), _network(pod))
 
 
 def _is_isolated(namespace: Namespace) -> bool:

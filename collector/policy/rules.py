@@ -193,12 +193,13 @@ class Opaque(Struct, frozen=True):
 
 def rule_matches(rule: Rule, side: Side, tier: Tier, profile: Profile) -> Match:
     """Whether a rule is about a connection."""
-    if rule.ports is not None and not any(_is_port(port, side.target, side.connection) for port in rule.ports):
+    if rule.ports is not None and not any(is_port(port, side.target, side.connection) for port in rule.ports):
         return False  # ICMP included, which has no ports
     return True if rule.peers is None else any_of(peer.matches(side, tier, profile) for peer in rule.peers)
 
 
-def _is_port(port: PortRange | NamedPort, target: End, connection: Connection) -> bool:
+def is_port(port: PortRange | NamedPort, target: End, connection: Connection) -> bool:
+    """Whether a port of a rule is the one that a connection goes to; a named one is looked up on the target."""
     if isinstance(port, PortRange):
         return port.protocol == connection.protocol and port.first <= connection.port <= port.last
     if not isinstance(target, Pod) or port.protocol not in {None, connection.protocol}:
