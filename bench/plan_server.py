@@ -3,7 +3,6 @@
 Run as `python -m bench.plan_server PLAN_FILE PORT` on loopback, in the agent's network namespace. Its CPU time is nobody's.
 """
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -18,12 +17,12 @@ class PlanServer:
 
     def __init__(self, body: bytes) -> None:
         self._body = body
-        self._instance = decode_plan(body).instance
+        plan = decode_plan(body)
+        self._instance, self._generation = plan.instance, plan.generation
 
     async def plan(self, request: web.Request) -> web.Response:
-        """The plan; to whom has it, "not modified" after the wait that was asked for."""
+        """The plan; to whom has it, "not modified"."""
         if request.headers.get("If-None-Match"):
-            await asyncio.sleep(int(request.headers["Prefer"].removeprefix("wait=")))
             return web.Response(status=304)
         return web.Response(body=self._body, headers={"ETag": '"1"'})
 
@@ -32,7 +31,7 @@ class PlanServer:
         body = await request.read()
         if request.headers.get("Content-Encoding") == "gzip":
             body = decompress(body, limit=MAX_REPORT_BYTES)
-        return web.Response(body=encode(Acknowledgement(self._instance, decode_report(body).sequence)))
+        return web.Response(body=encode(Acknowledgement(self._instance, decode_report(body).sequence, self._generation)))
 
 
 def main(arguments: list[str]) -> None:
