@@ -38,6 +38,9 @@ RIGHTS: tuple[Right, ...] = (
     Right("", "services", _FOLLOWED, Scope.CLUSTER, "the addresses of services that are probed"),
     Right("discovery.k8s.io", "endpointslices", _FOLLOWED, Scope.CLUSTER, "which endpoints are behind them"),
     Right("", "events", ("create",), Scope.CLUSTER, "saying at an object why it is not probed"),
+    Right("authentication.k8s.io", "tokenreviews", ("create",), Scope.CLUSTER, "whose token an agent shows"),
+    Right("", "secrets", ("get", "update"), Scope.OWN, "the authority's key", names=("netmatrix-authority",)),
+    Right("", "configmaps", ("get", "patch"), Scope.VANTAGES, "the authority's certificate", names=("netmatrix-ca",)),
 )
 
 
