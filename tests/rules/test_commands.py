@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_the_lock_has_a_hash_for_everything_and_everything_that_is_asked_for() -
     asked = re.findall(r'^\s+"([A-Za-z0-9-]+)>=|\["([a-z]+)>=', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
     assert {(one or other).lower() for one, other in asked} <= {name for name, _ in blocks}
     assert len(asked) > 10
+
+
+def blocks(lock: str) -> set[str]:
+    """Each requirement of a lock with its hashes."""
+    return set(re.split(r"^(?=[a-z])", (ROOT / lock).read_text(), flags=re.MULTILINE)) - {""}
+
+
+def test_what_the_image_gets_is_locked_as_everything_else_and_has_no_tool_in_it() -> None:
+    image, everything = blocks("requirements-image.lock"), blocks("requirements.lock")
+    assert image < everything
+    names = {block.split("==")[0] for block in image}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *project["optional-dependencies"]["collector"]]
+    assert {re.split(r"[^A-Za-z0-9-]", one)[0].lower() for one in asked} <= names
+    assert not names & {"pytest", "mypy", "ruff", "hatchling", "hypothesis"}
 
 
 @pytest.mark.parametrize("script", [file for file in files("") if file.parent.name in {"scripts", ".ci"}], ids=named)
