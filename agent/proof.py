@@ -8,7 +8,7 @@ passes as an answer; it hides nothing, and no key or MAC is ever part of an erro
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,18 +41,18 @@ class Verified:
 
 def mac(key: GroupKey, message: bytes) -> bytes:
     """The 16-byte MAC of a message."""
-    inner, outer = _keyed(key.key)
-    first, second = inner.copy(), outer.copy()
-    first.update(message)
-    second.update(first.digest())
-    return second.digest()[:MAC_BYTES]
+    inner_copy, outer_copy = _keyed(key.key)
+    inner, outer = inner_copy(), outer_copy()
+    inner.update(message)
+    outer.update(inner.digest())
+    return outer.digest()[:MAC_BYTES]
 
 
 @lru_cache(4)
-def _keyed(key: bytes) -> tuple["hashlib._Hash", "hashlib._Hash"]:
-    """Both hashes of HMAC with the key in them (RFC 2104 section 4): to copy them takes a third of making them."""
+def _keyed(key: bytes) -> "list[Callable[[], hashlib._Hash]]":
+    """Copies of both hashes of HMAC with the key in them (RFC 2104 section 4): to copy them takes a third of making them."""
     padded = key.ljust(_BLOCK_BYTES, b"\0")
-    return tuple(hashlib.sha256(bytes(byte ^ pad for byte in padded)) for pad in (0x36, 0x5C))  # type: ignore[return-value]
+    return [hashlib.sha256(bytes(byte ^ pad for byte in padded)).copy for pad in (0x36, 0x5C)]
 
 
 def signer(keys: Iterable[GroupKey], epoch: int, message: bytes, given: bytes) -> GroupKey | None:

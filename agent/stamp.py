@@ -32,15 +32,12 @@ from agent.stamp_layout import (
     MAX_PACKET_BYTES,
     MEMBERSHIP,
     MEMBERSHIP_TLV,
-    METHODS,
     MIN_BYTES,
-    NAMED,
     NO_INCARNATION,
     RECEIVED,
     RECEIVED_AT,
     RECEIVED_BY_KERNEL,
     RECEIVED_BY_PROCESS,
-    REPLIED,
     REPLY_HEAD,
     REQUEST,
     SENT,
@@ -181,8 +178,6 @@ def encode_reply(
 
     `source` is the address that the request came from, in network byte order.
     """
-    if request.offsets is AT:
-        return _whole_reply(packet, request.key, receipt, uid, received_ns, by_kernel, source, port, ttl)
     reply = bytearray(packet)
     _, sent_s, sent_ns, estimate, ssid = REQUEST.unpack_from(packet)
     received_s, received_ns = divmod(received_ns, _SECOND)
@@ -204,43 +199,6 @@ def encode_reply(
     start = offsets[HMAC][0]
     reply[start : start + proof.MAC_BYTES] = proof.mac(request.key, bytes(reply[:4] + reply[BASE_BYTES : start - 4]))
     return reply
-
-
-def _whole_reply(  # noqa: PLR0917 - called for every packet: by position, which is faster
-    packet: bytes,
-    key: GroupKey,
-    receipt: Receipt,
-    uid: str,
-    received_ns: int,
-    by_kernel: bool,  # noqa: FBT001 - as above
-    source: bytes,
-    port: int,
-    ttl: int,
-) -> bytearray:
-    """The same for a request in our own layout, written at once."""
-    word = uid_word(uid).encode()
-    signed = REPLIED.pack(
-        (receipt.received - 1) & 0xFFFFFFFF,
-        ERROR_ESTIMATE,
-        packet[14:16],  # the SSID
-        *divmod(received_ns, _SECOND),
-        packet[:14],  # the sender's sequence number, timestamp and error estimate
-        ttl,
-        HEADS[0][0],
-        packet[NAMED],
-        receipt.incarnation,
-        receipt.highest,
-        receipt.bitmap.to_bytes(BITMAP_BITS // 8, "big"),
-        len(word),
-        word,
-        HEADS[0][1],
-        port,
-        SOURCE_IPV4 if len(source) == 4 else SOURCE_IPV6,  # noqa: PLR2004 - bytes of an address
-        16,
-        source,
-        METHODS[by_kernel],
-    )
-    return bytearray(signed + HEADS[0][3] + proof.mac(key, signed[:4] + signed[BASE_BYTES:]))
 
 
 def stamp_departure(reply: bytearray, now_ns: int) -> None:

@@ -3,7 +3,7 @@
 In: a datagram. Out: where each TLV of it is, or a StampError with a word that can be counted.
 
 Packets of ours have their TLVs in one order, so that one pattern writes and one reads the whole of them: AT, HEADS, SHAPE,
-SENT, REPLIED and ANSWERED. Others are taken apart one by one.
+SENT, ANSWERED and those named PLAIN. Others are taken apart one by one.
 """
 
 import re
@@ -73,9 +73,6 @@ SENT = struct.Struct(f"!IIIHH28x4s4sII8s8s28xB3x{UID_BYTES}s{LOCATION_TLV.size +
 RECEIVED = struct.Struct(f"!8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s")
 """What a reflector writes into the membership TLV, from its incarnation on."""
 RECEIVED_AT = 28
-NAMED = slice(BASE_BYTES + 4, BASE_BYTES + 4 + RECEIVED_AT)
-"""What a reply repeats of a request's membership TLV, up to the incarnation."""
-REPLIED = struct.Struct(f"!I8xH2sII14sxxBxxx4s{RECEIVED_AT}s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s4sxxHxBH16s8s")
 ANSWERED = struct.Struct(f"!III4xIII24xI4x8s8s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s9xB2x16s5xB{6 + proof.MAC_BYTES}x")
 """What a sender reads in a reply."""
 METHODS = [
@@ -88,6 +85,15 @@ ASKED = (
     + HEADS[UNRECOGNIZED][2]
     + TIMESTAMPS_TLV.pack(0, 0, 0, 0)
 )
+
+
+# A request as our senders make it, without padding, and the reply to it.
+PLAIN_HEADS = HEADS[UNRECOGNIZED][0] + MAGIC, HEADS[0][0] + MAGIC
+PLAIN_REST = ASKED + HEADS[UNRECOGNIZED][3]
+PLAIN_REQUEST = struct.Struct(f"!I10s2s28x8s4sI8s8s8s20xB3x{UID_BYTES}s{len(PLAIN_REST)}s{proof.MAC_BYTES}s")
+PLAIN_TOLD = struct.Struct(f"!B3x{UID_BYTES}s4s{LOCATION_TLV.size}s{TIMESTAMPS_TLV.size + 4}s")
+PLAIN_SIGNED = struct.Struct(f"!I8s4sI8s8s8sI{BITMAP_BITS // 8}s{PLAIN_TOLD.size}s")
+PLAIN_REPLY = struct.Struct(f"!I8x2s2sIII10s2xB3x{PLAIN_SIGNED.size - 4}s4s{proof.MAC_BYTES}s")
 
 
 class StampError(ValueError):

@@ -18,13 +18,12 @@ from ipaddress import ip_address
 from agent import bulk, kernel, stamp
 from agent.bulk import Arrival
 from agent.probes.prober import Context
-from agent.responders.sessions import Sessions
+from agent.responders.replies import Replies
 
 MOST_PER_WAKE_UP = 64
 MAX_REPLIES_PER_SECOND = 10_000
 """Far above what peers within their own limits ask of one node."""
 _SECOND_NS = 1_000_000_000
-_IPV4_BYTES = 16  # struct sockaddr_in; struct sockaddr_in6 is longer
 
 
 class Reflector:
@@ -35,9 +34,9 @@ class Reflector:
         self.replied = 0
         self.dropped: Counter[str] = Counter()
         """By reason: `short`, `malformed`, `foreign`, `proof`, `rate`, `send`."""
-        self._context = context
         self._limit = max_replies_per_second
-        self._sessions = Sessions()
+        self.context = context
+        self._replies = Replies(context)
         self._sockets: list[socket.socket] = []
         self._second = 0
         self._this_second = 0
@@ -86,39 +85,28 @@ class Reflector:
 
     def _readable(self, sock: socket.socket) -> None:
         arrivals = bulk.arrivals(sock, most=MOST_PER_WAKE_UP, told=True)
-        for arrival in arrivals:
-            try:
-                self._reflect(sock, arrival)
-            except stamp.StampError as error:
-                self.dropped[error.reason] += 1
-        if arrivals:
-            return
-        # Then it is an error that woke us: what an earlier reply has met.
-        with contextlib.suppress(OSError):
-            while True:
-                sock.recvmsg(0, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
-
-    def _reflect(self, sock: socket.socket, arrival: Arrival) -> None:
-        request = stamp.decode_request(arrival.packet, self._context.keys)
-        second = time.monotonic_ns() // _SECOND_NS
+        if not arrivals:
+            # Then it is an error that woke us: what an earlier reply has met.
+            with contextlib.suppress(OSError):
+                while True:
+                    sock.recvmsg(0, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+        second, now_ns = time.monotonic_ns() // _SECOND_NS, time.time_ns()
         if second != self._second:
             self._second, self._this_second = second, 0
-        if self._this_second >= self._limit:
-            self.dropped["rate"] += 1
-            return
-        self._this_second += 1
-        sender, heard = arrival.sender, arrival.heard
-        reply = stamp.encode_reply(
-            arrival.packet,
-            request,
-            receipt=self._sessions.received(request.uid, request.session, request.sequence),
-            uid=self._context.uid,
-            received_ns=arrival.stamp_ns or time.time_ns(),
-            by_kernel=arrival.stamp_ns > 0,
-            source=sender[4:8] if len(sender) == _IPV4_BYTES else sender[8:24],
-            port=sender[2] << 8 | sender[3],
-            ttl=arrival.hop_limit,
-        )
+        for arrival in arrivals:
+            if self._this_second >= self._limit:
+                self.dropped["rate"] += 1
+                continue
+            try:
+                reply = self._replies.reply(arrival, now_ns)
+            except stamp.StampError as error:
+                self.dropped[error.reason] += 1
+                continue
+            self._this_second += 1
+            self._send(sock, reply, arrival)
+
+    def _send(self, sock: socket.socket, reply: bytearray, arrival: Arrival) -> None:
+        heard, sender = arrival.heard, arrival.sender
         if heard is None:
             self._reply(sock, reply, _leaving_from(arrival.local), sender)
             return

@@ -33,14 +33,15 @@ class Sessions:
 
     def received(self, uid: str, session: bytes, sequence: int) -> Receipt:
         """Count a request once, however often the network delivers it, and say what has been received so far."""
-        entry = self._sessions.get((uid, session))
+        name = uid, session
+        entry = self._sessions.get(name)
         if entry is None:
             # Random, so that a session forgotten here or in an earlier process is never taken for the same count.
-            entry = self._sessions[uid, session] = _Session(os.urandom(8), 1, sequence, 1)
+            entry = self._sessions[name] = _Session(os.urandom(8), 1, sequence, 1)
             if len(self._sessions) > self._limit:
                 self._sessions.popitem(last=False)
             return Receipt(entry.incarnation, 1, sequence, 1)
-        self._sessions.move_to_end((uid, session))
+        self._sessions.move_to_end(name)
         ahead = sequence - entry.highest
         if ahead > 0:
             entry.bitmap = (entry.bitmap << ahead | 1) & _ALL if ahead < BITMAP_BITS else 1

@@ -6,7 +6,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 
 from agent import stamp
 from agent.stamp import Receipt, StampError
@@ -94,20 +93,6 @@ def test_the_unrecognised_flag_is_set_by_the_sender_and_cleared_by_the_reflector
     assert len(positions) == 5
     assert all(packet[position] == 0x80 for position in positions)
     assert all(built[position] == 0 for position in positions)
-
-
-def test_a_reply_written_at_once_is_the_reply_written_piece_by_piece() -> None:
-    packet = request()
-    opened = stamp.decode_request(packet, (KEY,))
-    apart = structs.replace(opened, offsets=dict(opened.offsets))
-    for source, by_kernel in ((bytes(range(4)), True), (bytes(range(16)), False)):
-        one, other = (
-            stamp.encode_reply(
-                packet, way, receipt=RECEIPT, uid="u", received_ns=T2, by_kernel=by_kernel, source=source, port=4242, ttl=63
-            )
-            for way in (opened, apart)
-        )
-        assert one == other
 
 
 def test_padding_comes_back_untouched() -> None:

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from agent import bulk, kernel, stamp
+from agent.bulk import Arrival
 from agent.probes import lines
 from agent.probes.prober import Context, Note, Observation
 from agent.probes.udp import UdpProber
 from agent.responders.reflector import Reflector
+from agent.responders.replies import Replies
 from tests.agent.ports import free_port
 from tests.agent.probes.collecting import a_path, a_probe, awaited, collected, notes, observations
 from wire.outcome import Outcome
@@ -104,7 +106,7 @@ async def test_keys_turn_over_without_a_probe_lost(prober: UdpProber, reflector:
     following = GroupKey(4, b"the key after it")
     for keys in ((KEY,), (KEY, following), (following,)):
         prober.context.keys = keys
-        reflector._context.keys = (KEY, following)
+        reflector.context.keys = (KEY, following)
         assert (await probed(prober, path_to(reflector))).confirmed
 
 
@@ -150,7 +152,7 @@ class Courier:
 
     def __init__(self, prober: UdpProber) -> None:
         self.prober = prober
-        self.peer = Reflector(Context(uid="peer-uid", keys=(KEY,)), free_port())
+        self.peer = Replies(Context(uid="peer-uid", keys=(KEY,)))
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.sock.bind(("127.0.0.1", 0))
         self.sock.settimeout(5)
@@ -161,12 +163,8 @@ class Courier:
         return self.sock.recvfrom(4096)
 
     def reflected(self, packet: bytes) -> bytes:
-        opened = stamp.decode_request(packet, (KEY,))
-        receipt = self.peer._sessions.received(opened.uid, opened.session, opened.sequence)
         now = time.time_ns()
-        reply = stamp.encode_reply(
-            packet, opened, receipt=receipt, uid="peer-uid", received_ns=now, by_kernel=True, source=bytes(4), port=1, ttl=64
-        )
+        reply = self.peer.reply(Arrival(packet, bytes(16), now, 64), now)
         stamp.stamp_departure(reply, now)
         return bytes(reply)
 
