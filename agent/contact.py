@@ -109,7 +109,8 @@ class Collector:
         except TimeoutError as error:
             raise Unreachable(f"no answer within {request.seconds:g} s") from error
         except (OSError, ValueError) as error:
-            raise Unreachable(str(error)[:200] or type(error).__name__) from error
+            # asyncio leaves failed connections in cycles, which would keep the frames of this call, and a report in each.
+            raise Unreachable(str(error)[:200] or type(error).__name__) from error.with_traceback(None)
         if answer.cut or len(answer.body) > request.limit:
             raise Unreachable(f"the answer has more than {request.limit} bytes")
         texts = {name: answer.headers.get(name, b"").decode("latin-1") for name in (b"etag", b"retry-after")}

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import ssl
 import subprocess
 import sys
@@ -115,6 +116,22 @@ async def test_a_collector_that_says_nothing_is_given_up(fake: FakeCollector, to
 
 async def test_nobody_there_is_one_sentence(token: Path, unused_tcp_port: int) -> None:
     assert "127.0.0.1" in await problem(f"http://127.0.0.1:{unused_tcp_port}", token)
+
+
+async def test_a_report_that_could_not_be_sent_is_not_kept_by_the_failure(token: Path, unused_tcp_port: int) -> None:
+    """The collector is away for hours: what only the next search for cycles would free adds up."""
+    body = bytes(1000)
+    gc.collect()
+    gc.disable()
+    try:
+        known = sys.getrefcount(body)
+        async with Collector(f"http://127.0.0.1:{unused_tcp_port}", token_file=token, ca_file=None).opened() as collector:
+            for _ in range(3):
+                with pytest.raises(Unreachable):
+                    await collector.post("/agent/v1/report", {}, body, limit=10, seconds=5)
+        assert sys.getrefcount(body) == known
+    finally:
+        gc.enable()
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(fake: FakeCollector, token: Path) -> None:
