@@ -27,6 +27,8 @@ AHEAD_EPOCHS = 24
 """So many epochs before it is used, so that collectors that run at the same time all have it by then."""
 SECRET_BYTES = 32
 _REQUIRED = ("ca.crt", "ca.key", "group-secrets")
+NAMES = frozenset({*_REQUIRED, "next.crt", "next.key", "retired.crt"})
+"""What an authority is kept under."""
 
 
 class AuthorityError(ValueError):

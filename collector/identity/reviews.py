@@ -8,13 +8,14 @@ whoever it found valid before stays let in, for as long as `passes` says.
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from collector.admission import Refusal, RefusedError, bearer, digest_of
-from collector.discovery.cluster.client import Answer, ApiAwayError, reason_of
+from collector.discovery.cluster.client import ApiAwayError, reason_of
 from collector.discovery.snapshot import Vantage
+from collector.identity.asking import Asks
 from collector.identity.claims import claims_of
 from collector.identity.passes import Passes, Standing
 from collector.identity.review import PATH, Reviewed, request_of, reviewed
@@ -33,13 +34,6 @@ REVIEW_SECONDS = 3.0
 AWAY_SECONDS = 5.0
 """How long the API server is left alone after it gave no review."""
 _log = structlog.get_logger()
-
-
-class Asks(Protocol):
-    """What is used of the Kubernetes API; see collector.discovery.cluster.client."""
-
-    async def ask(self, method: str, path: str, *, body: object = None, seconds: float = 60.0) -> Answer:
-        """One request and its answer; raises ApiAwayError."""
 
 
 class TokenReviews:

@@ -75,7 +75,10 @@ class Reviewer:
     def __post_init__(self) -> None:
         self.allowed.set()
 
-    async def ask(self, method: str, path: str, *, body: Any = None, seconds: float = 60.0) -> Answer:
+    async def ask(
+        self, method: str, path: str, *, body: Any = None, content_type: str = "application/json", seconds: float = 60.0
+    ) -> Answer:
+        assert content_type == "application/json"
         assert (method, path) == ("POST", "/apis/authentication.k8s.io/v1/tokenreviews")
         assert body["spec"]["audiences"] == [AUDIENCE]
         assert seconds <= 5
