@@ -163,7 +163,7 @@ class Agent:
         if self._first_probe_ns is None:
             self._first_probe_ns = now + SETTLE_NS
         refused = {**admitted.refused, **({"unreadable": plan.unreadable} if plan.unreadable else {})}
-        self._cutter.replan(plan, paths, refused)
+        self._cutter.replan(plan, refused)
         self._uplink.adopt(plan)
         self._runner.replan(paths, max(now, self._first_probe_ns))
         log.info(

@@ -1,34 +1,36 @@
-"""Which pod addresses were proved to belong to the planned pod, and until when that counts.
+"""Which pod addresses were proved to belong to the planned pod, and when.
 
-In: observations of UDP and HTTP, whose answers carry the pod's UID. Out: whether a success to an address may be believed.
-ICMP and TCP carry no identity: a reused pod address answers them just as well, which must never count as a success.
+In: targets. Out: their proofs, which every path to one pod at one address shares. UDP and HTTP prove, since their answers carry
+the pod's UID. ICMP and TCP carry none: a reused pod address answers them just as well, which must never count as a success.
 """
 
-from agent.probes.prober import Observation
-from wire.outcome import Outcome
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
 from wire.path import Target
 
+NEVER_NS = -(1 << 62)
+"""Before every moment of a monotonic clock."""
 
-class Confirmations:
-    """When each (address, UID) was last proved. A contradiction takes the proof back at once."""
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class Proof:
+    """When an address was last proved to be that of a UID; a contradiction takes the proof back at once."""
+
+    proved_ns: int = NEVER_NS
+
+
+class Proofs:
+    """The proofs of all pods that anybody asks for: one is forgotten with the last path to its pod."""
 
     def __init__(self) -> None:
-        self._proved: dict[tuple[str, str], int] = {}
+        self._proofs: WeakValueDictionary[tuple[str, str], Proof] = WeakValueDictionary()
 
-    def take(self, observation: Observation, now: int) -> None:
-        """Learn from one observation of any kind."""
-        target = observation.probe.path.target
+    def of(self, target: Target) -> Proof | None:
+        """The proof of a target; None where it has no identity of ours, and its successes may be believed."""
         if not target.uid:
-            return
-        if observation.confirmed:
-            self._proved[target.address, target.uid] = now
-        elif observation.outcome is Outcome.WRONG_PEER:
-            self._proved.pop((target.address, target.uid), None)
-
-    def confirmed(self, target: Target, since: int) -> bool:
-        """Whether a success of this target may be believed: it has no identity of ours, or proved it since then."""
-        return not target.uid or self._proved.get((target.address, target.uid), since - 1) >= since
-
-    def forget(self, before: int) -> None:
-        """Drop proofs from before this time, which nobody asks for any more."""
-        self._proved = {key: proved for key, proved in self._proved.items() if proved >= before}
+            return None
+        proof = self._proofs.get((target.address, target.uid))
+        if proof is None:
+            proof = self._proofs[target.address, target.uid] = Proof()
+        return proof

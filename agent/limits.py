@@ -22,6 +22,8 @@ MAX_PADDING_BYTES = 1300
 MAX_WAIT_NS = 5 * SECOND_NS
 """Longest time to wait for an answer where that is longer than the interval: bounds what is in flight."""
 PEER_MEMORY_NS = 60 * SECOND_NS
+PLACE_NS = 10 * SECOND_NS
+"""How long a peer may be sent to without asking for its place again."""
 PLACES_PER_PEER = 8
 """Addresses and host names of one peer, on average: a node and its pods, each in both families."""
 
@@ -136,6 +138,7 @@ class PeerBudget:
     """At most `max_peers` distinct peers in any minute, and so many addresses with them, however the plans change in it.
 
     What a peer is, a plan says, and a lie of it could bring a thousand hosts under one name; addresses cannot be made up.
+    A place is taken for PLACE_NS, so that not every probe has to ask, and is remembered for a minute after that.
     """
 
     def __init__(self, max_peers: int) -> None:
@@ -143,12 +146,12 @@ class PeerBudget:
         self._places = _Recent(max_peers * PLACES_PER_PEER)
 
     def take(self, target: Target, now: int) -> bool:
-        """Whether this target may be sent to now; remembers it if so."""
+        """Whether this target may be sent to from now on for PLACE_NS; remembers it if so."""
         peer, place = target.peer, target.address or target.host
         peers, places = self._peers, self._places
         if not (peer in peers.last or peers.has_room(now)) or not (place in places.last or places.has_room(now)):
             return False
-        peers.last[peer] = places.last[place] = now
+        peers.last[peer] = places.last[place] = now + PLACE_NS
         return True
 
 
@@ -158,7 +161,7 @@ class _Recent:
     def __init__(self, most: int) -> None:
         self._most = most
         self.last: dict[str, int] = {}
-        """When each was last seen. One that is out of date may still be here, as long as there is room."""
+        """Until when each may be seen. One that is out of date may still be here, as long as there is room."""
         self._expires_ns = 0
 
     def has_room(self, now: int) -> bool:
@@ -167,31 +170,6 @@ class _Recent:
             self.last = {name: seen for name, seen in self.last.items() if now - seen < PEER_MEMORY_NS}
             self._expires_ns = min(self.last.values(), default=now) + PEER_MEMORY_NS
         return len(self.last) < self._most
-
-
-class Spacing:
-    """No two probes of one path closer than nine tenths of its interval, nor of the floor, whatever stalls and plans do."""
-
-    def __init__(self, floor_ns: int) -> None:
-        self._floor_ns = floor_ns
-        self._last: dict[int, int] = {}
-
-    def wait_ns(self, path: int, interval_ns: int, now: int) -> int:
-        """How long until the path (by id) may be sent; not above 0 where it may be sent now."""
-        last = self._last.get(path)
-        if last is None:
-            return 0
-        floor_ns = self._floor_ns
-        return last + (interval_ns if interval_ns > floor_ns else floor_ns) * 9 // 10 - now  # noqa: FURB136 - max() is a call
-
-    def sent(self, path: int, now: int) -> None:
-        """The path is sent now."""
-        self._last[path] = now
-
-    def forget(self, planned: frozenset[int], now: int) -> None:
-        """Drop paths that are planned no more, once the floor no longer needs them."""
-        for path in [path for path, last in self._last.items() if path not in planned and now - last >= self._floor_ns]:
-            del self._last[path]
 
 
 class Relief:

@@ -53,6 +53,7 @@ _ARRIVED = {
     sort: (88 + size, struct.Struct(f"=8xQqq32x{layout}8xQi4x{_CONTROL - 88 - size}x"))
     for sort, (size, layout) in _OWN_ADDRESS.items()
 }
+_SENDER = {socket.AF_INET: struct.Struct(f"16s{_NAME - 16}x"), socket.AF_INET6: struct.Struct(f"28s{_NAME - 28}x")}
 _LINK_LOCAL = b"\xfe\x80"
 _DEPARTED, _DEPARTED_BYTES = struct.Struct(f"=8xQqq32x8xQ4xB7xI{_CONTROL - 96}x"), 96
 _SECOND = 1_000_000_000
@@ -138,23 +139,22 @@ class Tables:
     def receive(self, sock: socket.socket, found: list[Arrival], *, told: bool) -> int:
         """Add what one call receives, and say how many that are; raises OSError."""
         count = self._call(sock, 0)
-        packets, names, hops = self._packets, self._names, _HOPS[sock.family]
+        packets, hops = self._packets, _HOPS[sock.family]
         whole, layout = _ARRIVED[sock.family, told]
-        at = name_at = 0
-        for size, name, control, (kind, seconds, nanoseconds, local, last_kind, hop_limit) in zip(
+        at = -SLOT
+        for size, (sender,), control, (kind, seconds, nanoseconds, local, last_kind, hop_limit) in zip(
             self._lengths[:count].tolist(),
-            self._name_lengths[:count].tolist(),
+            _SENDER[sock.family].iter_unpack(self._names[: count * _NAME]),
             self._control_lengths[:count].tolist(),
             layout.iter_unpack(self._controls[: count * _CONTROL]),
             strict=True,
         ):
-            packet, sender = packets[at : at + size], bytes(names[name_at : name_at + name])
+            at += SLOT
+            packet = packets[at : at + size]
             if control == whole and kind == _STAMPED and last_kind == hops and local[:2] != _LINK_LOCAL:
                 found.append(Arrival(packet, sender, seconds * _SECOND + nanoseconds, hop_limit, local))
             else:
-                found.append(arrival(packet, sender, kernel.heard(self._messages(name_at // _NAME, control))))
-            at += SLOT
-            name_at += _NAME
+                found.append(arrival(packet, sender, kernel.heard(self._messages(at // SLOT, control))))
         return count
 
     def take_returned(self, sock: socket.socket, departed: list[Departure], others: list[Returned]) -> int:

@@ -6,17 +6,16 @@ exactly one generation of the plan.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 import structlog
 from msgspec import structs
 
-from agent.backlog import Backlog, span_of
+from agent.backlog import Backlog, Span
 from agent.health import Pulse, Vitals, illness
 from agent.windows import OpenSpan
-from wire.plan import Plan, PlannedPath
+from wire.plan import Plan
 
 URGENT_SPACING_NS = 5_000_000_000
 """Least time between two urgent reports."""
@@ -75,16 +74,13 @@ class Cutter:
         self._plan: Plan | None = None
         self.refused: Mapping[str, int] = {}
         """Paths of the plan that our own limits refused, by reason."""
-        self._horizons: dict[int, int] = {}
         self._urgency = Urgency()
         self._woken = asyncio.Event()
 
-    def replan(self, plan: Plan, planned: Sequence[PlannedPath], refused: Mapping[str, int]) -> None:
-        """End the span of the plan before, and begin one of this plan, of which these paths run."""
+    def replan(self, plan: Plan, refused: Mapping[str, int]) -> None:
+        """End the span of the plan before, and begin one of this plan, of which our own limits refused so many paths."""
         self.cut()
-        report_ns = plan.report_interval_ms * 1_000_000
         self._plan, self.refused = plan, refused
-        self._horizons = {one.path.id: 2 * max(report_ns, one.interval_ms * 1_000_000) for one in planned}
         self._span.own_addresses = frozenset(plan.identity.addresses)
         self._woken.set()
 
@@ -107,15 +103,18 @@ class Cutter:
         ill = illness(health, now - started_ns)
         if ill is not None:
             log.warning("the agent was ill, so its windows are set aside", illness=ill, lag_max_ns=health.loop_lag_max_ns)
-        windows = self._span.cut(now, horizons=self._horizons, ill=ill is not None)
-        span = span_of(
-            windows,
+        columns = self._span.cut(now, report_ns=self._plan.report_interval_ms * 1_000_000, ill=ill is not None)
+        span = Span(
+            columns,
             started_ns=started_ns,
             ended_ns=max(now, started_ns + 1),
             generation=self._plan.generation,
             health=health,
+            windows=len(columns),
+            urgent=urgent,
+            leaving=leaving,
         )
-        self._backlog.add(replace(span, urgent=urgent, leaving=leaving))
+        self._backlog.add(span)
         self._on_cut()
 
     async def run(self) -> None:

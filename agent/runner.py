@@ -9,19 +9,21 @@ that a coarse tick costs no precision.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
+from agent.identity import Proofs
 from agent.kinds import Kinds
-from agent.limits import Limits, PacketBudget, PeerBudget, Relief, Spacing
+from agent.limits import PLACE_NS, Limits, PacketBudget, PeerBudget, Relief
 from agent.names import Names, Resolve
-from agent.probes.prober import Context, Observation, Probe, Prober
+from agent.probes.prober import Context, Note, Observation, Probe, Prober
 from agent.schedule import TICK_NS, Schedule, tick_of
 from agent.stalls import Stalls
-from agent.windows import FirstLosses, OpenSpan
+from agent.track import Track
+from agent.windows import OpenSpan
 from wire.outcome import Outcome
 from wire.path import Family, Kind, Path
 from wire.plan import PlannedPath
@@ -74,11 +76,13 @@ class Runner:
         self._packets = PacketBudget(limits.max_pps)
         context.spend = lambda packets: self._packets.take(packets, clock())
         self._peers = PeerBudget(limits.max_peers)
-        self._spacing = Spacing(limits.min_interval_ns)
+        self._floor_ns = limits.min_interval_ns
         self._relief = Relief()
-        self._first_losses = FirstLosses(QUIET_NS)
-        self._planned: dict[int, PlannedPath] = {}
-        self._waiting: dict[int, PlannedPath] = {}
+        self._proofs = Proofs()
+        self._tracks: dict[int, Track] = {}
+        self._unplanned: dict[int, Track] = {}
+        """Paths of earlier plans that were sent to less than the shortest interval ago, should they be planned again."""
+        self._waiting: dict[int, Track] = {}
         self._number = 0
         self._swept_ns = 0
         self._leave_by: int | None = None
@@ -87,14 +91,23 @@ class Runner:
 
     def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
         """Probe these paths from now on, new ones not before this time. Paths must have been admitted."""
-        self._planned = {one.path.id: one for one in planned}
+        now, before = self._clock(), self._unplanned | self._tracks
+        for track in before.values():
+            track.is_planned = False
+        self._tracks = {one.path.id: self._track(one, before.get(one.path.id)) for one in planned}
+        self._unplanned = {
+            path: track for path, track in before.items() if not track.is_planned and now - track.sent_ns < self._floor_ns
+        }
         self.tick_ns = tick_of(planned)
-        self._schedule.replan(planned, not_before)
-        self._spacing.forget(frozenset(self._planned), self._clock())
-        self._first_losses.keep(self._planned)
+        self._schedule.replan(list(self._tracks.values()), not_before)
         self._kinds.ask_anew()
-        self._waiting = {path: waiting for path, waiting in self._waiting.items() if path in self._planned}
+        self._waiting = {path: track for path, track in self._waiting.items() if track.is_planned}
         self._wake.set()
+
+    def _track(self, planned: PlannedPath, known: Track | None) -> Track:
+        track = known or Track(planned, self._proofs.of(planned.path.target))
+        track.follow(planned, self._floor_ns)
+        return track
 
     @property
     def counts(self) -> dict[tuple[Kind, str], int]:
@@ -135,11 +148,11 @@ class Runner:
         if stood_still:
             self.flights.interrupt(now)
         self._collect(now)
-        for observation in self.flights.abandon() if overslept else self.flights.overdue(now):
-            self._kinds.guarded(
-                observation.probe.path.kind, self._probers[observation.probe.path.kind].forget, observation.probe
-            )
-            self._judge(observation, now)
+        given_up = self.flights.abandon() if overslept else self.flights.overdue(now)
+        for observation in given_up:
+            kind = observation.probe.path.kind
+            self._kinds.guarded(kind, self._probers[kind].forget, observation.probe)
+        self._judge(given_up, now)
         if self._leave_by is None:
             self._send(now)
 
@@ -171,107 +184,107 @@ class Runner:
         kinds = self.flights.kinds()
         if now - self._swept_ns >= SWEEP_NS:
             kinds, self._swept_ns = frozenset(self._probers), now
-        land, observe, planned, shortages = self.flights.land, self._span.observe, self._planned, self._relief.pause_ns
         for kind in kinds:
-            received = 0
-            for arrived in self._kinds.guarded(kind, self._probers[kind].collect) or ():
-                if isinstance(arrived, Observation):
-                    judged = land(arrived)
-                    if judged is None:
-                        continue
-                    if judged.outcome is not None or shortages:
-                        self._judge(judged, now)
-                    else:  # what `_judge` does with nearly all of them
-                        received += 1
-                        if judged.probe.path.id in planned:
-                            observe(judged, now)
-                elif arrived.path.id in planned:
-                    self._span.note(arrived)
-            self._counts[kind, None] += received
+            arrived = self._kinds.guarded(kind, self._probers[kind].collect) or ()
+            self._land([one for one in arrived if isinstance(one, Observation)], now)
+            for note in arrived:
+                if isinstance(note, Note) and (track := self._tracks.get(note.path.id)) is not None:
+                    self._span.note(track, note)
 
-    def _land(self, observation: Observation, now: int) -> None:
-        judged = self.flights.land(observation)
-        if judged is not None:
-            self._judge(judged, now)
+    def _land(self, observations: Sequence[Observation], now: int) -> None:
+        """Judge probes of one kind by what came of them."""
+        self._judge(self.flights.land(observations), now)
 
-    def _judge(self, observation: Observation, now: int) -> None:
-        path, outcome = observation.probe.path, observation.outcome
-        self._counts[path.kind, outcome] += 1
-        self._relief.take(path.kind, outcome, now)
-        if path.id not in self._planned:
-            return  # a path of an earlier plan, for which the collector has no place any more
-        self._span.observe(observation, now)
-        if outcome is not None and not outcome.is_local and self._first_losses.take(path.id, now):
-            self._on_first_loss()
+    def _judge(self, judged: Sequence[Observation], now: int) -> None:
+        self._span.observe(judged, now)
+        received = 0
+        for observation in judged:
+            outcome = observation.outcome
+            if outcome is None and not self._relief.pause_ns:
+                received += 1  # there is nothing to be learned from nearly all of them
+                continue
+            path, track = observation.probe.path, observation.probe.track
+            self._counts[path.kind, outcome] += 1
+            self._relief.take(path.kind, outcome, now)
+            if outcome is not None and not outcome.is_local and track is not None and track.is_planned:
+                if now - track.lost_ns >= QUIET_NS:
+                    self._on_first_loss()
+                track.lost_ns = now
+        if received:
+            self._counts[judged[0].probe.path.kind, None] += received
 
-    def _fail(self, path: Path, outcome: Outcome, now: int, *, resolve_ns: int = 0) -> None:
+    def _fail(self, track: Track, outcome: Outcome, now: int, *, resolve_ns: int = 0) -> None:
         """A probe that never left."""
         self._number += 1
-        self._judge(Observation(Probe(self._number, path, "", resolve_ns), outcome=outcome), now)
+        self._judge([Observation(Probe(self._number, track.path, "", resolve_ns, track), outcome=outcome)], now)
 
-    def _queued(self, now: int) -> Iterator[PlannedPath]:
+    def _queued(self, now: int) -> list[Track]:
         """Every path that is to be sent, the longest waiting first; nobody waits any more until somebody is put back."""
         waiting, self._waiting = self._waiting, {}
-        due = self._schedule.due(now)
-        for one in due:
+        due, skipped = self._schedule.due(now)
+        if waiting:
             # One that still waits for the packet budget gives way to its own next time.
-            missed = one.skipped + (one.planned.path.id in waiting if waiting else 0)
-            if missed:
-                self._span.skip(one.planned.path, missed)
-                self._counts[one.planned.path.kind, Outcome.SKIPPED] += missed
-        if not waiting:
-            return iter([one.planned for one in due])
-        return iter((waiting | {one.planned.path.id: one.planned for one in due}).values())
+            skipped += [(track, 1) for track in due if track.id in waiting]
+            due = list((waiting | {track.id: track for track in due}).values())
+        for track, times in skipped:
+            self._span.skip(track, times)
+            self._counts[track.path.kind, Outcome.SKIPPED] += times
+        return due
 
     def _send(self, now: int) -> None:
         lots: dict[tuple[Kind, Family, int], _Lot] = {}
         self._take_resolved(lots, now)
         before = left = self._packets.left(now)
-        for planned in (queued := self._queued(now)):
-            path = planned.path
-            wait_ns = self._spacing.wait_ns(path.id, planned.interval_ms * 1_000_000, now)
+        for track in (queued := iter(self._queued(now))):
+            wait_ns = track.sent_ns + track.spacing_ns - now
             if 0 < wait_ns <= PATIENCE_NS:
                 # The last one left late: this one follows at a distance, unless its own next time comes first.
-                self._waiting[path.id] = planned
+                self._waiting[track.id] = track
                 continue
-            sort = path.kind, path.family, planned.timeout_ms
-            lot = lots.get(sort) or self._lot_of(lots, planned, now)
+            lot = lots.get(track.sort) or self._lot_of(lots, track, now)
             obstacle = Outcome.SKIPPED if wait_ns > 0 else lot.obstacle
-            if obstacle is None and not self._peers.take(path.target, now):
+            if obstacle is None and now >= track.peer_until_ns and not self._take_place(track, now):
                 obstacle = Outcome.SKIPPED
             if obstacle is not None:
-                self._fail(path, obstacle, now)
+                self._fail(track, obstacle, now)
                 continue
-            if path.packets > left:
-                self._waiting |= {one.path.id: one for one in (planned, *queued)}
+            if track.packets > left:
+                self._waiting |= {one.id: one for one in (track, *queued)}
                 break
-            left -= path.packets
-            if path.target.host:
-                if not self._names.start(planned):
-                    self._fail(path, Outcome.SKIPPED, now)
-            else:
+            left -= track.packets
+            if track.address:
                 self._number += 1
-                lot.probes.append(Probe(self._number, path, path.target.address))
-                self._spacing.sent(path.id, now)
+                lot.probes.append(Probe(self._number, track.path, track.address, 0, track))
+                track.sent_ns = now
+            elif not self._names.start(track.planned):
+                self._fail(track, Outcome.SKIPPED, now)
         self._packets.take(before - left, now)
-        for (kind, _, timeout_ms), lot in lots.items():
-            self._hand_over(kind, lot.probes, timeout_ms * 1_000_000, now)
+        for (kind, _, timeout_ns), lot in lots.items():
+            self._hand_over(kind, lot.probes, timeout_ns, now)
+
+    def _take_place(self, track: Track, now: int) -> bool:
+        """Have the budget of peers keep a place for this path's target; False where it has none."""
+        if not self._peers.take(track.path.target, now):
+            return False
+        track.peer_until_ns = now + PLACE_NS
+        return True
 
     def _take_resolved(self, lots: dict[tuple[Kind, Family, int], _Lot], now: int) -> None:
         while self._names.ended:
             resolution = self._names.ended.popleft()
-            planned, outcome, resolve_ns = resolution.planned, resolution.outcome, resolution.resolve_ns
-            path = planned.path
-            if path.id not in self._planned:
+            outcome, resolve_ns = resolution.outcome, resolution.resolve_ns
+            track = self._tracks.get(resolution.planned.path.id)
+            if track is None:
                 continue
             if resolution.address:
                 self._number += 1
-                self._lot_of(lots, planned, now).probes.append(Probe(self._number, path, resolution.address, resolve_ns))
-                self._spacing.sent(path.id, now)
+                probe = Probe(self._number, track.path, resolution.address, resolve_ns, track)
+                self._lot_of(lots, track, now).probes.append(probe)
+                track.sent_ns = now
                 continue
             if outcome is Outcome.DNS_TIMEOUT and (self._stalls.last_ns or 0) > resolution.started_ns:
                 outcome = Outcome.PAUSED  # the answer may have lain in its socket while we did not look
-            self._fail(path, outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
+            self._fail(track, outcome or Outcome.DNS_ERROR, now, resolve_ns=resolve_ns)
 
     def _hand_over(self, kind: Kind, probes: list[Probe], timeout_ns: int, now: int) -> None:
         if not probes:
@@ -280,15 +293,12 @@ class Runner:
         failed = self._kinds.guarded(kind, self._probers[kind].send, probes)
         if failed is None:
             failed = [Observation(probe, outcome=Outcome.INTERNAL) for probe in probes]
-        for observation in failed:
-            self._land(observation, now)
+        self._land(failed, now)
 
-    def _lot_of(self, lots: dict[tuple[Kind, Family, int], "_Lot"], planned: PlannedPath, now: int) -> "_Lot":
-        path = planned.path
-        sort = path.kind, path.family, planned.timeout_ms
-        if sort not in lots:
-            lots[sort] = _Lot(self._obstacle(path, now))
-        return lots[sort]
+    def _lot_of(self, lots: dict[tuple[Kind, Family, int], _Lot], track: Track, now: int) -> _Lot:
+        if track.sort not in lots:
+            lots[track.sort] = _Lot(self._obstacle(track.path, now))
+        return lots[track.sort]
 
     def _obstacle(self, path: Path, now: int) -> Outcome | None:
         """Why no path of this one's kind and family is sent now."""

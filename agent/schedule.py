@@ -9,11 +9,13 @@ then on for its turn in a ring: what is due between two moments is a slice of it
 """
 
 import heapq
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import chain
 
 from msgspec import Struct
 
+from agent.track import Track
 from wire.plan import PlannedPath
 
 TICK_NS = 50_000_000
@@ -23,18 +25,14 @@ TICK_PROBES = 10
 """With fewer probes than this to send in it, a tick is made longer: an idle machine pays for wake-ups and not for probes."""
 
 
-class Due(Struct, frozen=True, gc=False):
-    """A path whose time has come."""
-
-    planned: PlannedPath
-    intended_ns: int
-    skipped: int
-    """Times of this path that passed a whole interval ago or longer; they are never sent, and never loss."""
-
-
 def first_due(path: int, interval_ns: int, not_before: int) -> int:
     """The first time on the grid of a path (by id) at or after `not_before`."""
     return not_before + (path % interval_ns - not_before) % interval_ns
+
+
+def last_due(track: Track, now: int) -> int:
+    """The last time on the grid of a path until now."""
+    return now - (now - track.id) % track.interval_ns
 
 
 def tick_of(planned: Sequence[PlannedPath]) -> int:
@@ -48,77 +46,80 @@ def tick_of(planned: Sequence[PlannedPath]) -> int:
     return max(wanted_ns // TICK_NS, 1) * TICK_NS
 
 
+class _Ring(Struct, eq=False):
+    """Paths of one interval that have been due, in the order of their phases."""
+
+    interval_ns: int
+    phases: list[int] = []
+    tracks: list[Track] = []
+
+
 class Schedule:
     """The due times of a plan's paths."""
 
     def __init__(self) -> None:
-        self._planned: dict[int, PlannedPath] = {}
-        self._first: list[tuple[int, int]] = []
-        """First times and paths (by id) of those that have not been due yet, as a heap."""
-        self._rings: dict[int, list[tuple[int, int]]] = {}
-        """By interval in nanoseconds: phases and paths (by id) of those that have been due, in order."""
+        self._first: list[tuple[int, int, int, Track]] = []
+        """First times, ids and intervals of paths that have not been due yet, as a heap."""
+        self._rings: dict[int, _Ring] = {}
+        """By interval in nanoseconds."""
         self._until_ns = 0
         """All times until then have been handed out or skipped, as far as rings are concerned."""
 
-    def replan(self, planned: Sequence[PlannedPath], not_before: int) -> None:
+    def replan(self, tracks: Sequence[Track], not_before: int) -> None:
         """Take a new set of paths. Those with an unchanged interval keep their next time, even one that has just passed."""
-        before = self._planned
-        self._planned = {one.path.id: one for one in planned}
-        kept = {path for path, one in self._planned.items() if path in before and before[path].interval_ms == one.interval_ms}
-        rings = {interval: [entry for entry in ring if entry[1] in kept] for interval, ring in self._rings.items()}
-        self._rings = {interval: ring for interval, ring in rings.items() if ring}
-        self._first = [entry for entry in self._first if entry[1] in kept]
-        self._first += [
-            (first_due(path, one.interval_ms * 1_000_000, not_before), path)
-            for path, one in self._planned.items()
-            if path not in kept
-        ]
+        asked = set(tracks)
+        rings, self._rings = self._rings, {}
+        for interval_ns, ring in rings.items():
+            kept = [track for track in ring.tracks if track in asked and track.interval_ns == interval_ns]
+            asked.difference_update(kept)
+            if kept:
+                self._rings[interval_ns] = _Ring(interval_ns, [track.id % interval_ns for track in kept], kept)
+        self._first = [entry for entry in self._first if entry[3] in asked and entry[3].interval_ns == entry[2]]
+        asked.difference_update(entry[3] for entry in self._first)
+        for track in asked:
+            self._first.append((first_due(track.id, track.interval_ns, not_before), track.id, track.interval_ns, track))
         heapq.heapify(self._first)
 
-    def due(self, now: int) -> list[Due]:
-        """Every path whose time has come, by intended time; each at most once, however late it is."""
-        due: list[Due] = []
-        for interval_ns, ring in self._rings.items():
-            self._turn(ring, interval_ns, now, due)
-        sources = len(self._rings)
+    def due(self, now: int) -> tuple[list[Track], list[tuple[Track, int]]]:
+        """Every path whose time has come, by that time, each at most once, however late it is; and times that have passed.
+
+        Those are times of a path that were a whole interval ago or longer: they are never sent, and never loss.
+        """
+        skipped: list[tuple[Track, int]] = []
+        parts = [part for ring in self._rings.values() if (part := self._turn(ring, now, skipped))]
         while self._first and self._first[0][0] <= now:
-            time, path = heapq.heappop(self._first)
-            planned = self._planned[path]
-            interval_ns = planned.interval_ms * 1_000_000
-            skipped = (now - time) // interval_ns
-            due.append(Due(planned, time + skipped * interval_ns, skipped))
-            insort(self._rings.setdefault(interval_ns, []), (path % interval_ns, path))
-            sources = 2
+            time, _, interval_ns, track = heapq.heappop(self._first)
+            if now - time >= interval_ns:
+                skipped.append((track, (now - time) // interval_ns))
+            parts.append([track])
+            ring = self._rings.setdefault(interval_ns, _Ring(interval_ns))
+            at = bisect_right(ring.phases, track.id % interval_ns)
+            ring.phases.insert(at, track.id % interval_ns)
+            ring.tracks.insert(at, track)
         self._until_ns = max(self._until_ns, now)
-        if sources > 1:
-            due.sort(key=lambda one: (one.intended_ns, one.planned.path.id))
-        return due
+        if len(parts) > 1:
+            return sorted(chain.from_iterable(parts), key=lambda track: (last_due(track, now), track.id)), skipped
+        return parts[0] if parts else [], skipped
 
     def next_due(self) -> int | None:
         """The next time that anything is due; None for an empty plan."""
         times = [self._first[0][0]] if self._first else []
         for interval_ns, ring in self._rings.items():
-            at = bisect_right(ring, (self._until_ns % interval_ns, 2**64))
-            phase = ring[at][0] if at < len(ring) else ring[0][0] + interval_ns
+            at = bisect_right(ring.phases, self._until_ns % interval_ns)
+            phase = ring.phases[at] if at < len(ring.phases) else ring.phases[0] + interval_ns
             times.append(self._until_ns - self._until_ns % interval_ns + phase)
         return min(times, default=None)
 
-    def _turn(self, ring: list[tuple[int, int]], interval_ns: int, now: int, due: list[Due]) -> None:
-        """Hand out what of this ring is due after `_until_ns` and until `now`."""
-        since, planned = self._until_ns, self._planned
+    def _turn(self, ring: _Ring, now: int, skipped: list[tuple[Track, int]]) -> list[Track]:
+        """What of this ring is due after `_until_ns` and until `now`."""
+        since, interval_ns = self._until_ns, ring.interval_ns
         if now <= since:
-            return
+            return []
+        begin, end = (bisect_right(ring.phases, time % interval_ns) for time in (since, now))
         if now - since >= interval_ns:  # all of them, some more than once
-            for phase, path in ring:
-                last = now - (now - phase) % interval_ns
-                due.append(Due(planned[path], last, (last - since - 1) // interval_ns))
-            due.sort(key=lambda one: (one.intended_ns, one.planned.path.id))
-            return
-        begin, end = (bisect_right(ring, (time % interval_ns, 2**64)) for time in (since, now))
-        lap = now - now % interval_ns
-        if since < lap:  # the ring came round
-            for phase, path in ring[begin:]:
-                due.append(Due(planned[path], lap - interval_ns + phase, 0))
-            begin = 0
-        for phase, path in ring[begin:end]:
-            due.append(Due(planned[path], lap + phase, 0))
+            times = ((track, (last_due(track, now) - since - 1) // interval_ns) for track in ring.tracks)
+            skipped += [(track, passed) for track, passed in times if passed]
+            return ring.tracks[end:] + ring.tracks[:end]
+        if since < now - now % interval_ns:  # the ring came round
+            return ring.tracks[begin:] + ring.tracks[:end]
+        return ring.tracks[begin:end]

@@ -77,9 +77,10 @@ def traced_probers(trace: Trace) -> dict[Kind, type[Prober]]:  # noqa: C901 - fo
     """The agent's probers, which do what they do and write it down after that."""
 
     class TracedIcmp(IcmpProber):
-        def _request(self, flight: Flight) -> tuple[bytes, int]:
-            trace.name(flight.probe, str(flight.identifier))
-            return super()._request(flight)
+        def _left(self, flights: Sequence[Flight]) -> None:
+            super()._left(flights)
+            for flight in flights:
+                trace.name(flight.probe, str(flight.identifier))
 
         def collect(self) -> list[Observation | Note]:
             arrived = super().collect()
@@ -87,9 +88,10 @@ def traced_probers(trace: Trace) -> dict[Kind, type[Prober]]:  # noqa: C901 - fo
             return arrived
 
     class TracedUdp(UdpProber):
-        def _request(self, flight: Flight) -> tuple[bytes, int]:
-            trace.name(flight.probe, str(flight.identifier))
-            return super()._request(flight)
+        def _left(self, flights: Sequence[Flight]) -> None:
+            super()._left(flights)
+            for flight in flights:
+                trace.name(flight.probe, str(flight.identifier))
 
         def collect(self) -> list[Observation | Note]:
             arrived = super().collect()

@@ -4,8 +4,8 @@ Bucket `i` holds latencies in (2^((i-1)/8), 2^(i/8)] seconds, so that a bucket i
 4.5 % of every value in it. Histograms add bucket by bucket, and percentiles are read from sums: they are never averaged.
 """
 
-from bisect import bisect_left
-from collections.abc import Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 
 SCHEMA = 3
@@ -24,6 +24,17 @@ _BELOW_LAST_NS = tuple(map(int, UPPER_NS[:-1]))
 def bucket_of(latency_ns: int) -> int:
     """Index of the bucket that holds a latency in nanoseconds; the two ends are open."""
     return bisect_left(_BELOW_LAST_NS, latency_ns) + FIRST_BUCKET
+
+
+def counted(latencies_ns: list[int]) -> Iterator[tuple[int, int]]:
+    """Buckets, ascending, and how many of these latencies are in each; sorts them for that."""
+    latencies_ns.sort()
+    start, end = 0, len(latencies_ns)
+    while start < end:
+        place = bisect_left(_BELOW_LAST_NS, latencies_ns[start])
+        stop = bisect_right(latencies_ns, _BELOW_LAST_NS[place], start) if place < len(_BELOW_LAST_NS) else end
+        yield place + FIRST_BUCKET, stop - start
+        start = stop
 
 
 def upper_bound_ns(bucket: int) -> float:

@@ -7,7 +7,7 @@ inverses of each other for windows in any order.
 
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -178,35 +178,65 @@ def _values(code: str, column: bytes) -> "array[int]":
     return values
 
 
-def pack(windows: Sequence[Window]) -> Columns:
-    """Windows as columns, in the order given.
+Dense = tuple[int, int, int, int, int, int, int, int]
+"""What DENSE names, of one entry."""
 
-    Facts beyond MAX_FACTS are left out. What is not printable ASCII in a fact becomes `?`, since a peer may have chosen it, and
-    no peer can make our report unfit to be sent or taken.
 
-    Raises ValueError where there are more than MAX_ENTRIES windows, OverflowError where a count does not fit its column.
-    """
-    dense = {name: _bytes(code, (_dense(window, name) for window in windows)) for name, code in DENSE.items()}
-    groups = {
-        "outcome": [(i, int(k), n) for i, w in enumerate(windows) for part in (w.failed, w.local) for k, n in part.items()],
-        "latency": [(i, k, n) for i, w in enumerate(windows) for k, n in w.latency.items()],
-        "measure": [(i, int(k), n) for i, w in enumerate(windows) for k, n in w.measures.items()],
-    }
-    sparse = {
-        name: _bytes(code, (row[place] for row in groups[group]))
-        for group, columns in SPARSE.items()
-        for place, (name, code) in enumerate(columns)
-    }
-    facts = [(i, name.value, _printable(text[:MAX_FACT])) for i, w in enumerate(windows) for name, text in w.facts.items()]
-    return Columns(**dense, **sparse, facts=tuple(facts[:MAX_FACTS]))
+class Draft:
+    """Columns in the making, one entry after the other."""
+
+    def __init__(self) -> None:
+        self._dense: list[Dense] = []
+        self._sparse: dict[str, tuple[list[int], list[int], list[int]]] = {group: ([], [], []) for group in SPARSE}
+        self._facts: list[tuple[int, str, str]] = []
+
+    def add(
+        self,
+        dense: Dense,
+        outcomes: Mapping[Outcome, int],
+        latency: Mapping[int, int],
+        measures: Mapping[Measure, int],
+        facts: Mapping[FactName, str],
+    ) -> None:
+        """Add an entry.
+
+        What is not printable ASCII in a fact becomes `?`, since a peer may have chosen it, and no peer can make our report
+        unfit to be sent or taken.
+        """
+        entry = len(self._dense)
+        self._dense.append(dense)
+        for group, values in (("latency", latency), ("outcome", outcomes), ("measure", measures)):
+            if values:
+                entries, keys, counts = self._sparse[group]
+                entries += [entry] * len(values)
+                keys += values
+                counts += values.values()
+        if facts:
+            self._facts += [(entry, name.value, _printable(text[:MAX_FACT])) for name, text in facts.items()]
+
+    def columns(self) -> Columns:
+        """The columns, without facts beyond MAX_FACTS.
+
+        Raises ValueError where there are more than MAX_ENTRIES entries, OverflowError where a count does not fit its column.
+        """
+        dense = zip(*self._dense, strict=True) if self._dense else [()] * len(DENSE)
+        made = {name: _bytes(code, values) for (name, code), values in zip(DENSE.items(), dense, strict=True)}
+        for group, columns in SPARSE.items():
+            made |= {name: _bytes(code, values) for (name, code), values in zip(columns, self._sparse[group], strict=True)}
+        return Columns(**made, facts=tuple(self._facts[:MAX_FACTS]))
+
+
+def pack(windows: Iterable[Window]) -> Columns:
+    """Windows as columns, in the order given; raises what `Draft` does."""
+    draft = Draft()
+    for one in windows:
+        dense = one.path, one.received, one.late, one.sum_ns, one.min_ns, one.max_ns, one.timed, one.flags
+        draft.add(dense, {**one.failed, **one.local}, one.latency, one.measures, one.facts)
+    return draft.columns()
 
 
 def _printable(text: str) -> str:
     return "".join(character if " " <= character <= "~" else "?" for character in text)
-
-
-def _dense(window: Window, name: str) -> int:
-    return int(getattr(window, name))
 
 
 def unpack(columns: Columns) -> list[Window]:

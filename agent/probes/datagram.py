@@ -11,20 +11,21 @@ import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 
 from agent import bulk, kernel, stamp
 from agent.bulk import Arrival
 from agent.errno_words import word_for
 from agent.icmp_words import word_for_icmp
 from agent.latency import round_trip
-from agent.probes.flights import Answer, Ended, Flight
+from agent.probes.flights import Answer, Course, Flight, Remembered
 from agent.probes.lines import SILENT_LIMIT, Line, Lines
 from agent.probes.prober import NO_FACTS, NO_MEASURES, Context, Note, Observation, Probe
 from wire.outcome import Outcome
-from wire.path import Family
+from wire.path import Family, Path
 from wire.window import FactName, Measure
 
-__all__ = ["FAMILIES", "Answer", "DatagramProber", "Flight"]
+__all__ = ["FAMILIES", "Answer", "Course", "DatagramProber", "Flight"]
 """With what its kinds need of flights."""
 
 FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
@@ -32,8 +33,10 @@ SENDS_BEFORE_DRAIN = 64
 """The default receive buffer holds 128 undrained probes with both stamps."""
 MOST_PER_DRAIN = 4096
 _SEND_ATTEMPTS = 3
-_HALF_OF_ALL = 1 << 31
-"""Of two identifiers, which are counted modulo 2^32, the newer one is less than this ahead."""
+REMEMBERED_ANSWERS = 4096
+"""Flights that were answered, of which a second answer would be a duplicate: at least so many."""
+REMEMBERED_PATHS = 32_768
+"""More than a plan may have: at least so many."""
 _HOPS: tuple[Mapping[FactName, str], ...] = (NO_FACTS, *({FactName.HOP_LIMIT: str(hops)} for hops in range(1, 256)))
 """The fact of every hop limit: the same mapping each time, which its reader need not read twice."""
 
@@ -50,8 +53,11 @@ class DatagramProber(ABC):
         """Packets that were not the answer to anything: from elsewhere, with a wrong nonce, or after they were given up."""
         self._lines = Lines(self._fresh)
         self._flights: dict[int, Flight] = {}
-        self._ended = Ended()
-        self._first_identifier = self._identifier = int.from_bytes(os.urandom(4), "big")
+        self._answered = Remembered[int, Flight](REMEMBERED_ANSWERS)
+        self._courses = Remembered[int, Course](REMEMBERED_PATHS)
+        self._first_identifier = int.from_bytes(os.urandom(4), "big")
+        self._number = 0
+        """The highest number of a probe so far; numbers do not leave in their order."""
         self._ready: list[Observation | Note] = []
         self._match = kernel.TransmitMatch.NONE
 
@@ -60,18 +66,24 @@ class DatagramProber(ABC):
         """A new socket; raises OSError."""
 
     @abstractmethod
-    def _request(self, flight: Flight) -> tuple[bytes, int]:
-        """Packet and port of a probe; may set the flight's sequence.
+    def _course(self, path: Path) -> Course:
+        """What to keep of a path. Raises ValueError where no packet has the length that is asked for."""
 
-        Raises OSError where it cannot be made, and ValueError where no packet has the length that is asked for.
-        """
+    @abstractmethod
+    def _requests(
+        self, line: Line, courses: Sequence[Course], identifiers: Sequence[int], nonces: Sequence[bytes]
+    ) -> tuple[list[bytes], list[bytes]]:
+        """The packets of so many probes of one sort, and what must come back of each. Raises OSError where there are none."""
+
+    def _forgotten(self, courses: Mapping[int, Course]) -> None:  # noqa: B027 - only some kinds keep more
+        """These courses are forgotten."""
 
     def _left(self, flights: Sequence[Flight]) -> None:  # noqa: B027 - only some kinds count what has left
         """The packets of these flights have left."""
 
     @abstractmethod
-    def _answer(self, arrival: Arrival, line: Line) -> tuple[int, Answer] | None:
-        """Identifier of the flight that this answers, and how; None where it is to be ignored."""
+    def _answer(self, arrival: Arrival, line: Line) -> tuple[Flight | None, Answer] | None:
+        """The flight that this answers, and how; None where it is to be ignored, and no flight where that was given up."""
 
     @abstractmethod
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:
@@ -111,12 +123,13 @@ class DatagramProber(ABC):
 
     def forget(self, probe: Probe) -> None:
         """Free what a given-up probe holds; an answer after this is ignored."""
-        flight = self._flights.get((self._first_identifier + probe.number) & 0xFFFFFFFF)
+        flight = self._flights.pop(self._identifier(probe), None)
         if flight is not None:
-            self._landed(flight, time.monotonic_ns())
+            _landed(flight.line, time.monotonic_ns())
             flight.line.silent += 1
+            flight.course.silent += 1
             # Once in a silence, its path asks for another line, as others may be answered on this one all the time.
-            if self._ended.miss(flight) == SILENT_LIMIT:
+            if flight.course.silent == SILENT_LIMIT:
                 flight.line.stuck = True
 
     def close(self) -> None:
@@ -126,7 +139,10 @@ class DatagramProber(ABC):
 
     def known(self, identifier: int) -> Flight | None:
         """The flight with this identifier, under way or answered not long ago."""
-        return self._flights.get(identifier) or self._ended.answered(identifier)
+        return self._flights.get(identifier) or self._answered.get(identifier)
+
+    def _identifier(self, probe: Probe) -> int:
+        return (self._first_identifier + probe.number) & 0xFFFFFFFF
 
     def _fresh(self, family: Family, whole: bool) -> socket.socket:  # noqa: FBT001 - called by position only
         self._match = kernel.transmit_match()
@@ -140,74 +156,81 @@ class DatagramProber(ABC):
         return sock
 
     def _launch(self, probes: Sequence[Probe], failed: list[Observation]) -> None:
-        """Send these, no two of one path; add those that failed at once."""
-        offset_ns, sent_ns = kernel.realtime_offset_ns(), time.monotonic_ns()
-        nonces = os.urandom(8 * len(probes))
-        lines: dict[tuple[Family, bool], Line] = {}
-        lots: dict[tuple[int, int], tuple[list[Flight], list[bytes]]] = {}
-        for index, probe in enumerate(probes):
-            path = probe.path
-            treatment = path.family, path.ask.packet_bytes > 0  # type: ignore[union-attr]  # no call for every probe
-            try:
-                line = lines.get(treatment)
-                if line is None:
-                    line = lines[treatment] = self._lines.current(treatment[0], whole=treatment[1])
-            except OSError as error:
-                failed.append(Observation(probe, outcome=_refused(error)))
-                continue
-            identifier = (self._first_identifier + probe.number) & 0xFFFFFFFF
-            if (identifier - self._identifier) & 0xFFFFFFFF < _HALF_OF_ALL:  # numbers do not leave in their order
-                self._identifier = identifier
-            flight = Flight(probe, identifier, nonces[8 * index : 8 * index + 8], line, sent_ns, offset_ns)
-            try:
-                packet, port = self._request(flight)
-                flight.address = bulk.sockaddr(probe.address, port)
-            except OSError as error:
-                failed.append(Observation(probe, outcome=word_for(error)))
-                continue
-            except ValueError:
-                failed.append(Observation(probe, outcome=Outcome.UNSUPPORTED))
-                continue
-            sort = id(line), len(packet)
-            lot = lots.get(sort)
+        """Send these; add those that failed at once."""
+        lots: dict[tuple[Family, bool, int], tuple[list[Probe], list[Course]]] = {}
+        for probe in probes:
+            course = self._courses.get(probe.path.id)
+            if course is None or course.text != probe.address:
+                try:
+                    course = self._aimed(probe, course)
+                except OSError as error:
+                    failed.append(Observation(probe, outcome=word_for(error)))
+                    continue
+                except ValueError:
+                    failed.append(Observation(probe, outcome=Outcome.UNSUPPORTED))
+                    continue
+            lot = lots.get(course.sort)
             if lot is None:
-                lot = lots[sort] = [], []
-            lot[0].append(flight)
-            lot[1].append(packet)
-        for flights, packets in lots.values():
-            self._transmit(flights, packets, failed)
+                lot = lots[course.sort] = [], []
+            lot[0].append(probe)
+            lot[1].append(course)
+        for (family, whole, _), (some, courses) in lots.items():
+            try:
+                line = self._lines.current(family, whole=whole)
+            except OSError as error:
+                failed += [Observation(probe, outcome=_refused(error)) for probe in some]
+                continue
+            try:
+                flights, packets = self._boarded(line, some, courses)
+            except OSError as error:
+                failed += [Observation(probe, outcome=word_for(error)) for probe in some]
+            else:
+                self._transmit(line, flights, packets, failed)
 
-    def _transmit(self, flights: list[Flight], packets: list[bytes], failed: list[Observation]) -> None:
-        """Send packets of one length on one line; add those that did not leave."""
-        line = flights[0].line
-        by_identifier = self._match is kernel.TransmitMatch.IDENTIFIER
-        for flight in flights:
-            self._flights[flight.identifier] = flight
+    def _aimed(self, probe: Probe, course: Course | None) -> Course:
+        """The course of a probe, to its address. Raises what `_course` does, and OSError where it is no address."""
+        if course is None:
+            course = self._course(probe.path)
+            self._forgotten(self._courses.put(probe.path.id, course))
+        course.address = bulk.sockaddr(probe.address, course.port)
+        course.text = probe.address
+        return course
+
+    def _boarded(self, line: Line, probes: list[Probe], courses: list[Course]) -> tuple[list[Flight], list[bytes]]:
+        """Flights and packets of probes of one sort; raises OSError where there are none."""
+        self._number = max(self._number, *[probe.number for probe in probes])
+        first, random = self._first_identifier, os.urandom(8 * len(probes))
+        identifiers = [(first + probe.number) & 0xFFFFFFFF for probe in probes]
+        nonces = [random[at : at + 8] for at in range(0, len(random), 8)]
+        packets, tokens = self._requests(line, courses, identifiers, nonces)
+        addresses = [course.address for course in courses]
+        offset_ns, sent_ns = repeat(kernel.realtime_offset_ns()), repeat(time.monotonic_ns())
+        return list(map(Flight, probes, courses, identifiers, tokens, addresses, repeat(line), sent_ns, offset_ns)), packets
+
+    def _transmit(self, line: Line, flights: list[Flight], packets: list[bytes], failed: list[Observation]) -> None:
+        """Send packets of one length; add those that did not leave."""
+        identifiers = [flight.identifier for flight in flights]
+        addresses = [flight.address for flight in flights]
+        self._flights.update(zip(identifiers, flights, strict=True))
         line.under_way += len(flights)
+        keys = identifiers if self._match is kernel.TransmitMatch.IDENTIFIER else []
         begin = attempts = 0
         while begin < len(flights):
-            waiting = flights[begin:]
-            identifiers = [flight.identifier for flight in waiting] if by_identifier else []
             try:
-                sent = bulk.send(line.sock, packets[begin:], [flight.address for flight in waiting], identifiers)
+                sent = bulk.send(line.sock, packets[begin:], addresses[begin:], keys[begin:])
             except OSError as error:
                 attempts += 1
                 if attempts < _SEND_ATTEMPTS:
                     # An ICMP error that an earlier probe earned is reported by whichever send comes next: that one is innocent.
                     self._drain_errors(line)
                     continue
-                self._flights.pop(flights[begin].identifier, None)
+                self._flights.pop(identifiers[begin], None)
                 line.under_way -= 1
                 failed.append(Observation(flights[begin].probe, outcome=word_for(error)))
                 sent = 1
             else:
-                self._left(waiting[:sent])
+                self._left(flights[begin : begin + sent])
             begin, attempts = begin + sent, 0
-
-    def _landed(self, flight: Flight, now_ns: int) -> None:
-        self._flights.pop(flight.identifier, None)
-        flight.line.under_way -= 1
-        flight.line.landed_ns = now_ns
 
     def _drain_all(self) -> None:
         for line in self._lines:
@@ -217,9 +240,7 @@ class DatagramProber(ABC):
         arrivals = bulk.arrivals(line.sock, most=MOST_PER_DRAIN)
         self._drain_errors(line)
         if arrivals:
-            read_ns, offset_ns = time.monotonic_ns(), kernel.realtime_offset_ns()
-            for arrival in arrivals:
-                self._take(arrival, line, read_ns, offset_ns)
+            self._take(arrivals, line)
 
     def _drain_errors(self, line: Line) -> None:
         departed, others = bulk.returned(line.sock)
@@ -246,50 +267,58 @@ class DatagramProber(ABC):
         if outcome is None or flight is None or flight.probe.address != target[0]:
             self.ignored += 1
             return
-        self._landed(flight, time.monotonic_ns())
+        del self._flights[flight.identifier]
+        _landed(flight.line, time.monotonic_ns())
         facts = {FactName.MTU: str(error.mtu)} if error.mtu else NO_FACTS
         self._ready.append(Observation(flight.probe, outcome=outcome, facts=facts))
 
-    def _take(self, arrival: Arrival, line: Line, read_ns: int, offset_ns: int) -> None:
-        answered = self._answer(arrival, line)
-        if answered is None:
-            self.ignored += 1
-            return
-        identifier, answer = answered
-        self._ready += answer.notes
-        flight = self._flights.pop(identifier, None)
-        if flight is None:
-            again = self.known(identifier)
-            if again is None:
+    def _take(self, arrivals: Sequence[Arrival], heard_on: Line) -> None:
+        read_ns, offset_ns, ready = time.monotonic_ns(), kernel.realtime_offset_ns(), self._ready
+        for arrival in arrivals:
+            answered = self._answer(arrival, heard_on)
+            if answered is None:
                 self.ignored += 1
+                continue
+            flight, answer = answered
+            if answer.notes:
+                ready += answer.notes
+            if flight is None:
+                self.ignored += 1
+                continue
+            probe, course = flight.probe, flight.course
+            if self._flights.pop(flight.identifier, None) is None:
+                ready.append(Note(probe.path, {Measure.DUPLICATES: 1}))
+                continue
+            self._answered.put(flight.identifier, flight)
+            line = flight.line
+            line.under_way -= 1
+            line.landed_ns, line.silent, course.silent = read_ns, 0, 0
+            if probe.number < course.newest:
+                ready.append(Note(probe.path, {Measure.REORDERED: 1}))
             else:
-                self._ready.append(Note(again.probe.path, {Measure.DUPLICATES: 1}))
-            return
-        line = flight.line
-        line.under_way -= 1
-        line.landed_ns = read_ns
-        line.silent = 0
-        if not self._ended.take(flight):
-            self._ready.append(Note(flight.probe.path, {Measure.REORDERED: 1}))
-        latency_ns, timed = round_trip(
-            flight.sent_ns,
-            read_ns,
-            flight.offset_ns,
-            offset_ns,
-            flight.transmitted_ns,
-            arrival.stamp_ns,
-            answer.dwell_ns,
-            answer.dwell_exact,
-        )
-        facts = _HOPS[arrival.hop_limit & 0xFF]
-        if answer.facts:
-            facts = {**answer.facts, **facts}
-        outcome = answer.outcome
-        self._ready.append(
-            Observation(
-                flight.probe, latency_ns if outcome is None else None, outcome, timed, answer.confirmed, NO_MEASURES, facts
+                course.newest = probe.number
+            latency_ns, timed = round_trip(
+                flight.sent_ns,
+                read_ns,
+                flight.offset_ns,
+                offset_ns,
+                flight.transmitted_ns,
+                arrival.stamp_ns,
+                answer.dwell_ns,
+                answer.dwell_exact,
             )
-        )
+            facts, outcome = _HOPS[arrival.hop_limit & 0xFF], answer.outcome
+            if answer.facts:
+                facts = {**answer.facts, **facts}
+            if outcome is None:
+                ready.append(Observation(probe, latency_ns, None, timed, answer.confirmed, NO_MEASURES, facts))
+            else:
+                ready.append(Observation(probe, None, outcome, timed, answer.confirmed, NO_MEASURES, facts))
+
+
+def _landed(line: Line, now_ns: int) -> None:
+    line.under_way -= 1
+    line.landed_ns = now_ns
 
 
 def _refused(error: OSError) -> Outcome:

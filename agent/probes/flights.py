@@ -1,38 +1,56 @@
-"""The flights of datagrams: one under way, how it was answered, and what is remembered of those that have ended.
+"""The flights of datagrams: their courses, one under way, how it was answered, and what is remembered of those that have ended.
 
-In: flights that were answered or given up. Out: the flight of a packet that comes once more, whether an answer was overtaken,
-and how long a path has been silent. Everything here is bounded.
+In: paths, and flights that were answered or given up. Out: what a prober keeps of a path, and the flight of a packet that comes
+once more. Everything here is bounded.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 
 from agent.probes.lines import Line
 from agent.probes.prober import NO_FACTS, Note, Probe
 from wire.outcome import Outcome
+from wire.path import Family, Path
 from wire.window import FactName
 
-REMEMBERED_ANSWERS = 4096
-"""At least so many, and at most twice as many."""
-REMEMBERED_PATHS = 65_536
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(slots=True, eq=False)
+class Course:
+    """What a prober keeps of one path."""
+
+    path: Path
+    sort: tuple[Family, bool, int]
+    """Family, whether its packets must stay whole, and how long they are: what a batch of packets has in common."""
+    port: int = 0
+    text: str = ""
+    address: bytes = b""
+    """`struct sockaddr` of where it goes, which `text` says as well; a name may lead elsewhere with the next probe."""
+    newest: int = 0
+    """The highest number of a probe that was answered."""
+    silent: int = 0
+    """Probes given up since the last answer."""
 
 
 class Flight(Struct, eq=False, gc=False):
     """One probe under way. `sent_ns` is monotonic, `transmitted_ns` the kernel's stamp, 0 until it is there."""
 
     probe: Probe
+    course: Course
     identifier: int
-    nonce: bytes
-    line: Line
-    sent_ns: int = 0
-    offset_ns: int = 0
-    transmitted_ns: int = 0
-    sequence: int = 0
-    address: bytes = b""
+    token: bytes
+    """What must come back."""
+    address: bytes
     """`struct sockaddr` of where it went."""
-    payload: bytes = b""
-    """What must come back, where that is short enough to be remembered."""
+    line: Line
+    sent_ns: int
+    offset_ns: int
+    transmitted_ns: int = 0
 
 
 class Answer(Struct, frozen=True, gc=False):
@@ -48,40 +66,31 @@ class Answer(Struct, frozen=True, gc=False):
     facts: Mapping[FactName, str] = NO_FACTS
 
 
-class Ended:
-    """What is remembered of flights that have ended."""
+class Remembered(Generic[K, V]):
+    """What was used last: at least so many, and at most three times as many. All the older ones are forgotten at once."""
 
-    def __init__(self) -> None:
-        # What was answered last and the time before that: the whole of the older ones is forgotten at once.
-        self._answered: dict[int, Flight] = {}
-        self._answered_before: dict[int, Flight] = {}
-        self._newest: dict[int, int] = {}
-        self._silent: dict[int, int] = {}
-        """Probes in a row that were given up, by path; no entry where the last one was answered."""
+    def __init__(self, least: int) -> None:
+        self._least = least
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
 
-    def answered(self, identifier: int) -> Flight | None:
-        """The flight with this identifier, if it was answered not long ago."""
-        return self._answered.get(identifier) or self._answered_before.get(identifier)
+    def get(self, key: K) -> V | None:
+        """What was put here under this key, if that or its last use was not long ago."""
+        value = self._young.get(key)
+        if value is None and self._old:
+            value = self._old.pop(key, None)
+            if value is not None:
+                self._young[key] = value
+        return value
 
-    def take(self, flight: Flight) -> bool:
-        """Remember an answer; False where a later probe of its path was answered before it."""
-        if len(self._answered) >= REMEMBERED_ANSWERS:
-            self._answered, self._answered_before = {}, self._answered
-        self._answered[flight.identifier] = flight
-        path, number, newest = flight.probe.path.id, flight.probe.number, self._newest
-        if self._silent:
-            self._silent.pop(path, None)
-        if number < newest.get(path, 0):
-            return False
-        if len(newest) >= REMEMBERED_PATHS:
-            newest.clear()
-        newest[path] = number
-        return True
+    def put(self, key: K, value: V) -> Mapping[K, V]:
+        """Remember; what is forgotten for it."""
+        forgotten: Mapping[K, V] = {}
+        if len(self._young) >= self._least:
+            forgotten, self._old, self._young = self._old, self._young, {}
+        self._young[key] = value
+        return forgotten
 
-    def miss(self, flight: Flight) -> int:
-        """Remember a silence; how many they are in a row on its path."""
-        if len(self._silent) >= REMEMBERED_PATHS:
-            self._silent.clear()
-        path = flight.probe.path.id
-        silent = self._silent[path] = self._silent.get(path, 0) + 1
-        return silent
+    def values(self) -> list[V]:
+        """All of it."""
+        return [*self._old.values(), *self._young.values()]

@@ -8,28 +8,32 @@ unsupported. The echo id is the kernel's to choose on a ping socket: an answer i
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 import struct
+from collections.abc import Sequence
+from typing import cast
 
 from agent import kernel
 from agent.bulk import Arrival
 from agent.packet_length import payload_bytes
-from agent.probes.datagram import FAMILIES, Answer, DatagramProber, Flight
+from agent.probes.datagram import FAMILIES, Answer, Course, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import Context
 from agent.stamp import MAGIC
-from wire.path import Family, Icmp
+from wire.path import Family, Icmp, Path
 
 _HEADER = struct.Struct("!BBHHH")
-_PAYLOAD = struct.Struct("!4sI8s")
+_ECHO = struct.Struct("!BBHHH4sI8s")
+"""Header, and what tells a probe: magic, identifier and nonce, as far as the payload has room for them."""
+_TOKEN_BYTES = _ECHO.size - _HEADER.size
 _REQUEST_TYPE = {Family.IPV4: 8, Family.IPV6: 128}
 _REPLY_TYPE = {Family.IPV4: 0, Family.IPV6: 129}
 _PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
 _SOL_RAW, _ICMP_FILTER = 255, 1  # linux/icmp.h
 _ICMPV6_FILTER = 1  # linux/icmpv6.h
 _BIND_ATTEMPTS = 8
-_REMEMBERED_BYTES = 128
 _ANSWER = Answer()
 """An echo says nothing but that it is one."""
 
@@ -67,18 +71,27 @@ class IcmpProber(DatagramProber):
         self._raw_ids[sock.fileno()] = _random_id()
         return sock
 
-    def _request(self, flight: Flight) -> tuple[bytes, int]:
-        line, identifier = flight.line, flight.identifier
-        family, payload = line.family, _payload(flight)
-        if len(payload) <= _REMEMBERED_BYTES:
-            flight.payload = payload
-        if not line.raw:  # the kernel adds the id and the checksum
-            return _HEADER.pack(_REQUEST_TYPE[family], 0, 0, 0, identifier & 0xFFFF) + payload, 0
-        kind, own_id, sequence = _REQUEST_TYPE[family], self._raw_ids[line.sock.fileno()], identifier & 0xFFFF
-        checksum = 0 if family is Family.IPV6 else _checksum(_HEADER.pack(kind, 0, 0, own_id, sequence) + payload)
-        return _HEADER.pack(kind, 0, checksum, own_id, sequence) + payload, 0
+    def _course(self, path: Path) -> Course:
+        ask = cast("Icmp", path.ask)
+        return Course(path, (path.family, ask.packet_bytes > 0, payload_bytes(ask, path.family)))
 
-    def _answer(self, arrival: Arrival, line: Line) -> tuple[int, Answer] | None:
+    def _requests(
+        self, line: Line, courses: Sequence[Course], identifiers: Sequence[int], nonces: Sequence[bytes]
+    ) -> tuple[list[bytes], list[bytes]]:
+        size, kind = courses[0].sort[2], _REQUEST_TYPE[line.family]
+        own_id = self._raw_ids[line.sock.fileno()] if line.raw else 0  # a ping socket's is the kernel's to fill in
+        echoes = [
+            _ECHO.pack(kind, 0, 0, own_id, identifier & 0xFFFF, MAGIC, identifier, nonce)
+            for identifier, nonce in zip(identifiers, nonces, strict=True)
+        ]
+        tokens = [echo[_HEADER.size : _HEADER.size + size] for echo in echoes]
+        padding = _padding(size)
+        packets = [echo + padding for echo in echoes] if padding else [echo[: _HEADER.size + size] for echo in echoes]
+        if line.raw and line.family is Family.IPV4:  # of all others the kernel makes the checksum
+            packets = [packet[:2] + _checksum(packet).to_bytes(2, "big") + packet[4:] for packet in packets]
+        return packets, tokens
+
+    def _answer(self, arrival: Arrival, line: Line) -> tuple[Flight | None, Answer] | None:
         packet = arrival.packet
         if line.raw and line.family is Family.IPV4:
             packet = packet[4 * (packet[0] & 0xF) if packet else 0 :]
@@ -87,11 +100,13 @@ class IcmpProber(DatagramProber):
         kind, code, _, own_id, sequence = _HEADER.unpack_from(packet)
         if (kind, code) != (_REPLY_TYPE[line.family], 0) or (line.raw and own_id != self._raw_ids[line.sock.fileno()]):
             return None
-        identifier = (self._identifier - ((self._identifier - sequence) & 0xFFFF)) & 0xFFFFFFFF
-        flight = self._flights.get(identifier) or self.known(identifier)
+        newest = self._first_identifier + self._number
+        flight = self.known((newest - ((newest - sequence) & 0xFFFF)) & 0xFFFFFFFF)
         if flight is None or flight.address != arrival.sender:
             return None
-        return (identifier, _ANSWER) if packet[_HEADER.size :] == (flight.payload or _payload(flight)) else None
+        if packet[_HEADER.size : _ECHO.size] != flight.token or packet[_ECHO.size :] != _padding(flight.course.sort[2]):
+            return None
+        return flight, _ANSWER
 
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:  # noqa: ARG002 - ICMP has no port
         if len(quote) < _HEADER.size:
@@ -102,13 +117,14 @@ class IcmpProber(DatagramProber):
 
     def _full(self, sequence: int) -> int:
         """The identifier whose lower half is this sequence number: the newest such."""
-        return (self._identifier - ((self._identifier - sequence) & 0xFFFF)) & 0xFFFFFFFF
+        newest = self._first_identifier + self._number
+        return (newest - ((newest - sequence) & 0xFFFF)) & 0xFFFFFFFF
 
 
-def _payload(flight: Flight) -> bytes:
-    ask: Icmp = flight.probe.path.ask  # type: ignore[assignment]  # no call for every probe
-    size = payload_bytes(ask, flight.line.family) if ask.packet_bytes else ask.size
-    return _PAYLOAD.pack(MAGIC, flight.identifier, flight.nonce)[:size].ljust(size, b"\0")
+@functools.lru_cache
+def _padding(size: int) -> bytes:
+    """What follows the token in a payload of this size."""
+    return bytes(max(size - _TOKEN_BYTES, 0))
 
 
 def _random_id() -> int:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from agent.track import Track
 from wire.outcome import Outcome
 from wire.path import Family, Path
 from wire.plan import GroupKey
@@ -21,7 +22,17 @@ NO_MEASURES: Mapping[Measure, int] = MappingProxyType({})
 NO_FACTS: Mapping[FactName, str] = MappingProxyType({})
 
 
-class Probe(Struct, frozen=True, gc=False):
+class Launch(Struct, eq=False):
+    """What probes have in common that left together: as a rule nothing needs to be known of a single one."""
+
+    probes: Sequence["Probe"]
+    timeout_ns: int
+    deadline_ns: int
+    interrupted_until: int | None = None
+    """Until when we stood still while they were out."""
+
+
+class Probe(Struct, eq=False, gc=False):
     """One probe, to be sent now."""
 
     number: int
@@ -31,6 +42,10 @@ class Probe(Struct, frozen=True, gc=False):
     """Final IP address in text, already checked against the deny list."""
     resolve_ns: int = 0
     """What resolving the name took, where there was one."""
+    track: Track | None = None
+    """Its path as the runner knows it; no prober looks at it, nor at this:"""
+    launch: Launch | None = None
+    """With whom it left, until it is judged."""
 
 
 class Observation(Struct, frozen=True, gc=False):

@@ -10,8 +10,7 @@ import errno
 import os
 import socket
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -19,29 +18,27 @@ from agent import kernel, stamp
 from agent.bulk import Arrival
 from agent.directions import Directions, Settled
 from agent.packet_length import padding_bytes
-from agent.probes.datagram import FAMILIES, Answer, DatagramProber, Flight
+from agent.probes.datagram import FAMILIES, Answer, Course, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import Context, Note
 from wire.outcome import Outcome
 from wire.path import Family, Path, Udp
 from wire.window import FactName, Measure
 
-SESSION_LIMIT = 65_536
-"""Paths remembered, the longest unused forgotten first."""
 TELL_EVERY = 16
 """A session that loses nothing says so once in so many probes; a loss is told at once."""
 
 
-@dataclass(slots=True, eq=False)
-class Session:
+@dataclass(slots=True, eq=False, kw_only=True)
+class Session(Course):
     """What we know of one path."""
 
-    path: Path
     name: bytes
     sequence: int
     """Number of the next packet."""
     expected: str
     """UID that the path's target should have, as a packet has room for it; empty where it has none of ours."""
+    padding: int
     directions: Directions = field(default_factory=Directions)
     told: int = -TELL_EVERY
     """Number through which directions were told last."""
@@ -54,7 +51,6 @@ class UdpProber(DatagramProber):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._sessions: OrderedDict[int, Session] = OrderedDict()
         self._names: dict[bytes, Session] = {}
         self._first_sequence = 0
 
@@ -67,33 +63,60 @@ class UdpProber(DatagramProber):
             raise
         return sock
 
-    def _request(self, flight: Flight) -> tuple[bytes, int]:
+    def _course(self, path: Path) -> Session:
+        ask = cast("Udp", path.ask)
+        padding = padding_bytes(ask, path.family)
+        session = Session(
+            path=path,
+            sort=(path.family, ask.packet_bytes > 0, padding),
+            port=ask.port,
+            name=os.urandom(8),
+            sequence=self._first_sequence,
+            expected=stamp.uid_word(path.target.uid),
+            padding=padding,
+        )
+        self._names[session.name] = session
+        return session
+
+    def _forgotten(self, courses: Mapping[int, Course]) -> None:
+        for session in cast("Iterable[Session]", courses.values()):
+            del self._names[session.name]
+            self._first_sequence = max(self._first_sequence, session.sequence)
+
+    def _requests(
+        self,
+        line: Line,  # noqa: ARG002 - the packet is the same on all
+        courses: Sequence[Course],
+        identifiers: Sequence[int],
+        nonces: Sequence[bytes],
+    ) -> tuple[list[bytes], list[bytes]]:
         if not self.context.keys:
             raise OSError(errno.EOPNOTSUPP, "no group key yet")
-        path = flight.probe.path
-        ask = cast("Udp", path.ask)
-        session = self._session(path)
-        flight.sequence = session.sequence
-        packet = stamp.encode_request(
-            sequence=session.sequence,
-            identifier=flight.identifier,
-            sent_ns=time.time_ns(),
-            key=self.context.keys[0],
-            nonce=flight.nonce,
-            session=session.name,
-            uid=self.context.uid,
-            padding=padding_bytes(ask, path.family),
-        )
-        return packet, ask.port
+        key, uid, sent_ns = self.context.keys[0], self.context.uid, time.time_ns()
+        sessions = cast("Sequence[Session]", courses)
+        packets = [
+            stamp.encode_request(
+                sequence=session.sequence,
+                identifier=identifier,
+                sent_ns=sent_ns,
+                key=key,
+                nonce=nonce,
+                session=session.name,
+                uid=uid,
+                padding=session.padding,
+            )
+            for session, identifier, nonce in zip(sessions, identifiers, nonces, strict=True)
+        ]
+        return packets, [_token(session.sequence, nonce) for session, nonce in zip(sessions, nonces, strict=True)]
 
     def _left(self, flights: Sequence[Flight]) -> None:
         # A number is used up only by a packet that has left: what we failed to send was not lost.
         for flight in flights:
-            session = self._sessions[flight.probe.path.id]
+            session = cast("Session", flight.course)
             session.directions.sent(session.sequence, flight.sent_ns)
             session.sequence += 1
 
-    def _answer(self, arrival: Arrival, line: Line) -> tuple[int, Answer] | None:  # noqa: ARG002 - a reply proves itself
+    def _answer(self, arrival: Arrival, line: Line) -> tuple[Flight | None, Answer] | None:  # noqa: ARG002 - a reply proves itself
         try:
             reply = stamp.decode_reply(arrival.packet, self.context.keys)
         except stamp.StampError:
@@ -102,10 +125,12 @@ class UdpProber(DatagramProber):
         if session is None or reply.sequence >= session.sequence:
             return None
         flight = self.known(reply.identifier)
-        if flight is not None:
-            asked = flight.address, flight.nonce, flight.sequence, session.path.id
-            if asked != (arrival.sender, reply.nonce, reply.sequence, flight.probe.path.id):
-                return None
+        if flight is not None and (
+            flight.course is not session
+            or flight.address != arrival.sender
+            or flight.token != _token(reply.sequence, reply.nonce)
+        ):
+            return None
         # A probe that was given up has no flight any more, but its answer still says which direction lost others.
         settled = session.directions.replied(reply.sequence, reply.receipt)
         facts: dict[FactName, str] = {}
@@ -115,7 +140,7 @@ class UdpProber(DatagramProber):
         wrong = bool(expected and reply.uid and reply.uid != expected)
         if wrong:
             facts[FactName.PEER_UID] = reply.uid
-        return reply.identifier, Answer(
+        return flight, Answer(
             () if settled is None else _notes(session, settled),
             reply.departed_ns - reply.received_ns,
             reply.by_kernel,
@@ -136,17 +161,10 @@ class UdpProber(DatagramProber):
         ]
         return candidates[0].identifier if len(candidates) == 1 else None
 
-    def _session(self, path: Path) -> Session:
-        session = self._sessions.get(path.id)
-        if session is None:
-            session = Session(path, os.urandom(8), self._first_sequence, stamp.uid_word(path.target.uid))
-            self._sessions[path.id] = self._names[session.name] = session
-            if len(self._sessions) > SESSION_LIMIT:
-                _, oldest = self._sessions.popitem(last=False)
-                del self._names[oldest.name]
-                self._first_sequence = max(self._first_sequence, oldest.sequence)
-        self._sessions.move_to_end(path.id)
-        return session
+
+def _token(sequence: int, nonce: bytes) -> bytes:
+    """What a reply must bear of its request."""
+    return sequence.to_bytes(4, "big") + nonce
 
 
 def _notes(session: Session, settled: Settled) -> Sequence[Note]:

@@ -1,6 +1,7 @@
 """Plans, paths and observations for the tests of the agent."""
 
 from agent.probes.prober import Observation, Probe
+from agent.track import Track
 from wire.outcome import Outcome
 from wire.path import Ask, Family, Icmp, Layer, Path, Target
 from wire.plan import GroupKey, Identity, Plan, PlannedPath
@@ -45,8 +46,13 @@ def plan(
     )
 
 
-def probe(one: Path | None = None, number: int = 1) -> Probe:
-    return Probe(number, one or path(), "10.30.1.2")
+def track(one: Path | None = None) -> Track:
+    return Track(planned(one))
+
+
+def probe(one: Path | Track | None = None, number: int = 1) -> Probe:
+    known = one if isinstance(one, Track) else track(one)
+    return Probe(number, known.path, "10.30.1.2", track=known)
 
 
 def answer(

@@ -6,7 +6,7 @@ from agent.backlog import Backlog
 from agent.health import Pulse, Vitals
 from agent.reports import GATHER_NS, URGENT_SPACING_NS, Cutter, Urgency, report_phase
 from agent.windows import OpenSpan
-from tests.agent.plans import SECOND_NS, answer, path, plan, planned, probe
+from tests.agent.plans import SECOND_NS, answer, plan, planned, probe
 from wire.report import unpack
 from wire.window import Flag
 
@@ -49,10 +49,10 @@ def test_every_span_belongs_to_one_generation_of_the_plan() -> None:
     bench = Bench()
     bench.cutter.cut()
     assert len(bench.backlog) == 0, "without a plan there is nobody to report as"
-    bench.cutter.replan(plan(planned(), generation=1), [planned()], {})
-    bench.span.observe(answer(probe()), 5)
+    bench.cutter.replan(plan(planned(), generation=1), {})
+    bench.span.observe([answer(probe())], 5)
     bench.now = 100
-    bench.cutter.replan(plan(planned(), generation=2), [planned()], {"budget": 4})
+    bench.cutter.replan(plan(planned(), generation=2), {"budget": 4})
     bench.now = 200
     bench.cutter.cut(leaving=True)
     (_, first), (_, second) = [(bench.backlog.next(), entry.span) for entry in bench.backlog._entries]
@@ -64,8 +64,8 @@ def test_every_span_belongs_to_one_generation_of_the_plan() -> None:
 
 def test_survive_08_the_windows_of_a_span_with_a_stall_are_flagged() -> None:
     bench = Bench()
-    bench.cutter.replan(plan(planned()), [planned()], {})
-    bench.span.observe(answer(probe()), 5)
+    bench.cutter.replan(plan(planned()), {})
+    bench.span.observe([answer(probe())], 5)
     bench.now = 3 * SECOND_NS
     bench.cutter.cut()
     entry = bench.backlog.next()
@@ -73,25 +73,10 @@ def test_survive_08_the_windows_of_a_span_with_a_stall_are_flagged() -> None:
     assert [window.flags for window in unpack(entry[1].columns)] == [Flag.ILL]
 
 
-def test_a_path_probed_more_rarely_than_reported_stays_confirmed_between_its_probes() -> None:
-    bench = Bench()
-    one = planned(path(uid="uid-a"), interval_ms=60_000)
-    bench.cutter.replan(plan(one, report_ms=1000), [one], {})
-    bench.span.observe(answer(probe(one.path), confirmed=True), 5)
-    bench.now = 100 * SECOND_NS
-    bench.pulse.beat(bench.now)
-    bench.pulse.cut(bench.now)
-    bench.span.observe(answer(probe(one.path)), bench.now)
-    bench.cutter.cut()
-    entry = bench.backlog.next()
-    assert entry is not None
-    assert [window.flags for window in unpack(entry[1].columns)] == [Flag.NONE]
-
-
 async def test_spans_are_cut_on_the_grid_and_a_first_loss_cuts_at_once() -> None:
     backlog, cut = Backlog(), asyncio.Event()
     cutter = Cutter(OpenSpan(0), backlog, Pulse(0), Vitals(), state=lambda: (0, ()), on_cut=cut.set)
-    cutter.replan(plan(report_ms=600_000), [], {})
+    cutter.replan(plan(report_ms=600_000), {})
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         running = tasks.create_task(cutter.run())
         await asyncio.sleep(0)

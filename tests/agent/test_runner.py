@@ -1,118 +1,24 @@
-"""The runner on virtual time, with probers that do as they are told."""
+"""The runner on virtual time."""
 
 import asyncio
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.limits import Limits
-from agent.probes.prober import Context, Note, Observation, Probe, Prober
-from agent.runner import Runner
+from agent.probes.prober import Context, Note
+from agent.runner import QUIET_NS, Runner
 from agent.schedule import LONGEST_TICK_NS, TICK_NS, first_due, tick_of
 from agent.stalls import STALL_NS
 from agent.windows import OpenSpan
-from tests.agent.plans import SECOND_NS, answer, failure, path, paths, planned
+from tests.agent.plans import SECOND_NS, path, paths, planned
+from tests.agent.running import Bench, FakeProber
 from wire.outcome import Outcome
 from wire.path import Family, Kind, Tcp
-from wire.plan import PlannedPath
-from wire.window import Measure, Timed, Window, merge
-
-
-class FakeProber:
-    """Answers what its class attributes say."""
-
-    answers: bool = True
-    latency_ns: int = 1_000_000
-    timed: Timed = Timed.KERNEL
-    at_once: Outcome | None = None
-    reason: str | None = None
-    fault: Exception | None = None
-
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.sent: list[Probe] = []
-        self.arrived: list[Observation | Note] = []
-        self.forgotten: list[Probe] = []
-        self.closed = 0
-
-    def unsupported(self, _family: Family) -> str | None:
-        return self.reason
-
-    def send(self, probes: Sequence[Probe]) -> list[Observation]:
-        if self.fault is not None:
-            raise self.fault
-        self.sent += probes
-        if self.at_once is not None:
-            return [failure(one, self.at_once) for one in probes]
-        if self.answers:
-            self.arrived += [answer(one, self.latency_ns, timed=self.timed) for one in probes]
-        return []
-
-    def collect(self) -> list[Observation | Note]:
-        arrived, self.arrived = self.arrived, []
-        return arrived
-
-    def forget(self, probe: Probe) -> None:
-        self.forgotten.append(probe)
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-class Bench:
-    """A runner, its clock, and what it found."""
-
-    def __init__(
-        self, *planned_paths: PlannedPath, limits: Limits | None = None, slept: list[int] | None = None, **prober: object
-    ) -> None:
-        self.now = 0
-        self.prober: FakeProber | None = None
-        self.hurried = 0
-        self.span = OpenSpan(0)
-        self.slept = slept or [0]
-        made = type("Made", (FakeProber,), prober)
-        probers: dict[Kind, type[Prober]] = {Kind.ICMP: made, Kind.TCP: made}
-        self.runner = Runner(
-            probers,
-            Context(),
-            limits or Limits(),
-            self.span,
-            self.resolve,
-            on_first_loss=self.hurry,
-            clock=lambda: self.now,
-            slept=lambda: self.slept[0],
-        )
-        self.planned = planned_paths or (planned(),)
-        self.runner.replan(self.planned, 0)
-
-    async def resolve(self, host: str, _: Family) -> tuple[Sequence[str], Outcome | None, int]:
-        if host == "gone.test":
-            return [], Outcome.DNS_NXDOMAIN, 7
-        return {"good.test": ["10.1.2.3"], "evil.test": ["169.254.169.254"]}[host], None, 7
-
-    def hurry(self) -> None:
-        self.hurried += 1
-
-    @property
-    def fake(self) -> FakeProber:
-        prober = self.runner._probers[Kind.ICMP]
-        assert isinstance(prober, FakeProber)
-        return prober
-
-    def run(self, seconds: float, step_ns: int = TICK_NS) -> None:
-        end = self.now + round(seconds * SECOND_NS)
-        while self.now < end:
-            self.runner.tick(self.now)
-            self.now += step_ns
-
-    def until_in_flight(self) -> None:
-        while not self.runner.flights:
-            self.runner.tick(self.now)
-            self.now += TICK_NS
-
-    def total(self) -> Window:
-        horizons = {one.path.id: 10**12 for one in self.planned}
-        return merge(self.span.cut(self.now, horizons=horizons, ill=False))
+from wire.report import unpack
+from wire.window import Measure
 
 
 def test_ten_seconds_are_ten_probes_and_ten_answers() -> None:
@@ -221,9 +127,8 @@ def test_seconds_that_ask_for_more_than_the_budget_make_probes_late_and_skip_non
 
 
 def merge_all(bench: Bench) -> dict[Outcome, int]:
-    horizons = {one.path.id: 10**12 for one in bench.planned}
     words: dict[Outcome, int] = {}
-    for window in bench.span.cut(bench.now, horizons=horizons, ill=False):
+    for window in bench.windows():
         for word, count in {**window.failed, **window.local}.items():
             words[word] = words.get(word, 0) + count
     return words
@@ -238,6 +143,21 @@ def test_survive_56_peers_beyond_the_budget_of_a_minute_are_skipped() -> None:
 
 def test_only_the_first_loss_of_a_path_is_urgent() -> None:
     bench = Bench(*paths(2), answers=False)
+    bench.run(10)
+    assert bench.hurried == 2
+
+
+def test_a_loss_is_a_first_one_again_after_a_quiet_time_on_its_own_path() -> None:
+    bench = Bench(answers=False)
+    bench.run(10)
+    type(bench.fake).answers = True
+    bench.run(QUIET_NS / SECOND_NS - 5)
+    type(bench.fake).answers = False
+    bench.run(3)
+    assert bench.hurried == 1, "less than a minute after the one before"
+    type(bench.fake).answers = True
+    bench.run(QUIET_NS / SECOND_NS + 5)
+    type(bench.fake).answers = False
     bench.run(10)
     assert bench.hurried == 2
 
@@ -280,7 +200,7 @@ def test_what_comes_back_for_a_path_of_an_earlier_plan_is_not_reported() -> None
     bench.until_in_flight()
     bench.runner.replan([], 0)
     bench.run(1)
-    assert bench.span.cut(bench.now, horizons={bench.planned[0].path.id: 1}, ill=False) == []
+    assert bench.windows() == []
 
 
 @pytest.mark.parametrize(
@@ -351,7 +271,7 @@ async def test_stop_waits_for_what_is_in_flight_and_releases_everything() -> Non
         await running
     assert prober.closed
     assert len(runner.flights) == 0
-    assert sum(w.received for w in span.cut(1, horizons={one.path.id: 1}, ill=False)) == len(prober.sent)
+    assert sum(w.received for w in unpack(span.cut(1, report_ns=1, ill=False))) == len(prober.sent)
 
 
 def test_what_a_prober_sends_later_is_taken_from_the_packet_budget_too() -> None:
@@ -360,3 +280,27 @@ def test_what_a_prober_sends_later_is_taken_from_the_packet_budget_too() -> None
     assert not bench.fake.context.spend(6)
     bench.now += SECOND_NS
     assert bench.fake.context.spend(6)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 3_000_000_000), st.sampled_from([-1, 0, 300, 1000, 1500, 10_000])), min_size=1, max_size=40
+    )
+)
+def test_survive_56_no_two_probes_of_a_path_are_closer_than_nine_tenths_of_its_interval_and_of_the_floor(
+    steps: list[tuple[int, int]],
+) -> None:
+    """Whatever stalls and plans do, a plan that leaves the path out included (-1)."""
+    bench, interval_ms = Bench(planned(interval_ms=1000), limits=Limits(min_interval_ns=SECOND_NS)), 1000
+    sent: list[int] = []
+    for step, changed_to in steps:
+        bench.now += step
+        before = len(bench.fake.sent)
+        bench.runner.tick(bench.now)
+        if len(bench.fake.sent) > before:
+            assert not sent or bench.now - sent[-1] >= max(interval_ms, 1000) * 900_000
+            sent.append(bench.now)
+        if changed_to:
+            interval_ms = changed_to if changed_to > 0 else interval_ms
+            bench.runner.replan([planned(interval_ms=interval_ms)] if changed_to > 0 else [], bench.now)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.histogram import BUCKETS, FIRST_BUCKET, LAST_BUCKET, UPPER_NS, bucket_of, merged, quantile_ns, upper_bound_ns
+from wire.histogram import BUCKETS, FIRST_BUCKET, LAST_BUCKET, UPPER_NS, bucket_of, counted, merged, quantile_ns, upper_bound_ns
 
 latencies = st.integers(min_value=1_000, max_value=100_000_000_000)
 
@@ -87,3 +87,9 @@ def test_the_extremes_are_in_the_first_and_last_bucket() -> None:
 @given(st.lists(st.lists(latencies, max_size=20), max_size=5))
 def test_the_sum_of_histograms_is_the_histogram_of_all_values(parts: list[list[int]]) -> None:
     assert merged(*map(histogram, parts)) == histogram([value for part in parts for value in part])
+
+
+@given(st.lists(st.integers(0, 2 * 10**11), max_size=40))
+def test_latencies_counted_together_are_in_the_buckets_that_each_is_in(values: list[int]) -> None:
+    expected = sorted(histogram(values).items())
+    assert list(counted(values)) == expected

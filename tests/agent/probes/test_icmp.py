@@ -144,12 +144,12 @@ def test_survive_40_a_wrong_payload_source_or_number_is_ignored_and_a_second_cop
         (b"", "127.0.0.1"),
     ]
     for packet, address in forged:
-        prober._take(bulk.Arrival(packet, bulk.sockaddr(address, 0)), line, time.monotonic_ns(), 0)
+        prober._take([bulk.Arrival(packet, bulk.sockaddr(address, 0))], line)
     assert prober._ready == []
     assert prober.ignored == len(forged)
     assert flight.identifier in prober._flights
     for _ in range(3):
-        prober._take(bulk.Arrival(echo, bulk.sockaddr("127.0.0.1", 0)), line, time.monotonic_ns(), 0)
+        prober._take([bulk.Arrival(echo, bulk.sockaddr("127.0.0.1", 0))], line)
     found = prober.collect()
     assert [observation.probe for observation in observations(found)] == [probe]
     assert [dict(note.measures) for note in notes(found)] == [{Measure.DUPLICATES: 1}] * 2
@@ -162,7 +162,7 @@ def test_survive_40_an_answer_that_was_overtaken_is_noted_as_reordered(prober: I
     line = prober._lines.current(Family.IPV4)
     echoes = [received(line.sock) for _ in range(2)]
     for echo in reversed(echoes):
-        prober._take(bulk.Arrival(echo, bulk.sockaddr("127.0.0.1", 0)), line, time.monotonic_ns(), 0)
+        prober._take([bulk.Arrival(echo, bulk.sockaddr("127.0.0.1", 0))], line)
     found = prober.collect()
     assert [observation.probe for observation in observations(found)] == [second, first]
     assert [dict(note.measures) for note in notes(found)] == [{Measure.REORDERED: 1}]
@@ -248,7 +248,7 @@ def test_survive_41_an_icmp_error_counts_only_for_the_probe_and_the_address_that
     prober.send([probe])
     line = prober._lines.current(Family.IPV4)
     (flight,) = prober._flights.values()
-    packet, _ = prober._request(flight)
+    (packet,), _ = prober._requests(line, [flight.course], [flight.identifier], [bytes(8)])
     prohibited = kernel.IcmpError(socket.AF_INET, 3, 13, "10.0.0.1")
     redirect = kernel.IcmpError(socket.AF_INET, 5, 1, "10.0.0.1")
     prober._blame(packet, prohibited, ("127.0.0.9", 0), line)

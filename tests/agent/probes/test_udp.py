@@ -171,7 +171,7 @@ class Courier:
     def taken(self, packet: bytes, address: str = "127.0.0.1", port: int | None = None) -> list[Observation | Note]:
         line = self.prober._lines.current(Family.IPV4)
         port = self.sock.getsockname()[1] if port is None else port
-        self.prober._take(bulk.Arrival(packet, bulk.sockaddr(address, port)), line, time.monotonic_ns(), 0)
+        self.prober._take([bulk.Arrival(packet, bulk.sockaddr(address, port))], line)
         return self.prober.collect()
 
 
@@ -262,7 +262,7 @@ def test_a_packet_that_we_failed_to_send_uses_no_number(courier: Courier) -> Non
     huge = a_path("127.0.0.1", Udp(courier.sock.getsockname()[1], 65507), uid="peer-uid")
     (observation,) = courier.prober.send([a_probe(huge)])
     assert observation.outcome is Outcome.UNSUPPORTED
-    assert [session.sequence for session in courier.prober._sessions.values()] == [1, 0]
+    assert [session.sequence for session in courier.prober._names.values()] == [1, 0]
 
 
 async def test_survive_42_a_new_socket_changes_the_port_and_nothing_of_the_count(
