@@ -29,6 +29,8 @@ class Kubelet:
     """Namespaces whose pods it cares for; empty stands for all."""
     addresses: Addresses | None = None
     """The addresses of a pod that is bound to its node; None leaves the pod waiting."""
+    place: Callable[[Object], str | None] | None = None
+    """The node for a pod that may be on several; None leaves it waiting. By default the first that takes any."""
     begun: Callable[[Object], bool] = lambda _: True
     """Called once for each pod that is to run, with its status; whether it is ready already. Asked again until it is."""
     ended: Callable[[Object], bool] = lambda _: True
@@ -44,14 +46,15 @@ class Kubelet:
         )
 
     @contextmanager
-    def playing(self) -> Iterator[None]:
-        """Play all the time, in a thread. While the API server is away, nothing is done."""
+    def playing(self, *, beside: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Play all the time, in a thread, and call `beside` in turn. While the API server is away, nothing is done."""
         over = threading.Event()
 
         def go_on() -> None:
             while not over.wait(_EVERY_SECONDS):
                 try:
                     self.play()
+                    beside()
                 except (OSError, http.client.HTTPException, RefusedError):
                     self.api.close()
 
@@ -87,7 +90,7 @@ class Kubelet:
         return True
 
     def _node_for(self, pod: Object) -> str | None:
-        """The node that a DaemonSet's pod is for; for another pod, the first one that takes any."""
+        """The node that a DaemonSet's pod is for, or one that is chosen."""
         terms = (
             pod["spec"]
             .get("affinity", {})
@@ -99,6 +102,8 @@ class Kubelet:
             for match in term.get("matchFields", []):
                 if match["key"] == "metadata.name":
                     return str(match["values"][0])
+        if self.place:
+            return self.place(pod)
         nodes = [node for node in self.api.items("/api/v1/nodes") if not node["spec"].get("unschedulable")]
         return str(nodes[0]["metadata"]["name"]) if nodes else None
 

@@ -1,0 +1,70 @@
+"""A way from inside of a network namespace to a port of 127.0.0.1 outside: so a lab has an API server at an own address."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from lab.namespaces import call_inside
+
+_CHUNK = 65536
+
+
+@contextmanager
+def relay(netns: str, addresses: Sequence[str], inside: int, outside: int) -> Iterator[None]:
+    """Take TCP connections to port `inside` of these addresses in the namespace to port `outside` of 127.0.0.1."""
+    listeners = [call_inside(netns, partial(_listener, address, inside)) for address in addresses]
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(_serve(listeners, outside, over)), name="relay")
+    thread.start()
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+def _listener(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=512)
+
+
+async def _serve(listeners: Sequence[socket.socket], port: int, over: asyncio.Event) -> None:
+    visitors: set[asyncio.StreamWriter] = set()
+
+    async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visitors.add(writer)
+        try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            writer.transport.abort()  # as refused as it can be
+            return
+        finally:
+            visitors.discard(writer)
+        visitors.update((writer, there_writer))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_copy(reader, there_writer))
+            tasks.create_task(_copy(there_reader, writer))
+        visitors.difference_update((writer, there_writer))
+
+    servers = [await asyncio.start_server(visit, sock=listener) for listener in listeners]
+    await over.wait()
+    for server in servers:
+        server.close()
+    for writer in list(visitors):
+        writer.transport.abort()
+    for server in servers:
+        await server.wait_closed()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Everything up to the end of the stream, then the end of the connection."""
+    with suppress(OSError):
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()
