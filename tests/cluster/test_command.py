@@ -36,13 +36,14 @@ def ip(*words: str) -> None:
 def address() -> Iterator[str]:
     if os.geteuid() != 0:
         pytest.skip("an interface needs root")
-    ip("link", "add", "nmcommand0", "type", "veth", "peer", "name", "nmcommand1")
+    name = f"nmc{os.getpid()}"  # another worker may have one at this moment
+    ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
     try:
-        ip("address", "add", f"{ADDRESS}/32", "dev", "nmcommand0")
-        ip("link", "set", "nmcommand0", "up")
+        ip("address", "add", f"{ADDRESS}/32", "dev", name)
+        ip("link", "set", name, "up")
         yield ADDRESS
     finally:
-        ip("link", "delete", "nmcommand0")
+        ip("link", "delete", name)
 
 
 @pytest.fixture(scope="module")
