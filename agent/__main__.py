@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from uuid import uuid4
 
-from agent import journal
+from agent import VERSION, journal
 from agent.settings import VARIABLES, SettingsError, read
 
 _YOUNG_OBJECTS = 10_000
@@ -40,9 +40,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.write(usage())
             return 0
         case ["--version"]:
-            from agent.export import release  # noqa: PLC0415 - as below
-
-            sys.stdout.write(f"netmatrix {release()}\n")
+            sys.stdout.write(f"netmatrix {VERSION}\n")
             return 0
         case [] | ["run"]:
             return run()

@@ -7,8 +7,8 @@ peer or a path: the matrix is the collector's. Liveness asks whether the event l
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
+from agent import VERSION
 from agent.backlog import Backlog
 from agent.downlink import Downlink, Pace
 from agent.health import Pulse
@@ -24,14 +24,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MAX_CONNECTIONS = 64
 
 Values = Mapping[tuple[str, ...], float]
-
-
-def release() -> str:
-    """Version of the installed distribution; `unknown` in a bare source tree."""
-    try:
-        return version("netmatrix")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +74,7 @@ def figures(
         return 0.0 if moment is None else (clock() - moment) / 1e9
 
     return (
-        Figure("build_info", "Version of netmatrix; always 1.", lambda: {(release(),): 1.0}, ("version",)),
+        Figure("build_info", "Version of netmatrix; always 1.", lambda: {(VERSION,): 1.0}, ("version",)),
         Figure(
             "probes",
             "Probes by kind and by what became of them.",

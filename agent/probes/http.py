@@ -6,11 +6,9 @@ answer like any other; no body is sent, no credential, and no more than 64 KiB o
 
 import secrets
 from collections.abc import Sequence
-from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING
 
-from agent import handshake, proof
+from agent import VERSION, handshake, proof
 from agent.probes.http_exchange import question_of
 from agent.probes.http_plain import PlainExchanges
 from agent.probes.prober import Context, Note, Observation, Probe
@@ -18,6 +16,8 @@ from wire.path import Family
 
 if TYPE_CHECKING:
     from agent.probes.http_rich import RichExchanges
+
+USER_AGENT = f"netmatrix/{VERSION}"
 
 
 class HttpProber:
@@ -37,7 +37,7 @@ class HttpProber:
         """Begin to connect; return those that could not."""
         failed = []
         for probe in probes:
-            question = question_of(probe, self._context, secrets.token_bytes(proof.NONCE_BYTES), user_agent())
+            question = question_of(probe, self._context, secrets.token_bytes(proof.NONCE_BYTES), USER_AGENT)
             outcome = (self._secured() if question.ask.tls else self._plain).begin(question)
             if outcome is not None:
                 failed.append(Observation(probe, outcome=outcome))
@@ -66,12 +66,3 @@ class HttpProber:
 
             self._rich = RichExchanges(self._context)
         return self._rich
-
-
-@cache
-def user_agent() -> str:
-    """Who asks, as `netmatrix/VERSION`; without a version where this runs without being installed."""
-    try:
-        return f"netmatrix/{metadata.version('netmatrix')}"
-    except metadata.PackageNotFoundError:
-        return "netmatrix"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.export import MAX_CONNECTIONS, Figure, Pages, exposition
+from tests.agent.ports import free_port
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ async def pages() -> AsyncIterator[tuple[str, dict[str, bool]]]:
         ),
         Figure("buffer_spans", "Spans.", lambda: {(): 2.0}),
     )
-    served = Pages(figures, 0, alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet")
+    served = Pages(figures, free_port(), alive=lambda: state["alive"], ready=lambda: None if state["ready"] else "no plan yet")
     served.open()
     yield f"http://127.0.0.1:{served.port}", state
     served.close()

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +35,8 @@ def test_help_names_every_variable() -> None:
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
-    assert agent("--version").stdout.startswith("netmatrix ")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert agent("--version").stdout == f"netmatrix {project['version']}\n"
 
 
 def test_an_unknown_command_is_refused_with_the_usage() -> None:
@@ -46,7 +48,7 @@ def test_an_unknown_command_is_refused_with_the_usage() -> None:
 def test_an_agent_loads_neither_the_http_library_nor_colourful_tracebacks_until_it_needs_them() -> None:
     """14 and 5 MiB resident, on every node; what the developer's environment has besides must not matter."""
     script = (
-        "import agent.__main__, agent.app, sys; print({'aiohttp', 'yarl', 'numpy'} & set(sys.modules), sys.modules['rich'])"
+        "import agent.__main__, agent.app, sys; print({'aiohttp', 'email', 'numpy'} & set(sys.modules), sys.modules['rich'])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "set() None\n"

@@ -198,7 +198,7 @@ async def test_an_answer_larger_than_the_buffers_of_its_socket_is_sent_as_they_e
         def page(self, _: one_answer.Request) -> one_answer.Page:
             return one_answer.Page(b"x" * 20_000_000)
 
-    server = Large(0, max_connections=1)
+    server = Large(free_port(), max_connections=1)
     server.open()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(asking())
