@@ -9,14 +9,13 @@ incarnation and that of a reply has not: a request sent back to its author is th
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 
 from agent import proof
 from agent.stamp_layout import (
-    ANSWERED,
     ASKED,
-    AT,
     BASE_BYTES,
     BITMAP_BITS,
     ERROR_ESTIMATE,
@@ -34,15 +33,19 @@ from agent.stamp_layout import (
     MEMBERSHIP_TLV,
     MIN_BYTES,
     NO_INCARNATION,
+    PLAIN_ANSWER,
+    PLAIN_ANSWER_HEADS,
+    PLAIN_ANSWERED,
+    PLAIN_ASKED,
+    PLAIN_ASKER,
+    PLAIN_BASE,
+    PLAIN_HEADS,
     RECEIVED,
     RECEIVED_AT,
     RECEIVED_BY_KERNEL,
     RECEIVED_BY_PROCESS,
     REPLY_HEAD,
     REQUEST,
-    SENT,
-    SHAPE,
-    SHAPES,
     SOURCE_IPV4,
     SOURCE_IPV6,
     TIMESTAMP,
@@ -131,26 +134,18 @@ def encode_request(
     *, sequence: int, identifier: int, sent_ns: int, key: GroupKey, nonce: bytes, session: bytes, uid: str, padding: int = 0
 ) -> bytes:
     """A request; `sent_ns` since 1970. `padding` above 0 adds an Extra Padding TLV with a value of so many bytes."""
-    word, heads = uid_word(uid).encode(), HEADS[UNRECOGNIZED]
     seconds, nanoseconds = divmod(sent_ns, _SECOND)
-    signed = SENT.pack(
-        sequence,
-        seconds,
-        nanoseconds,
-        ERROR_ESTIMATE,
-        session[0] << 8 | session[1],
-        heads[0],
-        MAGIC,
-        identifier,
-        key.epoch,
-        nonce,
-        session,
-        len(word),
-        word,
-        ASKED,
-    )
-    packet = signed + heads[3] + proof.mac(key, signed[:4] + signed[BASE_BYTES:])
+    base = PLAIN_BASE.pack(sequence, seconds, nanoseconds, ERROR_ESTIMATE, session[:2])
+    asked = PLAIN_ASKED.pack(PLAIN_HEADS[0], identifier, key.epoch, nonce, session, _asker(uid))
+    packet = base + asked + HEADS[UNRECOGNIZED][3] + proof.mac(key, base[:4] + asked)
     return packet + HEADER.pack(UNRECOGNIZED, EXTRA_PADDING, padding) + bytes(padding) if padding else packet
+
+
+@lru_cache(4)
+def _asker(uid: str) -> bytes:
+    """What each request of one sender says of itself, and asks for."""
+    word = uid_word(uid).encode()
+    return PLAIN_ASKER.pack(len(word), word, ASKED)
 
 
 def decode_request(packet: bytes, keys: Iterable[GroupKey]) -> Request:
@@ -208,10 +203,13 @@ def stamp_departure(reply: bytearray, now_ns: int) -> None:
 
 def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
     """A reply from a datagram; raises StampError."""
-    offsets, _ = _opened(packet, keys)
-    values = ANSWERED.unpack_from(packet if offsets is AT else ordered(packet, offsets))
-    count, departed_s, departed_ns, received_s, received_ns, sequence, identifier, nonce, session, *seen = values
-    incarnation, highest, bitmap, length, uid, sub_type, source, method = seen
+    values = PLAIN_ANSWER.unpack(packet) if len(packet) == MIN_BYTES else None
+    if values is None or PLAIN_ANSWER_HEADS(values) != PLAIN_ANSWERED:
+        values = PLAIN_ANSWER.unpack(ordered(packet, _opened(packet, keys)[0]))
+    elif proof.signer(keys, values[8], packet[:4] + packet[BASE_BYTES:HMAC_AT], values[-1]) is None:
+        raise StampError("proof")
+    count, departed_s, departed_ns, received_s, received_ns, sequence, _, identifier, _, nonce, session, *seen = values
+    incarnation, highest, bitmap, length, uid, _, sub_type, source, _, method, _, _ = seen
     if incarnation == NO_INCARNATION:
         raise StampError("foreign")
     if sub_type not in (SOURCE_IPV4, SOURCE_IPV6):
@@ -234,17 +232,12 @@ def _opened(packet: bytes, keys: Iterable[GroupKey]) -> tuple[Mapping[int, tuple
     """Where the TLVs of a packet are, and the key that signed it; raises StampError."""
     if not MIN_BYTES <= len(packet) <= MAX_PACKET_BYTES:
         raise StampError("short")
-    first, magic, epoch, second, third, fourth, given = SHAPE.unpack_from(packet)
-    offsets: Mapping[int, tuple[int, int]] = AT
-    end = HMAC_AT
-    if len(packet) != MIN_BYTES or (first, second, third, fourth) not in SHAPES:
-        offsets = taken_apart(packet)
-        at, (start, length) = offsets[MEMBERSHIP][0], offsets[HMAC]
-        magic, epoch = packet[at : at + 4], int.from_bytes(packet[at + 8 : at + 12], "big")
-        given, end = packet[start : start + length], start - 4
+    offsets = taken_apart(packet)
+    at, (start, length) = offsets[MEMBERSHIP][0], offsets[HMAC]
+    magic, epoch = packet[at : at + 4], int.from_bytes(packet[at + 8 : at + 12], "big")
     if magic != MAGIC:
         raise StampError("foreign")
-    key = proof.signer(keys, epoch, packet[:4] + packet[BASE_BYTES:end], given)
+    key = proof.signer(keys, epoch, packet[:4] + packet[BASE_BYTES : start - 4], packet[start : start + length])
     if key is None:
         raise StampError("proof")
     return offsets, key

@@ -2,8 +2,8 @@
 
 In: a datagram. Out: where each TLV of it is, or a StampError with a word that can be counted.
 
-Packets of ours have their TLVs in one order, so that one pattern writes and one reads the whole of them: AT, HEADS, SHAPE,
-SENT, ANSWERED and those named PLAIN. Others are taken apart one by one.
+Packets of ours have their TLVs in one order, so that one pattern writes and one reads the whole of them: those named PLAIN.
+Others are taken apart one by one.
 """
 
 import re
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
+from operator import itemgetter
 from types import MappingProxyType
 
 from agent import proof
@@ -64,17 +65,9 @@ AT = MappingProxyType(
 )
 HEADS = {flag: tuple(HEADER.pack(flag, kind, size) for kind, (_, size) in AT.items()) for flag in (0, UNRECOGNIZED)}
 HMAC_AT = MIN_BYTES - proof.MAC_BYTES - 4
-SHAPES = frozenset(HEADS.values())
-SHAPE = struct.Struct(
-    f"!{BASE_BYTES}x4s4s4xI{MEMBERSHIP_TLV.size - 12}x4s{LOCATION_TLV.size}x4s{TIMESTAMPS_TLV.size}x4s{proof.MAC_BYTES}s"
-)
-"""The header of each TLV, and with it what stands in the first and the last one: magic and epoch, and the MAC."""
-SENT = struct.Struct(f"!IIIHH28x4s4sII8s8s28xB3x{UID_BYTES}s{LOCATION_TLV.size + TIMESTAMPS_TLV.size + 8}s")
 RECEIVED = struct.Struct(f"!8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s")
 """What a reflector writes into the membership TLV, from its incarnation on."""
 RECEIVED_AT = 28
-ANSWERED = struct.Struct(f"!III4xIII24xI4x8s8s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s9xB2x16s5xB{6 + proof.MAC_BYTES}x")
-"""What a sender reads in a reply."""
 METHODS = [
     HEADS[0][2] + TIMESTAMPS_TLV.pack(FREE_RUNNING, method, FREE_RUNNING, RECEIVED_BY_PROCESS)
     for method in (RECEIVED_BY_PROCESS, RECEIVED_BY_KERNEL)
@@ -87,13 +80,22 @@ ASKED = (
 )
 
 
-# A request as our senders make it, without padding, and the reply to it.
+# A packet as our senders and reflectors make it, without padding: what is at its beginning, and what follows the head and the
+# magic of its first TLV, which tell a request from a reply.
 PLAIN_HEADS = HEADS[UNRECOGNIZED][0] + MAGIC, HEADS[0][0] + MAGIC
 PLAIN_REST = ASKED + HEADS[UNRECOGNIZED][3]
 PLAIN_REQUEST = struct.Struct(f"!I10s2s28x8s4sI8s8s8s20xB3x{UID_BYTES}s{len(PLAIN_REST)}s{proof.MAC_BYTES}s")
+PLAIN_ASKER = struct.Struct(f"!{8 + 4 + BITMAP_BITS // 8}xB3x{UID_BYTES}s{len(ASKED)}s")
+PLAIN_BASE = struct.Struct("!IIIH2s28x")
+PLAIN_ASKED = struct.Struct(f"!8sII8s8s{PLAIN_ASKER.size}s")
 PLAIN_TOLD = struct.Struct(f"!B3x{UID_BYTES}s4s{LOCATION_TLV.size}s{TIMESTAMPS_TLV.size + 4}s")
 PLAIN_SIGNED = struct.Struct(f"!I8s4sI8s8s8sI{BITMAP_BITS // 8}s{PLAIN_TOLD.size}s")
 PLAIN_REPLY = struct.Struct(f"!I8x2s2sIII10s2xB3x{PLAIN_SIGNED.size - 4}s4s{proof.MAC_BYTES}s")
+PLAIN_ANSWER = struct.Struct(f"!III4xIII16x8sII8s8s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s4s5xB2x16s4sxB2x4s{proof.MAC_BYTES}s")
+PLAIN_ANSWER_HEADS = itemgetter(6, 16, 19, 21)
+"""The heads of all its TLVs."""
+PLAIN_ANSWERED = PLAIN_HEADS[1], *HEADS[0][1:]
+"""What they are in a reply."""
 
 
 class StampError(ValueError):
