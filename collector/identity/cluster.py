@@ -15,7 +15,6 @@ import structlog
 
 from collector.discovery.cluster.client import ApiAwayError
 from collector.discovery.snapshot import Vantage
-from collector.document import bad
 from collector.identity.asking import Asks
 from collector.identity.authority import Authority, AuthorityError
 from collector.identity.bundles import Bundles
@@ -30,7 +29,7 @@ LOOK_SECONDS = 60.0
 NAMESPACE_SECONDS = 5.0
 """With many namespaces, this long for each."""
 AGAIN_SECONDS = 5.0
-"""When something could not be had at the start."""
+"""From one look at the Secret to the next while there is no authority."""
 SETTLE_SECONDS = 600.0
 """How long an authority that came unannounced is trusted before we serve with it: a mounted ConfigMap is minutes late."""
 SERVED_SECONDS = 30 * 86_400.0
@@ -116,13 +115,11 @@ class ClusterIdentity:
         self._looked = {namespace: self._looked.get(namespace, float("-inf")) for namespace in namespaces}
 
     async def begin(self) -> None:
-        """Find the authority or make it, however long the API server is away; raises BadFileError where it is none."""
+        """Find the authority, however long that takes: the API server may be away, or the Secret hold another thing for now."""
         while self._authority is None:
             try:
                 self._adopt(await settled(self._api, self._namespace, None, now=self._now()))
-            except AuthorityError as error:
-                raise bad(f"Secret {self._namespace}/{SECRET}", "", str(error)) from None
-            except ApiAwayError as error:
+            except (AuthorityError, ApiAwayError) as error:
                 self._say(str(error))
                 await asyncio.sleep(AGAIN_SECONDS)
         self._say("")
@@ -188,5 +185,6 @@ class ClusterIdentity:
 
     def _say(self, fault: str) -> None:
         if fault and fault != self._fault:
-            _log.warning("the authority cannot be kept, the last one stays in force", secret=SECRET, because=fault)
+            went_on = "the last one stays in force" if self._authority else "no agent is answered yet"
+            _log.warning(f"no use can be made of the authority's Secret, {went_on}", name=SECRET, because=fault)
         self._fault = fault

@@ -1,7 +1,7 @@
-"""The Secret that the authority is kept in: made by the first collector, changed by whoever is first, and never without a look.
+"""The Secret that the authority is kept in: filled by the first collector, changed by whoever is first, never without a look.
 
-In: the authority that this process has, if it has one, and the time. Out: the one that is in force. Two collectors that look at
-once agree, since an object is created once and updated by the version that was read.
+In: the authority that this process has, if it has one, and the time. Out: the one that is in force. The Secret is shipped
+empty, so nobody needs the right to create any. Two collectors that look at once agree: an update names the version that was read.
 """
 
 from base64 import b64decode, b64encode
@@ -17,33 +17,27 @@ from collector.identity.authority import NAMES, Authority, AuthorityError, advan
 SECRET: Final = "netmatrix-authority"  # noqa: S105 - the name of an object
 SECONDS = 10.0
 _ATTEMPTS = 5
-_NOT_FOUND, _CONFLICT = 404, 409
+_CONFLICT = 409
 
 
 async def settled(api: Asks, namespace: str, ours: Authority | None, *, now: float) -> Authority:
-    """The authority in force, as the Secret has it by now; one that is missing or empty is made, of ours where there is one.
+    """The authority in force, as the Secret has it by now; an empty one is filled, with ours where there is one.
 
     Raises AuthorityError where it holds something else, which is left as it is, and ApiAwayError where there is no answer.
     """
-    path = f"/api/v1/namespaces/{namespace}/secrets"
+    path = f"/api/v1/namespaces/{namespace}/secrets/{SECRET}"
     for _ in range(_ATTEMPTS):
-        answer = await api.ask("GET", f"{path}/{SECRET}", seconds=SECONDS)
-        if answer.status == _NOT_FOUND:
-            wanted = advanced(ours or made(now), now)
-            body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET, "namespace": namespace}}
-            change = await api.ask("POST", path, body=body | {"data": _packed(wanted)}, seconds=SECONDS)
-        else:
-            secret, data = _decoded(answer)
-            kept = read(_texts(data)) if data else ours or made(now)
-            wanted = advanced(kept, now)
-            if data and wanted is kept:
-                return kept
-            foreign = {name: value for name, value in data.items() if name not in NAMES}
-            body = secret | {"data": foreign | _packed(wanted)}
-            change = await api.ask("PUT", f"{path}/{SECRET}", body=body, seconds=SECONDS)
+        answer = await api.ask("GET", path, seconds=SECONDS)
+        secret, data = _decoded(answer)
+        kept = read(_texts(data)) if data else ours or made(now)
+        wanted = advanced(kept, now)
+        if data and wanted is kept:
+            return kept
+        foreign = {name: value for name, value in data.items() if name not in NAMES}
+        change = await api.ask("PUT", path, body=secret | {"data": foreign | _packed(wanted)}, seconds=SECONDS)
         if change.good:
             return wanted
-        if change.status not in (_NOT_FOUND, _CONFLICT):  # else somebody was faster: what is there now?
+        if change.status != _CONFLICT:  # else somebody was faster: what is there now?
             raise ApiAwayError(reason_of(change))
     raise ApiAwayError(f"others changed Secret {SECRET} each time before we could")
 

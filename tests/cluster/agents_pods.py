@@ -8,8 +8,9 @@ AGENT = "netmatrix-agent"
 
 
 def namespace_of_agents(plane: Plane, name: str, *accounts: str) -> str:
-    """A namespace with an empty ConfigMap for the authority's certificate, and with ServiceAccounts."""
+    """A namespace with ServiceAccounts, and with the Secret and the ConfigMap of the authority, empty where there are none."""
     plane.api.apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace"})
+    plane.api.apply(f"/api/v1/namespaces/{name}/secrets/netmatrix-authority", {"apiVersion": "v1", "kind": "Secret"})
     plane.api.apply(f"/api/v1/namespaces/{name}/configmaps/netmatrix-ca", {"apiVersion": "v1", "kind": "ConfigMap"})
     for account in accounts or (AGENT,):
         plane.api.apply(f"/api/v1/namespaces/{name}/serviceaccounts/{account}", {"apiVersion": "v1", "kind": "ServiceAccount"})

@@ -9,12 +9,12 @@ import pytest
 import structlog
 
 from collector.discovery.cluster.client import Api
-from collector.document import BadFileError
+from collector.identity import cluster
 from collector.identity.authority import SPREAD_SECONDS, SUCCEEDED_SECONDS, made, written
 from collector.identity.cluster import SERVED_SECONDS, SETTLE_SECONDS, ClusterIdentity, names_of
 from collector.identity.secret import settled
 from tests.cluster.agents_pods import namespace_of_agents, pod_on, vantage_of
-from tests.cluster.api import Object, RefusedError
+from tests.cluster.api import Object
 from tests.cluster.granted import collector_of
 from tests.cluster.kubelet import path_of
 from tests.cluster.plane import Plane
@@ -27,11 +27,11 @@ SERVICE = f"netmatrix-collector.{SPACE}.svc"
 
 @pytest.fixture
 async def api(plane: Plane) -> AsyncIterator[Api]:
-    """A collector's, whose namespace and one with vantages are as they are shipped; there is no Secret yet."""
+    """A collector's, whose namespace and one with vantages are as they are shipped."""
     for name in (SPACE, SHOP):
         namespace_of_agents(plane, name)
         plane.api.merge(config_map(name), {"data": None})
-    plane.api.delete(SECRET)
+    plane.api.merge(SECRET, {"data": None, "metadata": {"labels": {"shipped": "empty"}}})
     one = Api(collector_of(plane, SPACE, vantages=[SHOP]))
     yield one
     await one.close()
@@ -99,17 +99,8 @@ async def test_the_first_collector_makes_an_authority_and_agents_trust_it(plane:
         assert trusts(one.tls, bundle(plane), name)
     assert not trusts(one.tls, bundle(plane), "netmatrix-collector.elsewhere.svc")
     assert "PRIVATE" not in bundle(plane)
-    assert one.faults == 0
-
-
-async def test_an_empty_secret_is_filled_and_keeps_its_labels(plane: Plane, api: Api) -> None:
-    plane.api.create(
-        f"/api/v1/namespaces/{SPACE}/secrets",
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "netmatrix-authority", "labels": {"shipped": "empty"}}},
-    )
-    one = await begun(api)
     assert plane.api.get(SECRET)["metadata"]["labels"] == {"shipped": "empty"}
-    assert trusts(one.tls, bundle(plane), SERVICE)
+    assert one.faults == 0
 
 
 async def test_a_collector_that_restarts_locks_nobody_out_and_keeps_the_keys(plane: Plane, api: Api) -> None:
@@ -166,14 +157,35 @@ async def test_a_namespace_without_the_config_map_is_said_once_and_harms_no_othe
     assert one.faults == 0
 
 
-async def test_a_secret_that_is_deleted_is_put_back_and_nothing_changes_for_anybody(plane: Plane, api: Api) -> None:
+async def test_a_secret_that_is_gone_is_said_and_filled_as_before_once_it_is_shipped_again(plane: Plane, api: Api) -> None:
     one = await begun(api)
     before, trusted = kept(plane), bundle(plane)
     plane.api.delete(SECRET)
+    with structlog.testing.capture_logs() as logs:
+        await one.look()
+    assert [line["because"] for line in logs] == ['404 secrets "netmatrix-authority" not found']
+    assert one.faults == 1
+    namespace_of_agents(plane, SPACE)
     await one.look()
+    assert one.faults == 0
     assert kept(plane) == before
     assert bundle(plane) == trusted
-    assert trusts(one.tls, trusted, SERVICE)
+    assert trusts(one.tls, trusted, SERVICE), "nobody noticed"
+
+
+async def test_a_collector_waits_for_its_secret(plane: Plane, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "AGAIN_SECONDS", 0.05)
+    plane.api.delete(SECRET)
+    one = identity(api)
+    async with asyncio.TaskGroup() as tasks:
+        beginning = tasks.create_task(one.begin())
+        await asyncio.sleep(0.3)
+        assert (beginning.done(), one.faults) == (False, 1)
+        plane.api.apply(SECRET, {"apiVersion": "v1", "kind": "Secret"} | packed({"ca.crt": "torn"}))
+        await asyncio.sleep(0.3)
+        assert (beginning.done(), one.faults) == (False, 1)
+        plane.api.merge(SECRET, {"data": None})
+    assert one.faults == 0
 
 
 @pytest.mark.parametrize("torn", [{"ca.key": "torn"}, {"ca.crt": ""}, {"tls.crt": "of somebody else"}, {"group-secrets": "\n"}])
@@ -187,11 +199,9 @@ async def test_a_secret_that_is_torn_or_foreign_is_left_as_it_is_and_said(plane:
         await one.look()
         await one.look()
     assert kept(plane) == found
-    assert [line["event"] for line in logs] == ["the authority cannot be kept, the last one stays in force"]
+    assert [line["event"] for line in logs] == ["no use can be made of the authority's Secret, the last one stays in force"]
     assert one.faults == 1
     assert trusts(one.tls, trusted, SERVICE), "the one that runs goes on"
-    with pytest.raises(BadFileError, match=rf"^Secret {SPACE}/netmatrix-authority: (ca\.|group-secrets )"):
-        await identity(api).begin()
 
 
 async def test_another_authority_in_the_secret_is_told_before_it_is_served_with(plane: Plane, api: Api) -> None:
@@ -269,18 +279,14 @@ async def test_the_collectors_rights_end_at_its_own_objects(api: Api) -> None:
         ("GET", f"/api/v1/namespaces/{SHOP}/configmaps/other"),
         ("DELETE", config_map(SPACE)),
         ("DELETE", SECRET),
+        ("POST", f"/api/v1/namespaces/{SPACE}/secrets"),
     ):
         assert (await api.ask(method, path)).status == 403, f"{method} {path}"
 
 
 async def test_a_writer_that_is_overtaken_takes_what_the_other_wrote(plane: Plane, api: Api) -> None:
     old = made(time.time() - 700 * 86_400)
-    plane.api.create(
-        f"/api/v1/namespaces/{SPACE}/secrets",
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "netmatrix-authority"}} | packed(written(old)),
-    )
+    plane.api.merge(SECRET, packed(written(old)))
     async with asyncio.TaskGroup() as tasks:
         both = [tasks.create_task(settled(api, SPACE, None, now=time.time())) for _ in range(4)]
     assert len({written(one.result())["next.crt"] for one in both}) == 1
-    with pytest.raises(RefusedError):
-        plane.api.create(f"/api/v1/namespaces/{SPACE}/secrets", {"metadata": {"name": "netmatrix-authority"}})

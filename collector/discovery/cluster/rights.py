@@ -37,13 +37,16 @@ RIGHTS: tuple[Right, ...] = (
     Right("", "pods", _FOLLOWED, Scope.CLUSTER, "the agents and vantages, by their labels; no other pod is asked for"),
     Right("", "services", _FOLLOWED, Scope.CLUSTER, "the addresses of services that are probed"),
     Right("discovery.k8s.io", "endpointslices", _FOLLOWED, Scope.CLUSTER, "which endpoints are behind them"),
-    Right("authentication.k8s.io", "tokenreviews", ("create",), Scope.CLUSTER, "who agents are"),
-    Right("", "secrets", ("get", "update"), Scope.OWN, "the authority's key and the group keys", ("netmatrix-authority",)),
-    Right("", "secrets", ("create",), Scope.OWN, "the same, where there is none; nothing can be created by its name alone"),
-    Right("", "configmaps", ("get", "patch"), Scope.VANTAGES, "telling agents whom to trust", ("netmatrix-ca",)),
     Right("", "events", ("create",), Scope.CLUSTER, "saying at an object why it is not probed"),
     Right("authentication.k8s.io", "tokenreviews", ("create",), Scope.CLUSTER, "whose token an agent shows"),
-    Right("", "secrets", ("get", "update"), Scope.OWN, "the authority's key", names=("netmatrix-authority",)),
+    Right(
+        "",
+        "secrets",
+        ("get", "update"),
+        Scope.OWN,
+        "the authority's key and the secret of the group keys",
+        names=("netmatrix-authority",),
+    ),
     Right("", "configmaps", ("get", "patch"), Scope.VANTAGES, "the authority's certificate", names=("netmatrix-ca",)),
 )
 
