@@ -1,7 +1,7 @@
 """The Secret that the authority is kept in: filled by the first collector, changed by whoever is first, never without a look.
 
 In: the authority that this process has, if it has one, and the time. Out: the one that is in force. The Secret is shipped
-empty, so nobody needs the right to create any. Two collectors that look at once agree: an update names the version that was read.
+empty, so nobody needs the right to create any. Collectors that look at once agree: an update names the version that was read.
 """
 
 from base64 import b64decode, b64encode
