@@ -86,6 +86,7 @@ def exposition_in_slices(
     text = Exposition(max_series=max_series, kept=kept)
     agents = sessions.agents(now_ns)
     yield
+    yield from matrix.tell_in_slices()
     yield from _add_matrix(text, matrix, now_ns)
     _add_agents(text, agents)
     yield

@@ -69,12 +69,16 @@ def enter(taken: Sequence[Taken], *, oldest: int, most: Most) -> Batch:
     if len(place) and place[-1] - place[0] == len(place) - 1 and bool((place[1:] > place[:-1]).all()):
         at = slice(int(place[0]), int(place[-1]) + 1)  # consecutive places take a fraction of the time
     good = batch.good
+    all_good = bool(good.all())
     lost = batch.late + batch.failed
     sent = batch.received + lost
     words = _words(batch, good, sent)
-    if not good.all():
+    if not all_good:
         lost, sent = np.where(good, lost, 0), np.where(good, sent, 0)
-    _add_totals(slab, at, batch, sent - lost, lost)
+    received = sent - lost
+    _add_totals(slab, at, batch, received, lost)
+    if taken[0].counted:
+        _add_untold(slab, at, received, lost, batch.sum_ns if all_good else np.where(good, batch.sum_ns, 0))
     _take_newest(slab, at, batch, sent, lost, end_ns=end_ns)
     number = np.repeat(np.arange(len(taken), dtype=np.uint16), sizes)
     for one, keys, values in _shared_out(number, in_row, *words):
@@ -126,6 +130,15 @@ def _add_totals(slab: Slab, at: Where, batch: Batch, received: Ints, lost: Ints)
     slab.min_ns[at] = np.minimum(slab.min_ns[at], low.astype(np.float32))
     slab.max_ns[at] = np.maximum(slab.max_ns[at], high.astype(np.float32))
     slab.timed[at] |= timed
+
+
+def _add_untold(slab: Slab, at: Where, received: Ints, lost: Ints, total_ns: Ints) -> None:
+    """Add what exported counters are to hear of when they are asked for."""
+    slab.untold_received[at] += received.astype(np.uint32)
+    if lost.any():
+        slab.untold_lost[at] += lost.astype(np.uint32)
+    slab.untold_ns[at] += total_ns
+    slab.is_told = False
 
 
 def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *, end_ns: Ints) -> None:

@@ -48,6 +48,9 @@ class Slab:
         ("present", np.uint8, ABSENT),
         ("received", np.uint32, 0),
         ("lost", np.uint32, 0),
+        ("untold_received", np.uint32, 0),
+        ("untold_lost", np.uint32, 0),
+        ("untold_ns", np.int64, 0),
         ("min_ns", np.float32, np.inf),
         ("max_ns", np.float32, 0),
         ("timed", np.uint8, 0),
@@ -75,6 +78,10 @@ class Slab:
     present: NDArray[np.uint8]
     received: NDArray[np.uint32]
     lost: NDArray[np.uint32]
+    untold_received: NDArray[np.uint32]
+    untold_lost: NDArray[np.uint32]
+    untold_ns: Ints
+    """What exported counters have yet to hear of: answers, losses, and the sum of latencies."""
     min_ns: NDArray[np.float32]
     max_ns: NDArray[np.float32]
     timed: NDArray[np.uint8]
@@ -97,6 +104,8 @@ class Slab:
         self.places = places
         self.rows: dict[int, slice] = {}
         """Where each row stands, by the number of its vantage."""
+        self.is_told = True
+        """Whether exported counters have heard of all of it."""
         self._holes = [(0, places)]
         for name, kind, empty in self.KEPT:
             setattr(self, name, np.full(places, empty, kind) if empty else np.zeros(places, kind))

@@ -7,19 +7,20 @@ all. Nothing here reads a clock; `arrived_ns` and `now_ns` are of one monotonic 
 When memory is short the oldest steps of time yield first, and then rows that find no room; both are counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
 from collector.discovery.snapshot import Snapshot
-from collector.matrix.batch import NOTHING, Inconsistent, Planned, joined
+from collector.matrix.batch import NOTHING, Inconsistent, Planned
 from collector.matrix.checked import read
 from collector.matrix.departed import KIND
 from collector.matrix.facts import Facts
 from collector.matrix.histograms import Ints
 from collector.matrix.intake import Most, Taken, enter
 from collector.matrix.slab import Slab
+from collector.matrix.slices import Slices
 from collector.matrix.sparse import Ledger, Log
 from collector.matrix.table import MOST_DEPARTED, Row, Table
 from collector.matrix.tallies import Tallies
@@ -91,7 +92,7 @@ class Matrix:
 
     def replan(self, snapshot: Snapshot, plans: Vantages) -> None:
         """Take the places of a snapshot, and who has a plan; each of these is then laid. A removed node vanishes."""
-        self._settle()
+        self._tell(self.table.slabs)
         self.generation += 1
         self.snapshot = snapshot
         self._table.replan(snapshot, plans)
@@ -104,6 +105,7 @@ class Matrix:
         row = table.row(vantage)
         if row.number in self._waiting:
             self._settle()
+        self._tell_of(row.slab, row.cells)  # some of them may be about to leave
         slots = self._slots(self.oldest_step, self._newest)
         places = self._places_left(len(laid.ids))
         spare = max(0, self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in table.slabs))
@@ -160,20 +162,43 @@ class Matrix:
         groups: dict[tuple[int, int, bool], list[Taken]] = {}
         for one in waiting.values():
             groups.setdefault((id(one.row.slab), one.step, one.counted), []).append(one)
-        counted = []
         for taken in groups.values():
             taken.sort(key=lambda one: one.row.room.start)
             before = sum(one.row.dropped for one in taken)
             batch = enter(taken, oldest=self.oldest_step, most=self._most())
             self.dropped += sum(one.row.dropped for one in taken) - before
             if taken[0].counted:
-                counted.append((taken[0].row.slab, batch))
-        if counted:
-            sources, aims, asks = (
-                np.concatenate([getattr(slab, name)[batch.cell] for slab, batch in counted], dtype=np.int64)
-                for name in ("row", "aim", "ask")
+                slab, cell = taken[0].row.slab, batch.cell
+                self._tallies.hear(batch, *(column[cell].astype(np.int64) for column in (slab.row, slab.aim, slab.ask)))
+
+    def _tell(self, slabs: Iterable[Slab]) -> None:
+        """Let exported counters hear of what the cells of some slabs did."""
+        for slab in slabs:
+            if not slab.is_told:
+                self._tell_of(slab, slice(0, slab.places))
+                slab.is_told = True
+
+    def _tell_of(self, slab: Slab, cells: slice) -> None:
+        """The same of some consecutive cells."""
+        if slab.is_told:
+            return
+        received, lost = slab.untold_received[cells], slab.untold_lost[cells]
+        some = np.flatnonzero(received | lost)
+        if len(some):
+            self._tallies.tell(
+                *(column[cells][some].astype(np.int64) for column in (slab.row, slab.aim, slab.ask)),
+                received=received[some].astype(np.int64),
+                lost=lost[some].astype(np.int64),
+                total_ns=slab.untold_ns[cells][some],
             )
-            self._tallies.add(joined([batch for _, batch in counted], cell=sources), sources, aims, asks)
+            for column in (slab.untold_received, slab.untold_lost, slab.untold_ns):
+                column[cells] = 0
+
+    def tell_in_slices(self) -> Slices[None]:
+        """Bring the counters for export up to date, a few milliseconds at a time."""
+        for slab in list(self.table.slabs):
+            self._tell([slab])
+            yield
 
     @property
     def table(self) -> Table:
@@ -219,7 +244,7 @@ class Matrix:
     @property
     def tallies(self) -> Tallies:
         """Counters for export, up to date."""
-        self._settle()
+        self._tell(self.table.slabs)
         return self._tallies
 
     @property

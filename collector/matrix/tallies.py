@@ -4,7 +4,7 @@ In: batches, as they are taken. Out: families of counters that only ever grow, c
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from wire.window import Flag
 _LAYERS: Final = tuple(Layer)
 _NAMESPACED: Final = frozenset({Layer.POD, Layer.SERVICE})
 _CODES: Final = 256
+_ALL: Final = slice(None)
 
 
 class Tallies:
@@ -76,17 +77,20 @@ class Tallies:
 
     def _families(self, sources: Ints, layers: Ints) -> Iterator[tuple[Lookup, slice | Ints, Ints]]:
         """What counts by target: where its rows are, which entries it may have, and the scope of each of all entries."""
-        zones, namespaces = np.zeros((2, len(self._catalogue.sources)), np.int64)
-        for source in np.flatnonzero(np.bincount(sources)).tolist():
-            place = self._catalogue.sources[source]
-            zones[source] = _numbered(self._zones, place.zone)
-            namespaces[source] = _numbered(self._namespaces, place.namespace)
-        yield self._lookups["in"], slice(None), layers
-        yield self._lookups["zones"], slice(None), zones[sources] * len(_LAYERS) + layers
-        yield self._lookups["namespaces"], slice(None), namespaces[sources] * len(_LAYERS) + layers
+        yield self._lookups["in"], _ALL, layers
+        yield self._lookups["zones"], _ALL, self._scopes(self._zones, "zone", sources) * len(_LAYERS) + layers
+        yield self._lookups["namespaces"], _ALL, self._scopes(self._namespaces, "namespace", sources) * len(_LAYERS) + layers
         for layer in (Layer.SERVICE, Layer.DNS, Layer.EXTERNAL):
             if len(which := np.flatnonzero(layers == _LAYERS.index(layer))):
                 yield self._lookups[layer], which, layers
+
+    def _scopes(self, known: list[str | None], dimension: str, sources: Ints) -> Ints:
+        """The number of each source's word in a dimension."""
+        numbers = np.zeros(len(self._catalogue.sources), np.int64)
+        for source in np.flatnonzero(np.bincount(sources)).tolist():
+            numbers[source] = _numbered(known, getattr(self._catalogue.sources[source], dimension))
+        result: Ints = numbers[sources]
+        return result
 
     def _made(self) -> dict[str, Lookup]:
         """A place for the rows of every scope and aim, found when they are first needed."""
@@ -114,38 +118,44 @@ class Tallies:
             Layer.EXTERNAL: Lookup(self.external, lambda _, aim: _named(whom[aim].name, "external/")),
         }
 
-    def add(self, batch: Batch, sources: Ints, aims: Ints, asks: Ints) -> None:
-        """Count the windows of a batch; `sources`, the vantages by number, `aims` and `asks` are those of its entries."""
-        good, layers = batch.good, self._catalogue.layers[asks]
-        lost, received = batch.late + batch.failed, batch.received
-        zones = np.full(len(good), -1)
-        if good.all():
-            counted: Ints | slice = slice(None)
-        else:
-            counted = np.flatnonzero(good)
-            ill = (batch.flags & Flag.ILL) != 0
-            for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
-                self.set_aside.add_to(self.set_aside.row_of((reason,)), int(received[which].sum() + lost[which].sum()))
-        probes = _Probes(
-            received[counted],
-            batch.sum_ns[counted],
-            lossy := np.flatnonzero(lost[counted]),
-            lost[counted][lossy],
-            batch.late[counted][lossy],
-            np.flatnonzero(batch.flags[counted] & Flag.NAT),
-        )
-        sources, aims, layers = sources[counted], aims[counted], layers[counted]
+    def tell(self, sources: Ints, aims: Ints, asks: Ints, *, received: Ints, lost: Ints, total_ns: Ints) -> None:
+        """Count probes of cells: vantage, aim and ask by number, answers, losses and the sum of latencies of each."""
+        layers = self._catalogue.layers[asks]
+        answered, nanoseconds = received.astype(np.float64), total_ns.astype(np.float64)
+        lossy = np.flatnonzero(lost)
+
+        def count(tally: Tally, rows: Ints, which: slice | Ints = _ALL) -> None:
+            columns = {self.nodes: (3, 4), self.zones: (2, 3)}.get(tally)
+            tally.add(rows, answered[which], (0,) if columns is None else (0, columns[0]))
+            if columns is not None:
+                tally.add(rows, nanoseconds[which], columns[1:])
+            if len(lossy):
+                tally.add(rows, lost[which], (0, 1))
+
         for lookup, which, scopes in self._families(sources, layers):
-            rows = lookup.rows(scopes[which], aims[which])
-            if not isinstance(which, slice):
-                some, rows = rows, np.full(len(aims), -1)
-                rows[which] = some
-            self._count(lookup.tally, rows, probes)
-            if lookup.tally is self.zones:
-                zones[counted] = rows
-        self._count(self.nodes, self._out(sources, layers), probes)
-        self._add_histograms(batch, zones)
+            count(lookup.tally, lookup.rows(scopes[which], aims[which]), which)
+        count(self.nodes, self._out(sources, layers))
+
+    def hear(self, batch: Batch, sources: Ints, aims: Ints, asks: Ints) -> None:
+        """Count of a batch what is no sum of cells: latencies by pair of zones, words, NAT, late answers, what was set aside.
+
+        `sources`, the vantages by number, `aims` and `asks` are those of its entries.
+        """
+        good, layers = batch.good, self._catalogue.layers[asks]
+        if not good.all():
+            ill = (batch.flags & Flag.ILL) != 0
+            probes = batch.received.astype(np.int64) + batch.late + batch.failed
+            for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
+                self.set_aside.add_to(self.set_aside.row_of((reason,)), int(probes[which].sum()))
+        zones = self._lookups["zones"].rows(self._scopes(self._zones, "zone", sources) * len(_LAYERS) + layers, aims)
+        self._add_histograms(batch, zones, good)
         self._add_words(batch, good, asks)
+        nat = (batch.flags & Flag.NAT) != 0
+        if len(seen := np.flatnonzero(good & (nat | (batch.late > 0)))):
+            sources, aims, layers = sources[seen], aims[seen], layers[seen]
+            for rows in (self._lookups["in"].rows(layers, aims), self._out(sources, layers)):
+                self.nodes.add(rows, batch.late[seen], (2,))
+                self.nodes.add(rows, nat[seen], (5,))
 
     def _out(self, sources: Ints, layers: Ints) -> Ints:
         """The rows of where probes leave from."""
@@ -160,30 +170,12 @@ class Tallies:
         result: Ints = rows[keys]
         return result
 
-    def _count(self, tally: Tally, rows: Ints, probes: "_Probes") -> None:
-        """Add probes to the rows of a tally, as far as it has columns for what they did; -1 is no row."""
-        latencies, late, nat = {self.nodes: ((3, 4), (2,), (5,)), self.zones: ((2, 3), (), ())}.get(tally, ((), (), ()))
-        if latencies:
-            received, total = latencies
-            tally.add(rows, (probes.received, (0, received)), (probes.total_ns, (total,)))
-        else:
-            tally.add(rows, (probes.received, (0,)))
-        if len(probes.lossy):
-            tally.add(rows[probes.lossy], (probes.lost, (0, 1)), (probes.late, late))
-        if nat and len(probes.nat):
-            tally.add(rows[probes.nat], (np.ones(len(probes.nat), np.int64), nat))
-
-    def _add_histograms(self, batch: Batch, zones: Ints) -> None:
+    def _add_histograms(self, batch: Batch, zones: Ints, good: Mask) -> None:
         """Latencies by pair of zones, of which few are distinct, however many cells; `zones` is the row of each entry."""
         width = len(CLASSIC_SECONDS) + 1
-        rows = zones[batch.latency_entry]
-        keys, count = rows * width + CLASSIC_OF[batch.latency_place], batch.latency_count
-        if not len(keys):
-            return
-        if rows.min() < 0:
-            keys, count = keys[rows >= 0], count[rows >= 0]
+        rows = (np.where(good, zones, -1) + 1)[batch.latency_entry]  # what is of no pair of zones comes first
         # Weights of bincount are floats; counts of some reports stay far below 2^53, where they are exact.
-        counts = np.bincount(keys, weights=count)
+        counts = np.bincount(rows * width + CLASSIC_OF.take(batch.latency_place), weights=batch.latency_count)[width:]
         for key in np.flatnonzero(counts).tolist():
             self.zones.add_at(key // width, 4 + key % width, int(counts[key]))
 
@@ -201,17 +193,6 @@ class Tallies:
                 self.local.add_to(self.local.row_of((ask.kind.value, word)), count)
             else:
                 self.failures.add_to(self.failures.row_of((ask.layer.value, ask.kind.value, word)), count)
-
-
-class _Probes(NamedTuple):
-    """What windows hold: counts of each, those of the few with losses, and which of them saw another address."""
-
-    received: Ints
-    total_ns: Ints
-    lossy: Ints
-    lost: Ints
-    late: Ints
-    nat: Ints
 
 
 def _numbered(known: list[str | None], word: str | None) -> int:

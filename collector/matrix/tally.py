@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from collector.matrix.histograms import Ints
+from collector.matrix.histograms import Floats, Ints, Mask, Numbers
 
 Key = tuple[str, ...]
 
@@ -46,21 +46,15 @@ class Tally:
         """The row of each key, -1 for None."""
         return np.array([-1 if key is None else self.row_of(key) for key in keys], np.int64)
 
-    def add(self, rows: Ints, *values: tuple[Ints, tuple[int, ...]]) -> None:
-        """Add values, each an array and the columns that it goes into, to the rows named; -1 is no row."""
-        if len(rows) and rows.min() < 0:
-            there = rows >= 0
-            rows, values = rows[there], tuple((value[there], columns) for value, columns in values)
+    def add(self, rows: Ints, values: Numbers | Floats | Mask, columns: tuple[int, ...]) -> None:
+        """Add values to some columns of the rows named; -1 is no row."""
         if not len(rows):
             return
-        least = int(rows.min())
-        rows = rows - least
-        for value, columns in values:
-            # Adding at indices takes several times as long as counting with weights. Weights are floats, exact up to 2^53,
-            # and the sums of a report are far below.
-            sums = np.bincount(rows, weights=value).astype(np.int64)
-            for column in columns:
-                self._values[column, least : least + len(sums)] += sums
+        # Adding at indices takes longer than counting with weights. Weights are floats, exact up to 2^53, and sums of what
+        # is added at a time are far below. What has no row is counted in front of all others.
+        sums = np.bincount(rows + 1, weights=values)[1:].astype(np.int64)
+        for column in columns:
+            self._values[column, : len(sums)] += sums
 
     def add_to(self, row: int, *values: int) -> None:
         """Add one value per column to one row."""

@@ -270,7 +270,7 @@ def test_survive_36_ten_thousand_namespaces_are_counted_under_other() -> None:
     matrix = matrix_of()
     tally = matrix.tallies.namespaces
     rows = tally.rows_of([(f"from-{i}", "to") for i in range(10_000)])
-    tally.add(rows, (np.ones(10_000, np.int64), (0, 1)))
+    tally.add(rows, np.ones(10_000, np.int64), (0, 1))
     kept = dict(tally.items())
     assert len(kept) <= 2001
     assert sum(values[0] for values in kept.values()) == 10_000
