@@ -6,7 +6,7 @@ came wherever they can be. All counts are integers, so there is no NaN to refuse
 multiplied or added.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,24 @@ _ZEROS: Final = np.zeros(MAX_ENTRIES, np.int64)
 _ZEROS.flags.writeable = False  # batches share them
 
 
-def _refuse_where(wrong: Mask | np.bool_ | bool, reason: str, explanation: str) -> None:  # noqa: FBT001 - it is the subject
-    if wrong if isinstance(wrong, bool) else wrong.any():
+class _Outcomes(NamedTuple):
+    entry: Ints
+    code: NDArray[np.uint8]
+    counts: Counts
+    strange: int
+    """Those left out since this version does not know their code."""
+
+
+_NO_OUTCOMES: Final = _Outcomes(_ZEROS[:0], np.zeros(0, np.uint8), np.zeros(0, np.uint32), 0)
+
+
+def _refuse_if(wrong: np.bool_ | bool, reason: str, explanation: str) -> None:  # noqa: FBT001 - it is the subject
+    if wrong:
+        raise Inconsistent(reason, explanation)
+
+
+def _refuse_where(wrong: Mask, reason: str, explanation: str) -> None:
+    if wrong.any():
         raise Inconsistent(reason, explanation)
 
 
@@ -49,17 +65,20 @@ def read(columns: Columns, *, span_ns: int, planned: Planned) -> Batch:
     """The columns of a report over `span_ns`, checked against themselves and the plan. Raises Inconsistent."""
     number, there = _found(np.frombuffer(columns.path, "<u8"), planned)
     received, late = _counts(columns.received, "received"), _counts(columns.late, "late")
-    entry, code, count = _outcomes(columns, len(number))
-    known, ours = KNOWN_OUTCOMES[code], code >= LOCAL_FROM
-    failed, local = (_sums(entry, count, known & which, len(number)) for which in (~ours, ours))
-    sent = received + late + failed if len(entry) or late.any() else received
+    failed = local = _ZEROS[: len(number)]
+    entry, code, count, strange = _NO_OUTCOMES
+    if columns.outcome_entry:
+        entry, code, count, strange = _outcomes(columns, len(number))
+        ours = code >= LOCAL_FROM
+        failed, local = (_sums(entry, count, which, len(number)) for which in (~ours, ours))
+    # Most reports say neither, and bytes are looked through faster than an array.
+    sent = received + late + failed if columns.outcome_entry or columns.late.strip(b"\0") else received
     _refuse_absurd(sent, local, number, there, planned=planned, span_ns=span_ns)
     latencies = plain(columns, received)
     if latencies is None:
         _refuse_slow(np.frombuffer(columns.max_ns, "<u8"), number, there, planned)
         latencies = closely(columns, received)
-    measure_entry, measure_code, measure_value, strange = _measures(columns, len(number))
-    counted = known & (count > 0)
+    measure_entry, measure_code, measure_value, unheard = _measures(columns, len(number))
     batch = Batch(
         cell=number,
         received=received,
@@ -71,16 +90,16 @@ def read(columns: Columns, *, span_ns: int, planned: Planned) -> Batch:
         max_ns=latencies.max_ns,
         timed=np.frombuffer(columns.timed, "u1"),
         flags=np.frombuffer(columns.flags, "u1"),
-        outcome_entry=entry[counted],
-        outcome_code=code[counted],
-        outcome_count=count[counted],
+        outcome_entry=entry,
+        outcome_code=code,
+        outcome_count=count,
         latency_entry=latencies.entry,
         latency_place=latencies.place,
         latency_count=latencies.counts,
         measure_entry=measure_entry,
         measure_code=measure_code,
         measure_value=measure_value,
-        unknown_codes=int(np.count_nonzero(~known)) + strange,
+        unknown_codes=strange + unheard,
     )
     return batch if there is None else _only(batch, there)
 
@@ -112,28 +131,30 @@ _SPARSE: Final = {
 
 def _counts(column: bytes, name: str) -> Counts:
     counts = np.frombuffer(column, "<u4")
-    _refuse_where(counts.max(initial=0) > MAX_COUNT, "absurd", f"more than {MAX_COUNT} {name} in one window")
+    _refuse_if(counts.max(initial=0) > MAX_COUNT, "absurd", f"more than {MAX_COUNT} {name} in one window")
     return counts
 
 
 def _places(column: bytes, entries: int) -> Ints:
     entry = np.frombuffer(column, "<u4")
-    _refuse_where(entry.max(initial=0) >= max(entries, 1), "index", "a sparse column names an entry that is not there")
+    _refuse_if(entry.max(initial=0) >= max(entries, 1), "index", "a sparse column names an entry that is not there")
     return entry.astype(np.int64)
 
 
-def _outcomes(columns: Columns, entries: int) -> tuple[Ints, NDArray[np.uint8], Counts]:
-    """Failures by word as (entry, code, count)."""
+def _outcomes(columns: Columns, entries: int) -> "_Outcomes":
+    """Failures by word."""
     entry, count = _places(columns.outcome_entry, entries), _counts(columns.outcome_count, "outcomes")
     code = np.frombuffer(columns.outcome_code, "u1")
     _refuse_where(code == int(Outcome.LATE), "outcome", "late answers have a column of their own and are no failure besides")
-    return entry, code, count
+    known = KNOWN_OUTCOMES[code]
+    some = known & (count > 0)
+    return _Outcomes(entry[some], code[some], count[some], int(np.count_nonzero(~known)))
 
 
 def _measures(columns: Columns, entries: int) -> tuple[Ints, NDArray[np.uint8], Ints, int]:
     """Measures as (entry, code, value), and how many were left out since this version does not know their code."""
     entry, value = _places(columns.measure_entry, entries), np.frombuffer(columns.measure_value, "<u8")
-    _refuse_where(value.max(initial=0) > MAX_VALUE, "absurd", "a measure is too large to be true")
+    _refuse_if(value.max(initial=0) > MAX_VALUE, "absurd", "a measure is too large to be true")
     code = np.frombuffer(columns.measure_code, "u1")
     strange = len(columns.measure_code.translate(None, _KNOWN_MEASURES))
     if strange:
@@ -157,7 +178,7 @@ def _found(paths: Ids, planned: Planned) -> tuple[Ints, Mask | None]:
         there: Mask = planned.present > 0
         return NUMBERS[: len(paths)], None if there.all() else there
     # Agents send in ascending order, which needs no sorting to be checked.
-    _refuse_where(
+    _refuse_if(
         not (paths[1:] > paths[:-1]).all() and len(np.unique(paths)) != len(paths),
         "duplicate_path",
         "a path is reported twice in one report",
@@ -180,7 +201,7 @@ def _refuse_absurd(
 
     One second between probes is always believed, since an older plan may have had it.
     """
-    _refuse_where(local.max(initial=0) > MAX_COUNT, "absurd", f"more than {MAX_COUNT} local failures in one window")
+    _refuse_if(local.max(initial=0) > MAX_COUNT, "absurd", f"more than {MAX_COUNT} local failures in one window")
     if sent.max(initial=0) <= believed(span_ns):
         return
     shortest_ms = np.clip(_of_planned(planned.shortest_ms, number, there, SECOND_MS), 1, SECOND_MS)
@@ -211,7 +232,7 @@ def closely(columns: Columns, received: Counts) -> Latencies:
     entry, place, count = _histogram(columns, received)
     unsigned = [np.frombuffer(column, "<u8") for column in (columns.sum_ns, columns.min_ns, columns.max_ns)]
     for column, name in zip(unsigned, ("sum of latencies", "latency", "latency"), strict=True):
-        _refuse_where(column.max(initial=0) > MAX_VALUE, "absurd", f"a {name} is too large to be true")
+        _refuse_if(column.max(initial=0) > MAX_VALUE, "absurd", f"a {name} is too large to be true")
     total, low, high = (column.view(np.int64) for column in unsigned)
     # As floats, since a product could overflow; one that is not exact as a float is far beyond any sum that is believed.
     answers = received.astype(np.float64)
@@ -234,11 +255,11 @@ def _histogram(columns: Columns, received: Counts) -> tuple[Ints, Ints, Counts]:
     bucket = np.frombuffer(columns.latency_bucket, "<i2")
     if len(bucket):
         exists = bucket.min() >= FIRST_BUCKET and bucket.max() < FIRST_BUCKET + BUCKETS
-        _refuse_where(not exists, "bucket", "a latency is in a bucket that does not exist")
+        _refuse_if(not exists, "bucket", "a latency is in a bucket that does not exist")
     place = bucket.astype(np.int64) - FIRST_BUCKET
     count = _counts(columns.latency_count, "latencies")
     together = _sums(entry, count, np.ones(len(entry), np.bool_), len(received))
-    _refuse_where(not np.array_equal(together, received), "histogram", "latencies do not add up to received")
+    _refuse_if(not np.array_equal(together, received), "histogram", "latencies do not add up to received")
     keys = entry * BUCKETS + place
     if (keys[1:] > keys[:-1]).all() and count.all():
         return entry, place, count
