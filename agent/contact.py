@@ -132,18 +132,22 @@ class Collector:
         return token
 
     def _read_trust(self) -> ssl.SSLContext | None:
-        """The context that verifies the collector; built anew when the CA file changed. None for plain HTTP."""
+        """The context that verifies the collector; built anew when the CA file changed. None for plain HTTP.
+
+        A file that cannot be used leaves the last good one in force: it is mounted late, and may be empty for some minutes.
+        """
         if not self._server.is_secure:
             return None
         try:
             read = self._ca_file.read_bytes() if self._ca_file else b""
             if self._context is None or read != self._ca_read:
+                if self._ca_file and not read.strip():  # for which the ssl module would take the system's authorities
+                    raise ValueError("empty")  # noqa: TRY301 - as bad as one that holds something else
                 self._context = ssl.create_default_context(cadata=read.decode("ascii") if self._ca_file else None)
                 self._ca_read = read
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, UnicodeDecodeError a ValueError
-            if isinstance(error, OSError) and error.errno in _OUT_OF_DESCRIPTORS and self._context is not None:
-                return self._context
-            raise Unreachable("the CA file cannot be used") from error
+            if self._context is None:
+                raise Unreachable("the CA file cannot be used") from error
         return self._context
 
     def _take_spares(self) -> None:

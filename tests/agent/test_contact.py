@@ -158,12 +158,20 @@ async def test_only_a_collector_with_a_certificate_of_our_authority_gets_the_tok
     file = tmp_path / "ca.pem"
     try:
         assert await problem(url, token, ca_file=tmp_path / "absent") == "the CA file cannot be used"
+        file.write_text("\n")
+        assert await problem(url, token, ca_file=file) == "the CA file cannot be used", "and not the system's authorities"
         theirs.cert_pem.write_to_path(str(file))
         assert "certificate" in (await problem(url, token, ca_file=file)).lower()
         assert seen == []
         ours.cert_pem.write_to_path(str(file))
         async with Collector(url, token_file=token, ca_file=file).opened() as collector:
             assert (await collector.get("/agent/v1/plan", {}, limit=10, seconds=5)).status == 200
+            for unusable in ("", "torn"):
+                file.write_text(unusable)
+                assert (await collector.get("/agent/v1/plan", {}, limit=10, seconds=5)).status == 200, "as it was"
+            theirs.cert_pem.write_to_path(str(file))
+            with pytest.raises(Unreachable):
+                await collector.get("/agent/v1/plan", {}, limit=10, seconds=5)
     finally:
         await runner.cleanup()
 
