@@ -18,11 +18,17 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m collector", description="Plan the probes of a cluster, keep the matrix of what they measure, export it."
     )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--inventory", type=Path, metavar="FILE", help="what exists: YAML, read again when it changes")
+    source.add_argument("--cluster", action="store_true", help="what exists: from the Kubernetes API")
     parser.add_argument(
-        "--inventory", type=Path, required=True, metavar="FILE", help="what exists: YAML, read again when it changes"
+        "--kubeconfig", type=Path, metavar="FILE", help="with --cluster: credentials, where this is not a pod of the cluster"
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings, in YAML; each has a default")
-    return parser.parse_args(words)
+    asked = parser.parse_args(words)
+    if asked.kubeconfig and not asked.cluster:
+        parser.error("--kubeconfig goes with --cluster")
+    return asked
 
 
 async def serve(asked: argparse.Namespace) -> None:
@@ -36,7 +42,12 @@ async def serve(asked: argparse.Namespace) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     name = asked.config.name if asked.config else "default configuration"
     raise_descriptors()
-    collector = Collector(settings, asked.inventory, configuration=name)
+    where = asked.inventory
+    if asked.cluster:
+        from collector.discovery.cluster.source import ClusterSource  # noqa: PLC0415 - 30 MiB, for a cluster alone
+
+        where = ClusterSource(settings, kubeconfig=asked.kubeconfig, configuration=name)
+    collector = Collector(settings, where, configuration=name)
     settle()
     await collector.run(stop)
 

@@ -1,17 +1,19 @@
 """The collector as a whole, and the only file that sees all of it: discovery -> plan -> intake -> matrix -> export.
 
-In: Settings and an inventory. Out: two ports that answer until it is told to stop. Everything is made here, once, and handed
-to whoever needs it; every task has its owner here.
+In: Settings, and an inventory or a cluster. Out: two ports that answer until it is told to stop. Everything is made here,
+once, and handed to whoever needs it; every task has its owner here.
 """
 
 import asyncio
 import os
+import secrets
 import socket
 import ssl
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from aiohttp import web
@@ -23,23 +25,28 @@ from collector.api.faults import server_log
 from collector.api.listener import Listener, bound
 from collector.api.operators import operator_app
 from collector.discovery.snapshot import Snapshot
-from collector.discovery.static import InventoryFile
+from collector.discovery.source import Source, StaticSource
 from collector.document import bad
 from collector.export.exposition import exposition_in_slices
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
-from collector.plan.compose import PlanError, Plans, compose, rotated
-from collector.plan.keys import PHASE_SECONDS, group_keys, group_secret, phase_of
+from collector.plan.compose import PlanError, Plans
+from collector.plan.keys import PHASE_SECONDS
+from collector.planning import Planning
 from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
 from collector.settings import SECOND, Listen, Settings, Tls
-from wire.plan import GroupKey
+
+if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
+    from collector.discovery.cluster.source import ClusterSource
 
 LOOK_SECONDS = 2.0
-"""How often the inventory is looked at."""
+"""How often it is looked whether there is another snapshot."""
+LOOKING_SHARE = 0.05
+"""Share of a core that following a restless cluster may take: after each look it is waited until it was no more."""
 PLANS_A_SECOND = 250
 """At what rate a large cluster is told of another inventory; a plan takes 3 ms to make."""
 TURN_SHARE = 0.9
@@ -66,9 +73,12 @@ def _tell_nobody(_agents: int, _operators: int) -> None:
 
 
 class Collector:
-    """One collector process. Raises BadFileError where the inventory or the configuration cannot be followed."""
+    """One collector process, of an inventory file or a cluster.
 
-    def __init__(self, settings: Settings, inventory: Path, *, configuration: str = "configuration") -> None:
+    Raises BadFileError where the inventory or the configuration cannot be followed.
+    """
+
+    def __init__(self, settings: Settings, inventory: "Path | ClusterSource", *, configuration: str = "configuration") -> None:
         self._settings = settings
         self._configuration = configuration
         self._began_ns = time.monotonic_ns()
@@ -77,15 +87,24 @@ class Collector:
         self._kept = Kept()
 
         # discovery
-        self._inventory = InventoryFile(inventory, refused=self._own.inventories_refused.inc)
-        snapshot = self._inventory.snapshot
+        if isinstance(inventory, Path):
+            self._source: Source = StaticSource(inventory, refused=self._own.inventories_refused.inc)
+        else:
+            self._source = inventory
+            self._own.follow_cluster(age=inventory.sync_age_seconds, refused=inventory.refused, unread=inventory.unread)
+        self._known = asyncio.Event()
+        snapshot = self._source.snapshot
         # plan
-        self._secret = b""
-        self._phase = self._phase_now()
+        self._planning = Planning(
+            settings.plan,
+            instance=self._instance,
+            now_ns=self._now_ns,
+            secret=b"" if isinstance(inventory, Path) else secrets.token_bytes(),
+        )
         try:
-            plans = self._compose(snapshot, generation=1)
+            plans = self._planning.compose(snapshot, generation=1)
         except PlanError as error:
-            raise bad(inventory.name, "", str(error)) from None
+            raise bad(inventory.name if isinstance(inventory, Path) else "", "", str(error)) from None
         # intake
         silent_after_ns = SILENT_AFTER * settings.plan.report
         self._sessions = Sessions(instance=self._instance, silent_after_ns=silent_after_ns)
@@ -112,7 +131,7 @@ class Collector:
             plans=lambda: self._board.plans,
             metrics=self._metrics,
             now_ns=time.monotonic_ns,
-            ready=lambda: True,
+            ready=lambda: self._source.ready,
             hosts=settings.operators.hosts,
             refused=lambda reason: self._own.requests_refused.labels(reason).inc(),
         )
@@ -135,7 +154,14 @@ class Collector:
                 serving.push_async_callback(runner.cleanup)
             async with asyncio.TaskGroup() as tasks:
                 running = [
-                    tasks.create_task(one) for one in (agents.serve(), operators.serve(), self._rows.follow(), self._follow())
+                    tasks.create_task(one)
+                    for one in (
+                        self._serve(agents),
+                        operators.serve(),
+                        self._rows.follow(),
+                        self._source.follow(),
+                        self._follow(),
+                    )
                 ]
                 _log.info("listening", agents=agents.port, operators=operators.port, tls=self._settings.agents.tls is not None)
                 listening(agents.port, operators.port)
@@ -145,59 +171,42 @@ class Collector:
             self._board.release()
         _log.info("stopped")
 
+    async def _serve(self, agents: Listener) -> None:
+        """Answer agents as soon as it is known which there are: until then they wait, and nobody is turned away."""
+        if self._source.ready:
+            self._known.set()
+        await self._known.wait()
+        await agents.serve()
+
     async def _follow(self) -> None:
-        """Follow the inventory and the clock with plans."""
+        """Follow what exists and the clock with plans."""
+        rest = 0.0
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            plans = self._board.plans
-            if await asyncio.to_thread(self._inventory.changed):
-                await self._replan(self._inventory.snapshot, plans.generation + 1)
-            elif self._phase_now() != self._phase or (plans.rotates and self._slot_now() != plans.slot):
+            await asyncio.sleep(max(LOOK_SECONDS, rest))
+            began, plans = time.monotonic(), self._board.plans
+            if await self._source.changed():
+                await self._replan(self._source.snapshot, plans.generation + 1)
+                self._known.set()
+            elif self._planning.is_due(plans):
                 await self._turn(plans)
+            rest = (time.monotonic() - began) / LOOKING_SHARE
 
     async def _turn(self, plans: Plans) -> None:
         """Put the plans of another slot, or with other keys, in force: where they rotate, over the time of a slot."""
-        phase = self._phase_now()
-        following = await asyncio.to_thread(
-            rotated, plans, generation=plans.generation + 1, keys=self._keys(phase), slot=self._slot_now()
-        )
-        self._phase = phase
+        following = await asyncio.to_thread(self._planning.turned, plans)
         self._board.publish(following, over_seconds=turn_seconds(self._settings.plan.rotation.slot) if plans.rotates else 0.0)
 
     async def _replan(self, snapshot: Snapshot, generation: int) -> None:
+        if self._planning.is_planned(snapshot):
+            return
         try:
-            plans = await asyncio.to_thread(self._compose, snapshot, generation=generation)
+            plans = await asyncio.to_thread(self._planning.compose, snapshot, generation=generation)
         except PlanError as error:
             self._own.inventories_refused.inc()
             _log.warning("no plan for this inventory, the last ones stay in force", because=str(error))
             return
         self._install(snapshot, plans)
         self._board.publish(plans, over_seconds=len(plans) / PLANS_A_SECOND if plans.rotates else 0.0)
-
-    def _compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
-        if not self._secret and snapshot.vantages:
-            # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
-            self._secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
-        phase = self._phase_now()
-        plans = compose(
-            snapshot,
-            self._settings.plan,
-            instance=self._instance,
-            generation=generation,
-            keys=self._keys(phase),
-            slot=self._slot_now(),
-        )
-        self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
-        return plans
-
-    def _keys(self, phase: int) -> tuple[GroupKey, ...]:
-        return group_keys(self._secret, phase) if self._secret else ()
-
-    def _phase_now(self) -> int:
-        return phase_of(self._now_ns() / SECOND)
-
-    def _slot_now(self) -> int:
-        return self._now_ns() // self._settings.plan.rotation.slot
 
     def _now_ns(self) -> int:
         """By the time of our start and the monotonic clock since: a wall clock that jumps changes no keys and no slots."""
@@ -215,10 +224,7 @@ class Collector:
             _log.warning("the plan is not as configured", because=note)
 
     def _refused(self, reason: str) -> None:
-        if reason == Refusal.REPEATED:
-            self._own.reports_repeated.inc()
-        else:
-            self._own.reports_refused.labels(reason).inc()
+        self._own.reports_repeated.inc() if reason == Refusal.REPEATED else self._own.reports_refused.labels(reason).inc()
 
     def _took(self, seconds: float, gap: int) -> None:
         self._own.reports_taken.inc()

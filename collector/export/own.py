@@ -1,6 +1,7 @@
 """The collector's own health, on a registry of its own: what it takes, what it refuses, how long it takes over it."""
 
 import platform
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -12,8 +13,34 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 VERSION: Final = "0.1.0"
+
+
+class _Cluster(Collector):
+    """What discovery knows of itself."""
+
+    def __init__(self, age: Callable[[], float], refused: Callable[[], Mapping[str, int]], unread: Callable[[], int]) -> None:
+        self._age, self._refused, self._unread = age, refused, unread
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it, now."""
+        yield GaugeMetricFamily(
+            "netmatrix_kube_sync_age_seconds",
+            "How old what is known of the cluster may be: time since the Kubernetes API was last heard of some of it.",
+            self._age(),
+        )
+        left_out = GaugeMetricFamily(
+            "netmatrix_objects_refused", "Objects of the cluster that are left out now, by reason.", labels=["reason"]
+        )
+        for reason, count in self._refused().items():
+            left_out.add_metric([reason], count)
+        yield left_out
+        yield CounterMetricFamily(
+            "netmatrix_objects_unread", "Objects of the cluster that were not understood.", self._unread()
+        )
 
 
 class OwnMetrics:
@@ -61,6 +88,12 @@ class OwnMetrics:
         )
         build = Gauge("netmatrix_build_info", "1, with what this is.", ["version", "python"], registry=self.registry)
         build.labels(VERSION, platform.python_version()).set(1)
+
+    def follow_cluster(
+        self, *, age: Callable[[], float], refused: Callable[[], Mapping[str, int]], unread: Callable[[], int]
+    ) -> None:
+        """Also say how it is with what we know of the cluster, asked for with every scrape."""
+        self.registry.register(_Cluster(age, refused, unread))
 
     def render(self) -> bytes:
         """All of it as Prometheus text."""

@@ -18,12 +18,14 @@ import pytest
 import structlog
 import trustme
 import yaml
+from msgspec.structs import replace
 
-from collector import app
+from collector import app, planning
 from collector.__main__ import main
 from collector.app import Collector
 from collector.plan.compose import PlanError
 from collector.plan.keys import PHASE_SECONDS
+from collector.planning import Planning
 from collector.settings import SECOND, Settings, load_settings
 from wire.codec import compress, decode_acknowledgement, decode_plan, encode
 from wire.outcome import Outcome
@@ -122,7 +124,7 @@ async def running(
 @pytest.fixture(autouse=True)
 def _no_other_phase(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys change at every full and half hour, also where a test runs just then."""
-    monkeypatch.setattr(app, "phase_of", lambda _: 7)
+    monkeypatch.setattr(planning, "phase_of", lambda _: 7)
 
 
 @pytest.fixture(autouse=True)
@@ -244,7 +246,7 @@ async def test_in_a_large_cluster_the_next_slot_brings_a_plan_with_other_peers_u
     slot = 0
     monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(app, "TURN_SHARE", 0.001)
-    monkeypatch.setattr(Collector, "_slot_now", lambda _: slot)
+    monkeypatch.setattr(Planning, "slot", lambda _: slot)
     names = ("a", *"bcdefg")
     (tmp_path / "inventory.yaml").write_text(inventory(*names))
     sparse = {"full_mesh_nodes": 3, "peers": 2, "rotation": {"peers": 1, "slot": "10s"}}
@@ -265,7 +267,7 @@ def test_a_secret_keeps_the_keys_over_a_restart_with_other_vantages(tmp_path: Pa
     keys = []
     for names in (("a", "b"), ("a", "b", "c")):
         file.write_text(inventory(*names) + more)
-        keys.append({one.key for one in Collector(Settings(), file)._keys(7)})
+        keys.append({one.key for one in Collector(Settings(), file)._planning.keys(7)})
     assert bool(keys[0] & keys[1]) is same
 
 
@@ -276,7 +278,7 @@ async def test_another_phase_brings_other_keys_that_the_plans_before_share(
     (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
     async with running(tmp_path, authority) as collector, asyncio.timeout(20):
         plan = await collector.plan()
-        monkeypatch.setattr(app, "phase_of", lambda _: 8)
+        monkeypatch.setattr(planning, "phase_of", lambda _: 8)
         later = await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
         assert later.generation == 2
         assert later.paths == plan.paths
@@ -367,7 +369,8 @@ async def test_an_inventory_without_a_plan_does_not_swallow_a_phase(tmp_path: Pa
     file = tmp_path / "inventory.yaml"
     file.write_text(inventory("a"))
     collector = Collector(Settings(), file)
-    monkeypatch.setattr(app, "phase_of", lambda _: 8)
-    monkeypatch.setattr(app, "compose", refuses)
-    await collector._replan(collector._inventory.snapshot, 2)
-    assert collector._phase == 7
+    monkeypatch.setattr(planning, "phase_of", lambda _: 8)
+    monkeypatch.setattr(planning, "compose", refuses)
+    await collector._replan(replace(collector._source.snapshot, mtu=1400), 2)
+    assert collector._planning._phase == 7
+    assert collector._own.inventories_refused._value.get() == 1

@@ -51,9 +51,9 @@ RIGHTS: tuple[Right, ...] = (
 )
 
 
-def right(group: str, resource: str) -> Right:
-    """The right on a resource that the code is about to use; raises KeyError where it is not in the table."""
+def right(group: str, resource: str, *verbs: str) -> Right:
+    """The right on a resource that the code is about to use; raises KeyError where the table lacks it."""
     for one in RIGHTS:
-        if (one.group, one.resource) == (group, resource):
+        if (one.group, one.resource) == (group, resource) and set(verbs) <= set(one.verbs):
             return one
-    raise KeyError(f"{resource}.{group}" if group else resource)
+    raise KeyError(f"{' '.join(verbs)} {resource}.{group}".rstrip("."))

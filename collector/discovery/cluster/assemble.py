@@ -1,0 +1,83 @@
+"""From the state of the cluster to a whole snapshot. Pure: the same state, settings and time give the same snapshot."""
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from collector.discovery.cluster.addresses import usable
+from collector.discovery.cluster.endpoints import behind, slices_of
+from collector.discovery.cluster.kept import Service
+from collector.discovery.cluster.services import API_SERVER, services_of
+from collector.discovery.cluster.vantages import vantages_of
+from collector.discovery.cluster.world import Refused, World
+from collector.discovery.snapshot import DnsServer, External, Node, Snapshot
+from collector.settings import DiscoverySettings
+from wire.text import MAX_NAME
+
+INGRESS = "ingress"
+"""Name of netmatrix's own echo through the cluster's ingress, as an external target."""
+DNS_SERVERS = 50
+"""Most endpoints of one DNS service that are asked directly."""
+
+
+class Assembled(Struct, frozen=True):
+    """A snapshot, and what is to be said of it."""
+
+    snapshot: Snapshot
+    refused: tuple[Refused, ...] = ()
+    settled: float | None = None
+    """Unix seconds at which another snapshot follows from the same state; None where none does."""
+
+
+def assemble(
+    world: World, settings: DiscoverySettings, *, external: tuple[External, ...] = (), mtu: int = 0, now: float
+) -> Assembled:
+    """The snapshot of a state, with the hosts outside that the configuration names; `now` is in Unix seconds."""
+    vantages, services = vantages_of(world, settings, now), services_of(world, settings)
+    snapshot = Snapshot(
+        nodes=tuple(
+            Node(node.name, node.zone, usable(node.addresses)[0], "cordoned" if node.cordoned else "")
+            for node in sorted(world.nodes, key=lambda node: node.name)
+        ),
+        vantages=vantages.vantages,
+        services=services.services,
+        external=tuple({one.name: one for one in (*services.external, *ingress_of(settings), *external)}.values()),
+        dns=tuple(_dns(world, settings)),
+        mtu=settings.mtu or mtu,
+    )
+    return Assembled(snapshot, (*vantages.refused, *services.refused), vantages.settled)
+
+
+def ingress_of(settings: DiscoverySettings) -> Iterator[External]:
+    """The cluster's ingress, where there is one."""
+    if settings.ingress_url:
+        host = urlsplit(settings.ingress_url).hostname or ""
+        address = host if ":" in host or host.replace(".", "").isdigit() else ""
+        yield External(INGRESS, (settings.ingress_url,), host="" if address else host, address=address)
+
+
+def _dns(world: World, settings: DiscoverySettings) -> Iterator[DnsServer]:
+    """The cluster's name servers: each through its service, and each server behind that."""
+    own = {(one.namespace, one.name): one for one in world.services if one.dns or _is_dns(one, settings)}
+    servers = {owner: one for owner, one in own.items() if owner[0] == "kube-system" or _is_dns(one, settings)}
+    api_server = next((one for one in world.services if (one.namespace, one.name) == API_SERVER), None)
+    answers = usable(api_server.addresses)[0] if api_server else ()
+    names = tuple(name for name in (f"kubernetes.default.svc.{settings.cluster_domain}.", settings.external_name) if name)
+    slices = slices_of(servers, world.slices)
+    for owner, service in sorted(servers.items()):
+        port = next((port for port in service.ports if port.protocol == "UDP"), None)
+        if port is None:
+            continue
+        full = f"{service.namespace}/{service.name}"
+        contains = answers[0] if answers else ""
+        if addresses := usable(service.addresses)[0]:
+            yield DnsServer(full, addresses, names, port.port, contains, critical=True)
+        found = behind(slices[owner], port.name, protocol="UDP", link_local=True)
+        for place in found.places[:DNS_SERVERS]:
+            name = place.name if len(f"dns/{full}/{place.name}") <= MAX_NAME else place.addresses[0]
+            yield DnsServer(f"{full}/{name}".rstrip(":"), tuple(place.addresses), names, place.port, contains)
+
+
+def _is_dns(service: Service, settings: DiscoverySettings) -> bool:
+    return f"{service.namespace}/{service.name}" in settings.dns_services

@@ -1,0 +1,110 @@
+"""What is kept of the cluster's objects: a few small values each, whatever the API sends.
+
+Two equal values of one object mean that nothing happened to it that matters here.
+"""
+
+from msgspec import Struct, field
+
+
+class Node(Struct, frozen=True, gc=False):
+    """A machine."""
+
+    name: str
+    zone: str
+    addresses: tuple[str, ...]
+    cordoned: bool
+    ready: bool
+
+
+class Namespace(Struct, frozen=True, gc=False):
+    """A namespace."""
+
+    name: str
+    vantages: bool
+    """Whether it asks for vantages."""
+
+
+class Pod(Struct, frozen=True, gc=False):
+    """An agent or a vantage."""
+
+    namespace: str
+    name: str
+    uid: str
+    component: str
+    node: str
+    """Empty while it has none."""
+    addresses: tuple[str, ...]
+    host_network: bool
+    ready: bool
+    ready_since: float
+    """Unix seconds by the clock of its node; 0 where it is not ready."""
+    created: float
+    """Unix seconds by the clock of the API server."""
+    terminating: bool
+    ended: bool
+    port: int
+    """Where it answers its peers; 0 where it does not say."""
+    networks: str
+    """The JSON that says on which further networks it is; empty for none."""
+
+
+class ServicePort(Struct, frozen=True, gc=False):
+    """A port of a service."""
+
+    port: int
+    name: str = ""
+    protocol: str = "TCP"
+    app_protocol: str = field(default="", name="appProtocol")
+    node_port: int = field(default=0, name="nodePort")
+
+
+class Service(Struct, frozen=True, gc=False):
+    """A service."""
+
+    namespace: str
+    name: str
+    uid: str
+    type: str
+    addresses: tuple[str, ...]
+    """ClusterIPs; none where it is headless or a name only."""
+    ports: tuple[ServicePort, ...]
+    external_name: str
+    balancers: tuple[str, ...]
+    """Addresses of its load balancer, or a host name where it has none."""
+    local: bool
+    """Whether only nodes with an endpoint take traffic from outside."""
+    probe: str
+    dns: bool
+    """Whether it is labelled as the cluster's name server."""
+
+
+class Endpoint(Struct, frozen=True, gc=False):
+    """One place behind a service."""
+
+    address: str
+    ready: bool
+    node: str
+    pod: str
+    """Empty where it is none."""
+
+
+class SlicePort(Struct, frozen=True, gc=False):
+    """A port that endpoints answer on."""
+
+    name: str | None = ""
+    port: int | None = None
+    protocol: str | None = "TCP"
+
+
+class Slice(Struct, frozen=True, gc=False):
+    """Some of the endpoints of a service."""
+
+    namespace: str
+    name: str
+    service: str
+    family: str
+    ports: tuple[SlicePort, ...]
+    endpoints: tuple[Endpoint, ...]
+
+
+Kept = Node | Namespace | Pod | Service | Slice

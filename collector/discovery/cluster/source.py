@@ -1,0 +1,132 @@
+"""The cluster as a source of whole snapshots: five sorts of objects, followed, and put together when one of them has changed.
+
+In: the Kubernetes API. Out: `snapshot`, the last good one, which stays whatever happens to the API server.
+"""
+
+import asyncio
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from collector.discovery.cluster.announcer import Announcer
+from collector.discovery.cluster.assemble import Assembled, assemble, ingress_of
+from collector.discovery.cluster.client import Api
+from collector.discovery.cluster.follower import Follower
+from collector.discovery.cluster.objects import NAMESPACES, NODES, PODS, SERVICES, SLICES
+from collector.discovery.cluster.own_mtu import own_mtu
+from collector.discovery.cluster.world import Because, Refused, World
+from collector.discovery.denied import external_complaints
+from collector.discovery.snapshot import Snapshot
+from collector.document import bad
+from collector.settings import Settings
+
+LONGEST_PLAUSIBLE_MTU = 65_535
+LOGGED = 20
+"""Refusals that are logged at once; how many more there are is counted anyway."""
+
+_log = structlog.get_logger()
+
+
+class ClusterSource:
+    """See the module. `kubeconfig` is for those who are not in the cluster themselves.
+
+    Raises BadFileError where a host outside that the configuration names is none; `configuration` is the name of its file.
+    """
+
+    def __init__(self, settings: Settings, *, kubeconfig: Path | None = None, configuration: str = "configuration") -> None:
+        for place, external in enumerate((*settings.external, *ingress_of(settings.discovery))):
+            where = f"external[{place}]" if place < len(settings.external) else "discovery.ingress_url"
+            for path, sentence in external_complaints(where, external):
+                raise bad(configuration, path if place < len(settings.external) else where, sentence)
+        self._settings = settings
+        self.api = Api(kubeconfig)
+        self._mtu = 0 if kubeconfig else min(own_mtu(os.environ.get("KUBERNETES_SERVICE_HOST", "")), LONGEST_PLAUSIBLE_MTU)
+        self._dirty = True
+        self._settled: float | None = None
+        self._refused: frozenset[Refused] = frozenset()
+        self._announcer = Announcer(self.api)
+        self._nodes, self._namespaces = self._follower(NODES), self._follower(NAMESPACES)
+        self._pods, self._services = self._follower(PODS), self._follower(SERVICES)
+        self._slices = self._follower(SLICES)
+        self._followers: tuple[Follower[Any], ...] = (
+            self._nodes,
+            self._namespaces,
+            self._pods,
+            self._services,
+            self._slices,
+        )
+        self._unread = 0
+        self.snapshot = Snapshot()
+        """The last good one."""
+        self.ready = False
+        """Whether there was one."""
+
+    async def follow(self) -> None:
+        """Follow the cluster, for ever."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.api.close)
+            async with asyncio.TaskGroup() as tasks:
+                for follower in self._followers:
+                    tasks.create_task(follower.follow())
+                tasks.create_task(self._announcer.follow())
+
+    async def changed(self) -> bool:
+        """Look once; True where there is another whole snapshot."""
+        now = time.time()
+        due = self._settled is not None and now >= self._settled
+        if not (self._dirty or due) or not all(follower.listed for follower in self._followers):
+            return False
+        self._dirty = False
+        world = World(
+            nodes=tuple(self._nodes.objects.values()),
+            namespaces=tuple(self._namespaces.objects.values()),
+            pods=tuple(self._pods.objects.values()),
+            services=tuple(self._services.objects.values()),
+            slices=tuple(self._slices.objects.values()),
+        )
+        made = await asyncio.to_thread(
+            assemble, world, self._settings.discovery, external=self._settings.external, mtu=self._mtu, now=now
+        )
+        self._settled = made.settled
+        self._say(made)
+        first, self.ready = not self.ready, True
+        if made.snapshot == self.snapshot and not first:
+            return False
+        self.snapshot = made.snapshot
+        return True
+
+    def sync_age_seconds(self) -> float:
+        """How old what we know may be: for how long one of the sorts of objects has not been heard of."""
+        return time.monotonic() - min(follower.heard for follower in self._followers)
+
+    def unread(self) -> int:
+        """How many objects were not understood so far."""
+        return self._unread
+
+    def refused(self) -> Mapping[str, int]:
+        """How many objects are left out now, by every reason there is."""
+        counts = Counter(one.because for one in self._refused)
+        return {word.value: counts[word] for word in Because}
+
+    def _follower(self, resource: Any) -> Follower[Any]:  # noqa: ANN401 - of any sort of objects
+        return Follower(self.api, resource, changed=self._note, unread=self._count)
+
+    def _note(self) -> None:
+        self._dirty = True
+
+    def _count(self) -> None:
+        self._unread += 1
+
+    def _say(self, made: Assembled) -> None:
+        """What is left out for the first time, once."""
+        fresh = [one for one in dict.fromkeys(made.refused) if one not in self._refused]
+        self._refused = frozenset(made.refused)
+        for one in fresh[:LOGGED]:
+            _log.warning("left out", kind=one.kind, object=f"{one.namespace}/{one.name}", because=one.sentence)
+        self._announcer.say(fresh)

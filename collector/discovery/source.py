@@ -1,0 +1,48 @@
+"""Where snapshots come from: one interface, whether it is a file or a cluster."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import InventoryFile
+
+
+class Source(Protocol):
+    """Yields whole snapshots."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The last good one, empty while there was none."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether there was one."""
+
+    async def follow(self) -> None:
+        """Do whatever keeps it up to date, for ever."""
+
+    async def changed(self) -> bool:
+        """Look once; True where there is another snapshot."""
+
+
+class StaticSource:
+    """An inventory file; raises BadFileError where it is none. `refused` is called for each change that is not taken."""
+
+    ready = True
+
+    def __init__(self, path: Path, *, refused: Callable[[], None]) -> None:
+        self._file = InventoryFile(path, refused=refused)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The last good one."""
+        return self._file.snapshot
+
+    async def follow(self) -> None:
+        """Nothing: it is looked at when it is asked."""
+
+    async def changed(self) -> bool:
+        """Look at the file."""
+        return await asyncio.to_thread(self._file.changed)

@@ -1,0 +1,83 @@
+"""Plans of the moment: composed for a snapshot, and turned as keys and slots follow the clock.
+
+In: snapshots and `now_ns`, which never goes back. Out: Plans. All else about plans is in `collector.plan`, which has no time.
+"""
+
+from collections.abc import Callable
+
+from msgspec import structs
+
+from collector.discovery.snapshot import Snapshot
+from collector.plan.compose import Plans, compose, rotated
+from collector.plan.keys import group_keys, group_secret, phase_of
+from collector.plan.targets import aimed_at
+from collector.settings import SECOND, PlanSettings
+from wire.plan import GroupKey
+
+
+class Planning:
+    """Makes the plans of one collector process; `instance` names it. Group keys follow from `secret`, or from the inventory."""
+
+    def __init__(self, settings: PlanSettings, *, instance: int, now_ns: Callable[[], int], secret: bytes = b"") -> None:
+        self._settings = settings
+        self._instance = instance
+        self._now_ns = now_ns
+        self._secret = secret
+        self._phase = self.phase()
+        self._planned: Snapshot | None = None
+
+    def compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
+        """The plans for a snapshot; raises PlanError."""
+        if not self._secret and snapshot.vantages:
+            # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
+            self._secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
+        phase = self.phase()
+        plans = compose(
+            snapshot,
+            self._settings,
+            instance=self._instance,
+            generation=generation,
+            keys=self.keys(phase),
+            slot=self.slot(),
+        )
+        self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
+        self._planned = _as_planned(snapshot)
+        return plans
+
+    def is_planned(self, snapshot: Snapshot) -> bool:
+        """Whether the last plans are those for this snapshot too: it differs in nothing that anybody is asked to do."""
+        return self._planned is not None and _as_planned(snapshot) == self._planned
+
+    def is_due(self, plans: Plans) -> bool:
+        """Whether these plans have the keys of another phase, or are those of another slot, by now."""
+        return self.phase() != self._phase or (plans.rotates and self.slot() != plans.slot)
+
+    def turned(self, plans: Plans) -> Plans:
+        """The same plans in the slot and with the keys of now."""
+        phase = self.phase()
+        following = rotated(plans, generation=plans.generation + 1, keys=self.keys(phase), slot=self.slot())
+        self._phase = phase
+        return following
+
+    def keys(self, phase: int) -> tuple[GroupKey, ...]:
+        """The group keys of a phase; none while there is nothing that they could follow from."""
+        return group_keys(self._secret, phase) if self._secret else ()
+
+    def phase(self) -> int:
+        """The phase of the keys."""
+        return phase_of(self._now_ns() / SECOND)
+
+    def slot(self) -> int:
+        """The slot of the rotation."""
+        return self._now_ns() // self._settings.rotation.slot
+
+
+def _as_planned(snapshot: Snapshot) -> Snapshot:
+    """A snapshot without what no plan depends on: why something is excluded, unless nobody probes it any more."""
+    return structs.replace(
+        snapshot,
+        nodes=tuple(structs.replace(node, excluded="") if node.excluded else node for node in snapshot.nodes),
+        vantages=tuple(
+            structs.replace(one, excluded="") if one.excluded and aimed_at(one) else one for one in snapshot.vantages
+        ),
+    )
