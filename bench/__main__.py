@@ -11,11 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from bench.lines import MEASUREMENTS
+from bench.lines import MEASUREMENTS, ROUNDS
 from bench.measurement import Measurement, Spoilt, Unavailable
 from bench.results import Line, line, table, write
 
-ROUNDS = 5
 ATTEMPTS = 3
 """How often a spoilt round is taken again."""
 
@@ -24,24 +23,29 @@ def main(arguments: Sequence[str]) -> int:
     """Measure; the exit status: 0 every bar is met, 1 one is missed or could not be measured."""
     asked = _asked(arguments)
     wanted = asked.only
-    if not any(wanted.search(bar.name) for make in MEASUREMENTS for bar in make().bars):
-        _say(f"no line has a name like {wanted.pattern!r}; docs/benchmarks.md names them")
+    entries = [entry for entry in MEASUREMENTS if entry.quick or not asked.quick]
+    if not any(wanted.search(bar.name) for entry in entries for bar in entry.make().bars):
+        form = " of the short form" if asked.quick else ""
+        _say(f"no line{form} has a name like {wanted.pattern!r}; docs/benchmarks.md names them")
         return 2
     signal.signal(signal.SIGTERM, _end)
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # smokeping_prober needs a socket for every address
-    rounds = asked.rounds or (1 if asked.quick else ROUNDS)
     runs: dict[str, list[float]] = {}
     notes: dict[str, str] = {}
     with ExitStack() as stack:
-        chosen = []
-        for make in MEASUREMENTS:
-            measurement = make()
+        chosen: list[Measurement] = []
+        entered: list[tuple[Measurement, int]] = []
+        for entry in entries:
+            measurement = entry.make()
             if any(wanted.search(bar.name) for bar in measurement.bars):
                 chosen.append(measurement)
-        entered = [measurement for measurement in chosen if _enter(stack, measurement, notes)]
-        for number in range(1, rounds + 1):
-            for measurement in entered:
+                if _enter(stack, measurement, notes):
+                    entered.append((measurement, asked.rounds or (1 if asked.quick else entry.rounds)))
+        for number in range(1, max((rounds for _, rounds in entered), default=0) + 1):
+            for measurement, rounds in entered:
+                if number > rounds:
+                    continue
                 figures = _measure(measurement, notes, quick=asked.quick)
                 for name, value in figures.items():
                     runs.setdefault(name, []).append(value)
@@ -71,7 +75,9 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="REGEX",
         help="only measurements that have a line of such a name",
     )
-    parser.add_argument("--rounds", type=_count, default=0, help=f"how many rounds (default {ROUNDS}, or 1 for the short form)")
+    parser.add_argument(
+        "--rounds", type=_count, default=0, help=f"how many rounds (default {ROUNDS} or fewer, and 1 for the short form)"
+    )
     parser.add_argument("--json", type=Path, default=Path("bench/results.json"), metavar="FILE", help="default: %(default)s")
     return parser.parse_args(arguments)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from bench.lines.accuracy import Accuracy
 from bench.lines.collector import Decoding, Taking
@@ -16,20 +17,35 @@ from bench.lines.tcp import TcpCost
 from bench.lines.udp import UdpCost
 from bench.measurement import Measurement
 
-MEASUREMENTS: tuple[Callable[[], Measurement], ...] = (
-    partial(IcmpCost, "1,000", count=1000, interval_ms=1000, smokeping_most=0.12),
-    partial(IcmpCost, "5,000", count=5000, interval_ms=1000, smokeping_most=0.12, burst_most=1.8, quick=True),
-    partial(IcmpCost, "10,000", count=1000, interval_ms=100, smokeping_most=0.35),
-    UdpCost,
-    TcpCost,
-    HttpCost,
-    Accuracy,
-    Loss,
-    Planning,
-    Decoding,
-    Writing,
-    Taking,
-    Standard,
-    FullMesh,
-    Guest,  # last, since its first round takes half an hour
+ROUNDS = 5
+FEW_ROUNDS = 3
+"""Of what takes minutes."""
+
+
+class Entry(NamedTuple):
+    """A measurement's place in the whole."""
+
+    make: Callable[[], Measurement]
+    rounds: int = ROUNDS
+    """How many rounds it takes part in, where nobody asks for a number."""
+    quick: bool = False
+    """Whether the short form has it, which is to end within three minutes."""
+
+
+MEASUREMENTS = (
+    Entry(partial(IcmpCost, "1,000", count=1000, interval_ms=1000, smokeping_most=0.12)),
+    Entry(partial(IcmpCost, "5,000", count=5000, interval_ms=1000, smokeping_most=0.12, burst_most=1.8), quick=True),
+    Entry(partial(IcmpCost, "10,000", count=1000, interval_ms=100, smokeping_most=0.35)),
+    Entry(UdpCost, quick=True),
+    Entry(TcpCost),
+    Entry(HttpCost),
+    Entry(Accuracy, quick=True),
+    Entry(Loss, rounds=1, quick=True),  # 800,000 probes, which must all be accounted for
+    Entry(Planning, quick=True),
+    Entry(Decoding, quick=True),
+    Entry(Writing, quick=True),
+    Entry(Taking, rounds=FEW_ROUNDS),
+    Entry(Standard, rounds=FEW_ROUNDS),
+    Entry(FullMesh, rounds=FEW_ROUNDS),
+    Entry(Guest, rounds=FEW_ROUNDS, quick=True),  # last, since its first round takes half an hour
 )

@@ -39,7 +39,7 @@ CONDITIONS = {"quiet": 30.0, "busy thread": 50.0, "4 hogs": 50.0}
 """And the most that the 99th percentile of the error may be in each, in microseconds."""
 HOGS = 4
 WINDOW_SECONDS = 10.0
-QUICK_WINDOW_SECONDS = 4.0
+QUICK_WINDOW_SECONDS = 3.0
 LANDED_SECONDS = 1.5
 """From the end of the capture until every probe in it has been judged."""
 PACKETS_PER_PROBE = 12

@@ -97,6 +97,7 @@ def test_a_link_counts_what_it_drops_and_drops_nothing_unasked() -> None:
 
 def test_an_agent_reports_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss, "SHARES", {"10": 100})
+    monkeypatch.setattr(loss, "QUICK_SHARES", {"10"})
     monkeypatch.setattr(loss, "QUICK_PROBES", 500)
     measured = figures(loss.Loss())
     assert measured == dict.fromkeys(measured, 0)
