@@ -77,14 +77,14 @@ class Columns(Struct, frozen=True, omit_defaults=True):
         tuple[
             tuple[
                 Annotated[int, Meta(ge=0, lt=MAX_ENTRIES)],
-                Annotated[str, Meta(max_length=32, pattern=PRINTABLE)],
-                Annotated[str, Meta(max_length=MAX_FACT, pattern=PRINTABLE)],
+                Annotated[str, Meta(max_length=32)],
+                Annotated[str, Meta(max_length=MAX_FACT)],
             ],
             ...,
         ],
         Meta(max_length=MAX_FACTS),
     ] = ()
-    """(entry, name, text); names that a reader does not know are skipped."""
+    """(entry, name, text) in printable ASCII; names that a reader does not know are skipped."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the columns do not fit each other."""
@@ -103,6 +103,11 @@ class Columns(Struct, frozen=True, omit_defaults=True):
                 raise ValueError(msg)
         if any(entry >= entries for entry, _, _ in self.facts):
             msg = "a fact of an entry that is not there"
+            raise ValueError(msg)
+        # Of all together, since a pattern for each would take longer than all other columns.
+        text = "".join([word for _, name, text in self.facts for word in (name, text)])
+        if not (text.isascii() and text.isprintable()):
+            msg = "a fact is not printable ASCII"
             raise ValueError(msg)
 
     def __len__(self) -> int:

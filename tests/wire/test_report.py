@@ -93,6 +93,12 @@ def test_survive_49_a_row_of_an_entry_that_is_not_there_is_refused() -> None:
         structs.replace(pack([ONE]), facts=((1, "source", "172.30.0.1"),))
 
 
+@pytest.mark.parametrize("fact", [("source", "::1\n"), ("source", "\x1b[2J"), ("so\u00e9rce", "::1"), ("source", "\x7f")])
+def test_a_fact_is_printable_or_the_report_is_none(fact: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match="printable"):
+        structs.replace(pack([ONE]), facts=((0, *fact),))
+
+
 def test_survive_49_more_latencies_than_answers_are_refused() -> None:
     with pytest.raises(ValueError, match="2 received, but 7 latencies"):
         unpack(structs.replace(pack([ONE]), latency_count=array("I", [7]).tobytes()))
