@@ -1,7 +1,7 @@
 """A report's windows as checked arrays, and what a report is checked against."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -87,17 +87,16 @@ class Batch:
 
 
 def joined(batches: Sequence[Batch], *, cell: Ints) -> Batch:
-    """Batches one after the other, whose entries have other cells then; counts are 64 bits wide."""
+    """Batches one after the other, whose entries have other cells then; counts are 64 bits wide where there are several."""
+    if len(batches) == 1:
+        return replace(batches[0], cell=cell)
     sizes = [len(batch) for batch in batches]
     starts = np.cumsum(sizes) - sizes
 
     def column(name: str, kind: type[np.generic] = np.int64) -> NDArray[Any]:
-        parts = [getattr(batch, name) for batch in batches]
-        return np.concatenate(parts, dtype=kind) if len(parts) > 1 else parts[0].astype(kind, copy=False)
+        return np.concatenate([getattr(batch, name) for batch in batches], dtype=kind)
 
     def entries(name: str) -> Ints:
-        if len(batches) == 1:
-            return column(name)
         return column(name) + np.repeat(starts, [len(getattr(batch, name)) for batch in batches])
 
     wide: dict[str, Any] = {

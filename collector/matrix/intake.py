@@ -6,6 +6,7 @@ such and enter no sum.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from collector.matrix import slab as cells
 from collector.matrix.batch import LOCAL_FROM, Batch, joined
 from collector.matrix.histograms import Ints, Mask
 from collector.matrix.slab import MOST, Slab
-from collector.matrix.sparse import CELL, ILL, MEASURE, MORE_LOST, MORE_SENT, THROUGH, UNCONFIRMED
+from collector.matrix.sparse import CELL, CODE, ILL, MEASURE, MORE_LOST, MORE_SENT, THROUGH, UNCONFIRMED
 from collector.matrix.table import Row
 from wire.outcome import Outcome
 from wire.window import Flag
@@ -80,34 +81,49 @@ def enter(taken: Sequence[Taken], *, oldest: int, most: Most) -> Batch:
     if taken[0].counted:
         _add_untold(slab, at, received, lost, batch.sum_ns if all_good else np.where(good, batch.sum_ns, 0))
     _take_newest(slab, at, batch, sent, lost, end_ns=end_ns)
-    number = np.repeat(np.arange(len(taken), dtype=np.uint16), sizes)
-    for one, keys, values in _shared_out(number, in_row, *words):
+    number = np.repeat(np.arange(len(taken), dtype=np.uint16), sizes) if len(taken) > 1 else None
+    counts = _of_rows(number, in_row, *words)
+    for one, keys, values in _shared_out(counts):
         taken[one].row.totals.add(keys, values, most=most.totals)
-    if slot < 0:
-        return batch
-    entry, code, value = words
-    passing = code != THROUGH
-    more = [
-        (entry[passing], code[passing], value[passing]),
-        _add_step(slab.step_sent[slot], at, sent, MORE_SENT),
-        _add_step(slab.step_lost[slot], at, lost, MORE_LOST),
-    ]
-    more = [part for part in more if len(part[0])]
-    if more:
-        for one, keys, values in _shared_out(number, in_row, *(np.concatenate(columns) for columns in zip(*more, strict=True))):
+    if slot >= 0:
+        rare = [counts.where((counts.keys & CODE) != THROUGH)]
+        for column, count, code in ((slab.step_sent[slot], sent, MORE_SENT), (slab.step_lost[slot], lost, MORE_LOST)):
+            rare.append(_of_rows(number, in_row, *_add_step(column, at, count, code)))
+        for one, keys, values in chain.from_iterable(map(_shared_out, rare)):
             taken[one].row.words.add(step, keys, values, oldest=oldest, most=most.words)
-    for one, keys, values in _shared_out(number, in_row, *_add_places(slab.step_place[slot], at, batch, good)):
-        taken[one].row.latencies.add(step, keys, values, oldest=oldest, most=most.latencies)
+        others = _of_rows(number, in_row, *_add_places(slab.step_place[slot], at, batch, good))
+        for one, keys, values in _shared_out(others):
+            taken[one].row.latencies.add(step, keys, values, oldest=oldest, most=most.latencies)
     return batch
 
 
-def _shared_out(
-    number: NDArray[np.uint16], in_row: Ints, entry: Ints, code: Ints, value: Ints
-) -> Iterator[tuple[int, Ints, Ints]]:
-    """Sparse counts by the report that they are of: its number, their keys (cell and code) and values in the order given."""
-    if not len(entry):
+class _Counts(NamedTuple):
+    """Sparse counts by key of cell and code in the row, and the number of the report of each: None where there is one."""
+
+    keys: Ints
+    values: Ints
+    report: NDArray[np.uint16] | None
+
+    def where(self, wanted: Mask) -> "_Counts":
+        """Some of them."""
+        which = np.flatnonzero(wanted)
+        if len(which) == len(self.keys):
+            return self
+        return _Counts(self.keys.take(which), self.values.take(which), None if self.report is None else self.report.take(which))
+
+
+def _of_rows(number: NDArray[np.uint16] | None, in_row: Ints, entry: Ints, code: Ints, value: Ints) -> _Counts:
+    return _Counts((in_row.take(entry) << CELL) | code, value, None if number is None else number.take(entry))
+
+
+def _shared_out(counts: _Counts) -> Iterator[tuple[int, Ints, Ints]]:
+    """Sparse counts by the report that they are of: its number, their keys and values in the order given."""
+    keys, value, report = counts
+    if not len(keys):
         return
-    keys, report = (in_row[entry] << CELL) | code, number[entry]
+    if report is None:
+        yield 0, keys, value
+        return
     if (report[1:] < report[:-1]).any():
         order = np.argsort(report, kind="stable")
         keys, value, report = keys[order], value[order], report[order]

@@ -173,7 +173,8 @@ class Tallies:
     def _add_histograms(self, batch: Batch, zones: Ints, good: Mask) -> None:
         """Latencies by pair of zones, of which few are distinct, however many cells; `zones` is the row of each entry."""
         width = len(CLASSIC_SECONDS) + 1
-        rows = (np.where(good, zones, -1) + 1)[batch.latency_entry]  # what is of no pair of zones comes first
+        zones = zones + 1 if good.all() else np.where(good, zones + 1, 0)  # what is of no pair of zones comes first
+        rows = zones.take(batch.latency_entry)
         # Weights of bincount are floats; counts of some reports stay far below 2^53, where they are exact.
         counts = np.bincount(rows * width + CLASSIC_OF.take(batch.latency_place), weights=batch.latency_count)[width:]
         for key in np.flatnonzero(counts).tolist():
