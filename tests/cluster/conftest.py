@@ -14,7 +14,7 @@ from tests.cluster.plane import Plane
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses the control plane, before anything is chosen by its marks."""
     for item in items:
-        if "plane" in getattr(item, "fixturenames", ()):
+        if "plane" in getattr(item, "fixturenames", ()):  # any other fixture of a plane asks for this one
             item.add_marker("cluster")
 
 
@@ -29,6 +29,13 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
         pytest.skip(str(missing))
     with Plane(folder, tmp_path_factory.mktemp("plane")) as plane:
         yield plane
+
+
+@pytest.fixture(scope="module")
+def own_plane(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
+    """A control plane for the tests of one module, which need the whole of it: all nodes, or namespaces of netmatrix's own."""
+    with Plane(plane.programs, tmp_path_factory.mktemp("own-plane")) as own:
+        yield own
 
 
 @pytest.fixture

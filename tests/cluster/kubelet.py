@@ -109,7 +109,7 @@ class Kubelet:
 
     def _run(self, pod: Object) -> bool:
         if not pod.get("status", {}).get("podIPs"):
-            addresses = self.addresses(pod) if self.addresses else self._next_addresses()
+            addresses = self._addresses_for(pod)
             if addresses is None:
                 return False
             pod = self._set_status(pod, running(pod, addresses, ready=False))
@@ -129,7 +129,12 @@ class Kubelet:
         body = {"metadata": {"uid": pod["metadata"]["uid"]}, "status": status}
         return self.api.merge(f"{path_of(pod)}/status", body)
 
-    def _next_addresses(self) -> list[str]:
+    def _addresses_for(self, pod: Object) -> Sequence[str] | None:
+        if pod["spec"].get("hostNetwork"):
+            found = self.api.get(f"/api/v1/nodes/{pod['spec']['nodeName']}")["status"]["addresses"]
+            return [entry["address"] for entry in found if entry["type"] == "InternalIP"]
+        if self.addresses:
+            return self.addresses(pod)
         self._given += 1
         return [str(ipaddress.ip_address("10.244.0.0") + self._given), str(ipaddress.ip_address("fd44::") + self._given)]
 

@@ -28,29 +28,23 @@ cat /var/run/own/greeting; while sleep 0.1; do cat /var/run/own/later 2>/dev/nul
 
 
 @pytest.fixture(scope="module")
-def cluster(plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
+def cluster(own_plane: Plane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCluster]:
     """Two nodes with a place for an agent on each, and two places for backends in the namespace shop."""
     if why := what_the_lab_lacks():
         pytest.skip(why)
     shape = Shape(nodes=2, zones=1, namespaces=("shop",))
-    with live(plane, shape, f"live{os.getpid()}", tmp_path_factory.mktemp("pods")) as cluster:
+    with live(own_plane, shape, f"live{os.getpid()}", tmp_path_factory.mktemp("pods")) as cluster:
         for name in ("shop", "netmatrix"):
-            plane.api.apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace"})
-            eventually(partial(plane.api.items, f"/api/v1/namespaces/{name}/serviceaccounts"))
+            own_plane.api.apply(f"/api/v1/namespaces/{name}", {"apiVersion": "v1", "kind": "Namespace"})
+            eventually(partial(own_plane.api.items, f"/api/v1/namespaces/{name}/serviceaccounts"))
         yield cluster
-        for node in cluster.lab.topology.nodes:
-            plane.api.delete(f"/api/v1/nodes/{node.name}")
-        plane.api.delete("/api/v1/namespaces/shop")
-        plane.api.delete("/api/v1/namespaces/netmatrix")
-        plane.api.delete("/api/v1/namespaces/kube-system/services/kube-dns")
-        plane.api.delete("/api/v1/namespaces/kube-system/pods/dns", grace=0)
 
 
 def test_a_service_reaches_its_ready_pods_from_every_node_and_is_refused_without_any(
-    plane: Plane, cluster: LiveCluster
+    own_plane: Plane, cluster: LiveCluster
 ) -> None:
     labels = {"app": "web"}
-    plane.api.create(
+    own_plane.api.create(
         "/apis/apps/v1/namespaces/shop/deployments",
         {
             "apiVersion": "apps/v1",
@@ -69,7 +63,7 @@ def test_a_service_reaches_its_ready_pods_from_every_node_and_is_refused_without
             },
         },
     )
-    service = plane.api.create(
+    service = own_plane.api.create(
         "/api/v1/namespaces/shop/services",
         {
             "apiVersion": "v1",
@@ -96,12 +90,12 @@ def test_a_service_reaches_its_ready_pods_from_every_node_and_is_refused_without
         return found
 
     eventually(lambda: answering() == {"web-0.shop", "web-1.shop"}, what="answers of two backends and of nobody else")
-    plane.api.merge("/apis/apps/v1/namespaces/shop/deployments/web", {"spec": {"replicas": 0}})
+    own_plane.api.merge("/apis/apps/v1/namespaces/shop/deployments/web", {"spec": {"replicas": 0}})
     eventually(lambda: answering() == {"refused"}, what="a refusal, since there is no endpoint")
 
 
-def test_pods_reach_the_api_server_at_its_address_in_the_cluster(plane: Plane, cluster: LiveCluster) -> None:
-    context = plane.credentials.context()
+def test_pods_reach_the_api_server_at_its_address_in_the_cluster(own_plane: Plane, cluster: LiveCluster) -> None:
+    context = own_plane.credentials.context()
 
     def version() -> Object:
         with (
@@ -114,12 +108,12 @@ def test_pods_reach_the_api_server_at_its_address_in_the_cluster(plane: Plane, c
         return found
 
     agent = cluster.lab.topology.agent_on("n2")
-    assert eventually(lambda: call_inside(agent.netns, version))["gitVersion"] == plane.api.get("/version")["gitVersion"]
+    assert eventually(lambda: call_inside(agent.netns, version))["gitVersion"] == own_plane.api.get("/version")["gitVersion"]
 
 
-def test_a_container_has_what_its_specification_says_and_no_rights(plane: Plane, cluster: LiveCluster) -> None:
+def test_a_container_has_what_its_specification_says_and_no_rights(own_plane: Plane, cluster: LiveCluster) -> None:
     space = "/api/v1/namespaces/netmatrix"
-    plane.api.create(
+    own_plane.api.create(
         f"{space}/configmaps",
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "own"}, "data": {"greeting": "hello\n"}},
     )
@@ -128,7 +122,7 @@ def test_a_container_has_what_its_specification_says_and_no_rights(plane: Plane,
         {"configMap": {"name": "own"}},
         {"configMap": {"name": "absent", "optional": True}},
     ]
-    plane.api.create(
+    own_plane.api.create(
         f"{space}/pods",
         {
             "apiVersion": "v1",
@@ -157,7 +151,7 @@ def test_a_container_has_what_its_specification_says_and_no_rights(plane: Plane,
     def lines() -> list[str]:
         return cluster.machines.log(cluster.machines.tenant("n2")).splitlines()
 
-    eventually(lambda: is_ready(plane.api.get(f"{space}/pods/one")))
+    eventually(lambda: is_ready(own_plane.api.get(f"{space}/pods/one")))
     said = eventually(lambda: lines() if "hello" in lines() else [], what="what the container prints")
     assert said[:4] == ["node n2", "greeting to n2", "65532", NO_CAPABILITY]
     assert sum("Read-only file system" in line or "Permission denied" in line for line in said) == 2
@@ -167,7 +161,7 @@ def test_a_container_has_what_its_specification_says_and_no_rights(plane: Plane,
     token = claims((tenant.folder / "volumes" / "own" / "token").read_text())
     assert token["aud"] == ["somebody"]
     assert token["kubernetes.io"]["pod"]["uid"] == tenant.pod["metadata"]["uid"]
-    plane.api.merge(f"{space}/configmaps/own", {"data": {"later": "it changed\n"}})
+    own_plane.api.merge(f"{space}/configmaps/own", {"data": {"later": "it changed\n"}})
     eventually(lambda: "it changed" in lines(), what="the change of a mounted ConfigMap")
-    plane.api.delete(f"{space}/pods/one")
-    eventually(lambda: not plane.api.items(f"{space}/pods"), what="the end of the pod")
+    own_plane.api.delete(f"{space}/pods/one")
+    eventually(lambda: not own_plane.api.items(f"{space}/pods"), what="the end of the pod")
