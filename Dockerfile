@@ -27,6 +27,7 @@ LABEL org.opencontainers.image.title="netmatrix" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /opt/netmatrix /opt/netmatrix
-ENV PATH=/opt/netmatrix/bin:/usr/local/bin:/usr/bin:/bin
+# A home, since the user has no line in /etc/passwd and the Kubernetes client looks for one when it is imported.
+ENV PATH=/opt/netmatrix/bin:/usr/local/bin:/usr/bin:/bin HOME=/tmp
 USER 65532:65532
 CMD ["netmatrix", "--help"]

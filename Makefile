@@ -1,9 +1,11 @@
 # The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
-.PHONY: venv packages cluster-assets demo test bench bench-quick peers check static suites lock clean
+.PHONY: venv packages builders cluster-assets demo test bench bench-quick peers check static suites lock clean
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
 LAB := ip:iproute2 nft:nftables nsenter:util-linux setpriv:util-linux unshare:util-linux
+# Commands that build the image in its tests, where neither a container engine nor a registry is at hand.
+BUILDERS := buildah:buildah debootstrap:debootstrap
 # The tools that the bench compares with.
 PEERS := fping prometheus-smokeping-prober prometheus-blackbox-exporter
 
@@ -14,6 +16,9 @@ venv: ## the virtual environment .venv with everything installed, by hash
 
 packages: ## the Debian packages that the lab uses, installed as root; else says what is missing
 	@scripts/packages "which only the lab and its tests use" $(LAB)
+
+builders: ## the Debian packages that the tests of the image use, installed as root; else says what is missing
+	@scripts/packages "which only the tests of the image use" $(BUILDERS)
 
 cluster-assets: ## a real control plane for the tests, built with Go once, in some ten minutes; KUBEBUILDER_ASSETS names another
 	@scripts/cluster-assets

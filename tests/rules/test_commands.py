@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TOOLS
+from tests.image.test_image import TOOLS as BUILDERS
 from tests.rules.tree import ROOT, files, named
 
 pytest_plugins = ["pytester"]
@@ -65,9 +66,10 @@ def test_a_package_that_is_missing_is_named_with_what_it_is_for(tmp_path: Path) 
     assert run(script, "which only a trial uses", "sh:dash", PATH=path).stdout == ""
 
 
-def test_what_the_makefile_installs_is_what_the_tests_ask_for() -> None:
-    (line,) = re.findall(r"^LAB := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert dict(entry.split(":") for entry in line.split()) == TOOLS
+@pytest.mark.parametrize(("name", "tools"), [("LAB", TOOLS), ("BUILDERS", BUILDERS)])
+def test_what_the_makefile_installs_is_what_the_tests_ask_for(name: str, tools: dict[str, str]) -> None:
+    (line,) = re.findall(rf"^{name} := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert dict(entry.split(":") for entry in line.split()) == tools
 
 
 def test_the_lock_has_a_hash_for_everything_and_everything_that_is_asked_for() -> None:
