@@ -6,9 +6,6 @@ once, and handed to whoever needs it; every task has its owner here.
 
 import asyncio
 import os
-import secrets
-import socket
-import ssl
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -18,11 +15,11 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from collector.admission import Refusal, SharedKeys
+from collector.admission import Admission, Refusal, SharedKeys
 from collector.api.agents import KEEPALIVE_SECONDS, AgentPort
 from collector.api.board import Board
 from collector.api.faults import server_log
-from collector.api.listener import Listener, bound
+from collector.api.listener import Listener
 from collector.api.operators import operator_app
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Source, StaticSource
@@ -35,13 +32,15 @@ from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans
 from collector.plan.keys import PHASE_SECONDS
 from collector.planning import Planning
+from collector.ports import bound_as, context_of
 from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
-from collector.settings import SECOND, Listen, Settings, Tls
+from collector.settings import SECOND, Settings
 
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
     from collector.discovery.cluster.source import ClusterSource
+    from collector.identity.cluster import ClusterIdentity
 
 LOOK_SECONDS = 2.0
 """How often it is looked whether there is another snapshot."""
@@ -87,20 +86,18 @@ class Collector:
         self._kept = Kept()
 
         # discovery
+        self._identity: ClusterIdentity | None = None
+        self._admission: Admission = SharedKeys()
         if isinstance(inventory, Path):
             self._source: Source = StaticSource(inventory, refused=self._own.inventories_refused.inc)
         else:
             self._source = inventory
             self._own.follow_cluster(age=inventory.sync_age_seconds, refused=inventory.refused, unread=inventory.unread)
+            self._admission = self._identity = self._identity_in(inventory)
         self._known = asyncio.Event()
         snapshot = self._source.snapshot
         # plan
-        self._planning = Planning(
-            settings.plan,
-            instance=self._instance,
-            now_ns=self._now_ns,
-            secret=b"" if isinstance(inventory, Path) else secrets.token_bytes(),
-        )
+        self._planning = Planning(settings.plan, instance=self._instance, now_ns=self._now_ns)
         try:
             plans = self._planning.compose(snapshot, generation=1)
         except PlanError as error:
@@ -114,7 +111,6 @@ class Collector:
         )
         self._rows = Rows(self._matrix)
         self._board = Board(plans, handed=self._rows.handed)
-        self._admission = SharedKeys()
         self._agents = AgentPort(
             admission=self._admission,
             board=self._board,
@@ -131,11 +127,27 @@ class Collector:
             plans=lambda: self._board.plans,
             metrics=self._metrics,
             now_ns=time.monotonic_ns,
-            ready=lambda: self._source.ready,
+            ready=self._known.is_set,
             hosts=settings.operators.hosts,
             refused=lambda reason: self._own.requests_refused.labels(reason).inc(),
         )
         self._install(snapshot, plans)
+
+    def _identity_in(self, cluster: "ClusterSource") -> "ClusterIdentity":
+        # Both for a cluster alone, as its source.
+        from collector.identity.cluster import ClusterIdentity  # noqa: PLC0415 - as above
+        from collector.identity.own_addresses import own_addresses  # noqa: PLC0415 - as above
+
+        found = self._settings.discovery
+        identity = ClusterIdentity(
+            cluster.api,
+            namespace=found.namespace,
+            cluster_domain=found.cluster_domain,
+            addresses=own_addresses(os.environ.get("KUBERNETES_SERVICE_HOST", "")),
+            count=lambda word: self._own.token_reviews.labels(word).inc(),
+        )
+        self._own.follow_identity(expiries=identity.expiries, faults=lambda: identity.faults)
+        return identity
 
     async def run(self, stop: asyncio.Event, *, listening: Callable[[int, int], None] = _tell_nobody) -> None:
         """Serve until told to stop; `listening` is told the port for agents and the one for operators."""
@@ -161,9 +173,15 @@ class Collector:
                         self._rows.follow(),
                         self._source.follow(),
                         self._follow(),
+                        *([self._identity.follow()] if self._identity is not None else []),
                     )
                 ]
-                _log.info("listening", agents=agents.port, operators=operators.port, tls=self._settings.agents.tls is not None)
+                _log.info(
+                    "listening",
+                    agents=agents.port,
+                    operators=operators.port,
+                    tls=bool(self._identity or self._settings.agents.tls),
+                )
                 listening(agents.port, operators.port)
                 await stop.wait()
                 for task in running:
@@ -180,6 +198,8 @@ class Collector:
 
     async def _follow(self) -> None:
         """Follow what exists and the clock with plans."""
+        if self._identity is not None:
+            self._planning.secret = await self._identity.begun()
         rest = 0.0
         while True:
             await asyncio.sleep(max(LOOK_SECONDS, rest))
@@ -258,11 +278,13 @@ class Collector:
 
     def _listeners(self, agents: web.ServerRunner, operators: web.AppRunner) -> tuple[Listener, Listener]:
         settings, name = self._settings, self._configuration
-        tls = _context(settings.agents.tls, name) if settings.agents.tls else None
+        tls = self._identity.tls if self._identity is not None else None
+        if settings.agents.tls is not None:
+            tls = context_of(settings.agents.tls, name)
         return (
             Listener(
                 agents,
-                _bound(settings.agents, name, "agents.listen"),
+                bound_as(settings.agents, name, "agents.listen"),
                 most=settings.agents.max_connections,
                 most_per_address=settings.agents.max_connections_per_address,
                 dropped=lambda reason: self._own.connections_dropped.labels("agents", reason).inc(),
@@ -270,31 +292,9 @@ class Collector:
             ),
             Listener(
                 operators,
-                _bound(settings.operators, name, "operators.listen"),
+                bound_as(settings.operators, name, "operators.listen"),
                 most=OPERATOR_CONNECTIONS,
                 most_per_address=OPERATOR_CONNECTIONS_PER_ADDRESS,
                 dropped=lambda reason: self._own.connections_dropped.labels("operators", reason).inc(),
             ),
         )
-
-
-def _bound(listen: Listen, name: str, path: str) -> socket.socket:
-    try:
-        return bound(listen.host, listen.port)
-    except OSError as error:
-        raise bad(name, path, f"{listen.listen} cannot be listened on: {os.strerror(error.errno or 0)}") from None
-
-
-def _context(tls: Tls, name: str) -> ssl.SSLContext:
-    for key, file in (("certificate", tls.certificate), ("key", tls.key)):
-        try:
-            Path(file).open("rb").close()
-        except OSError as error:
-            raise bad(name, f"agents.tls.{key}", f"{file} cannot be read: {error.strerror}") from None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(tls.certificate, tls.key)
-    except ssl.SSLError as error:
-        raise bad(name, "agents.tls", f"certificate and key are not a pair in PEM: {error.reason or 'not PEM'}") from None
-    return context

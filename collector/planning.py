@@ -16,21 +16,22 @@ from wire.plan import GroupKey
 
 
 class Planning:
-    """Makes the plans of one collector process; `instance` names it. Group keys follow from `secret`, or from the inventory."""
+    """Makes the plans of one collector process; `instance` names it. See `secret` for their group keys."""
 
-    def __init__(self, settings: PlanSettings, *, instance: int, now_ns: Callable[[], int], secret: bytes = b"") -> None:
+    def __init__(self, settings: PlanSettings, *, instance: int, now_ns: Callable[[], int]) -> None:
         self._settings = settings
         self._instance = instance
         self._now_ns = now_ns
-        self._secret = secret
+        self.secret: bytes | Callable[[int], bytes] = b""
+        """What group keys follow from, or what tells it by the epoch; of the inventory where nothing else is set before."""
         self._phase = self.phase()
         self._planned: Snapshot | None = None
 
     def compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
         """The plans for a snapshot; raises PlanError."""
-        if not self._secret and snapshot.vantages:
+        if not self.secret and snapshot.vantages:
             # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
-            self._secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
+            self.secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
         phase = self.phase()
         plans = compose(
             snapshot,
@@ -61,7 +62,7 @@ class Planning:
 
     def keys(self, phase: int) -> tuple[GroupKey, ...]:
         """The group keys of a phase; none while there is nothing that they could follow from."""
-        return group_keys(self._secret, phase) if self._secret else ()
+        return group_keys(self.secret, phase) if self.secret else ()
 
     def phase(self) -> int:
         """The phase of the keys."""

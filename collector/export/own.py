@@ -43,6 +43,29 @@ class _Cluster(Collector):
         )
 
 
+class _Identity(Collector):
+    """What the collector is to its agents."""
+
+    def __init__(self, expiries: Callable[[], Mapping[str, float]], faults: Callable[[], int]) -> None:
+        self._expiries, self._faults = expiries, faults
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it, now."""
+        expiry = GaugeMetricFamily(
+            "netmatrix_certificate_expiry_timestamp_seconds",
+            "When the certificate that agents are served with ends, and when its authority does.",
+            labels=["certificate"],
+        )
+        for certificate, ends in self._expiries().items():
+            expiry.add_metric([certificate], ends)
+        yield expiry
+        yield GaugeMetricFamily(
+            "netmatrix_identity_faults",
+            "Secret and ConfigMaps by which agents know the collector that could not be read or written at the last look.",
+            self._faults(),
+        )
+
+
 class OwnMetrics:
     """One set per process; tests make as many as they like."""
 
@@ -83,6 +106,12 @@ class OwnMetrics:
             "Changed inventories that were not taken, so that the last good one stays in force.",
             registry=self.registry,
         )
+        self.token_reviews = Counter(
+            "netmatrix_token_reviews_total",
+            "Tokens of agents that the API server was asked about: it found them valid, refused them, or was away.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.exposition_seconds = Gauge(
             "netmatrix_exposition_seconds", "Time that the last rendering of the metrics took.", registry=self.registry
         )
@@ -94,6 +123,10 @@ class OwnMetrics:
     ) -> None:
         """Also say how it is with what we know of the cluster, asked for with every scrape."""
         self.registry.register(_Cluster(age, refused, unread))
+
+    def follow_identity(self, *, expiries: Callable[[], Mapping[str, float]], faults: Callable[[], int]) -> None:
+        """Also say how it is with what agents know us by, asked for with every scrape."""
+        self.registry.register(_Identity(expiries, faults))
 
     def render(self) -> bytes:
         """All of it as Prometheus text."""

@@ -49,7 +49,7 @@ def names_of(namespace: str, cluster_domain: str) -> tuple[str, ...]:
 
 
 class ClusterIdentity:
-    """See the module. `begin` comes first, then `follow` runs for as long as the collector does.
+    """See the module. An Admission, once it has begun; `follow` runs for as long as the collector does.
 
     `count` is told what became of each review of a token, `now` is in Unix seconds, `clock` in seconds of no clock on any wall.
     """
@@ -71,7 +71,7 @@ class ClusterIdentity:
         self._addresses = tuple(addresses)
         self._now = now
         self._clock = clock
-        self.admission = TokenReviews(api, count=count, now=now, clock=clock)
+        self._reviews = TokenReviews(api, count=count, now=now, clock=clock)
         self._serving = Serving()
         self._bundles = Bundles(api)
         self._authority: Authority | None = None
@@ -83,6 +83,7 @@ class ClusterIdentity:
         self._looked = {namespace: float("-inf")}
         """When the ConfigMap of each namespace was looked at last."""
         self._more = asyncio.Event()
+        self._has_begun = asyncio.Event()
         self._fault = ""
 
     @property
@@ -97,22 +98,43 @@ class ClusterIdentity:
 
     def secret(self, epoch: int) -> bytes:
         """What the group key of an epoch follows from."""
-        return self._begun().secret(epoch)
+        return self._in_force().secret(epoch)
 
     def expiries(self) -> dict[str, float]:
-        """When what is in force ends: the certificate of the `server` and that of the `authority`."""
-        pair = self._serving.pair
-        return {"server": pair.expires if pair else 0.0, "authority": self._begun().signer.expires}
+        """When what is in force ends: the certificate of the `server` and that of the `authority`; empty before both are."""
+        if self._authority is None or self._serving.pair is None:
+            return {}
+        return {"server": self._serving.pair.expires, "authority": self._authority.signer.expires}
 
     def install(self, vantages: Iterable[Vantage]) -> None:
         """Let these vantages in, and no others, and see to it that they can know us."""
         vantages = tuple(vantages)
-        self.admission.install(vantages)
+        self._reviews.install(vantages)
         namespaces = {self._namespace, *(vantage.namespace for vantage in vantages)}
         if not namespaces <= self._looked.keys():
             self._more.set()
         self._bundles.forget(self._looked.keys() - namespaces)
         self._looked = {namespace: self._looked.get(namespace, float("-inf")) for namespace in namespaces}
+
+    async def vantage_of(self, authorization: str | None) -> str:
+        """See collector.admission.Admission."""
+        return await self._reviews.vantage_of(authorization)
+
+    async def begun(self) -> Callable[[int], bytes]:
+        """Wait until there is an authority; what group keys follow from, by the epoch."""
+        await self._has_begun.wait()
+        return self.secret
+
+    async def follow(self) -> None:
+        """Find the authority, and keep all of it as it should be, for ever."""
+        await self.begin()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._more.wait()
+            self._more.clear()
+            await self.look()
+            await asyncio.sleep(GATHER_SECONDS)
 
     async def begin(self) -> None:
         """Find the authority, however long that takes: the API server may be away, or the Secret hold another thing for now."""
@@ -125,21 +147,12 @@ class ClusterIdentity:
         self._say("")
         self._serve()
         self._more.set()
-
-    async def follow(self) -> None:
-        """Keep all of it as it should be, for ever."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._more.wait()
-            self._more.clear()
-            await self.look()
-            await asyncio.sleep(GATHER_SECONDS)
+        self._has_begun.set()
 
     async def look(self) -> None:
         """Look once at the Secret, at our certificate, and at the ConfigMaps whose turn it is."""
         try:
-            self._adopt(await settled(self._api, self._namespace, self._begun(), now=self._now()))
+            self._adopt(await settled(self._api, self._namespace, self._in_force(), now=self._now()))
         except (AuthorityError, ApiAwayError) as error:
             self._say(str(error))
         else:
@@ -158,7 +171,7 @@ class ClusterIdentity:
 
     def _serve(self) -> None:
         """Serve with a certificate that is not old, from the authority in force once agents trust it."""
-        signer, now = self._begun().signer, self._now()
+        signer, now = self._in_force().signer, self._now()
         if self._signer is not None and self._clock() - self._told[signer.certificate_pem] < SETTLE_SECONDS:
             signer = self._signer
         pair = self._serving.pair
@@ -178,7 +191,7 @@ class ClusterIdentity:
             if namespace in self._looked:  # still
                 self._looked[namespace] = self._clock()
 
-    def _begun(self) -> Authority:
+    def _in_force(self) -> Authority:
         if self._authority is None:
             raise RuntimeError("it has not begun")
         return self._authority
