@@ -18,14 +18,18 @@ def relay(netns: str, addresses: Sequence[str], inside: int, outside: int) -> It
     listeners = [call_inside(netns, partial(_listener, address, inside)) for address in addresses]
     loop = asyncio.new_event_loop()
     over = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(_serve(listeners, outside, over)), name="relay")
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(_serve(listeners, outside, over))
+
+    thread = threading.Thread(target=run, name="relay")
     thread.start()
     try:
         yield
     finally:
         loop.call_soon_threadsafe(over.set)
         thread.join()
-        loop.close()
 
 
 def _listener(address: str, port: int) -> socket.socket:
@@ -34,31 +38,24 @@ def _listener(address: str, port: int) -> socket.socket:
 
 
 async def _serve(listeners: Sequence[socket.socket], port: int, over: asyncio.Event) -> None:
-    visitors: set[asyncio.StreamWriter] = set()
-
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        visitors.add(writer)
         try:
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             writer.transport.abort()  # as refused as it can be
             return
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_copy(reader, there_writer))
+                tasks.create_task(_copy(there_reader, writer))
         finally:
-            visitors.discard(writer)
-        visitors.update((writer, there_writer))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_copy(reader, there_writer))
-            tasks.create_task(_copy(there_reader, writer))
-        visitors.difference_update((writer, there_writer))
+            writer.transport.abort()
+            there_writer.transport.abort()
 
     servers = [await asyncio.start_server(visit, sock=listener) for listener in listeners]
     await over.wait()
     for server in servers:
         server.close()
-    for writer in list(visitors):
-        writer.transport.abort()
-    for server in servers:
-        await server.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
