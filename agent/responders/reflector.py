@@ -106,22 +106,24 @@ class Reflector:
             self._send(sock, reply, arrival)
 
     def _send(self, sock: socket.socket, reply: bytearray, arrival: Arrival) -> None:
-        heard, sender = arrival.heard, arrival.sender
+        heard = arrival.heard
         if heard is None:
-            self._reply(sock, reply, _leaving_from(arrival.local), sender)
+            self._reply(sock, reply, *_way_back(arrival.local, arrival.sender))
             return
+        ancillary = kernel.leaving_from(heard.local, heard.interface) if heard.local else []
         if heard.fragmented:
             kernel.send_whole(sock, whole=False)
         try:
-            self._reply(sock, reply, kernel.leaving_from(heard.local, heard.interface) if heard.local else [], sender)
+            self._reply(sock, reply, ancillary, bulk.address_of(arrival.sender))
         finally:
             if heard.fragmented:
                 kernel.send_whole(sock)
 
-    def _reply(self, sock: socket.socket, reply: bytearray, ancillary: list[tuple[int, int, bytes]], sender: bytes) -> None:
+    def _reply(
+        self, sock: socket.socket, reply: bytearray, ancillary: list[tuple[int, int, bytes]], address: tuple[str | int, ...]
+    ) -> None:
         # One by one, since each says when it leaves. The ICMP error of an earlier reply is reported by the next send, which is
         # innocent: once more, then.
-        address = bulk.address_of(sender)
         for attempt in (1, 2):
             stamp.stamp_departure(reply, time.time_ns())
             try:
@@ -135,5 +137,6 @@ class Reflector:
 
 
 @functools.lru_cache(8192)
-def _leaving_from(local: bytes) -> list[tuple[int, int, bytes]]:
-    return kernel.leaving_from(str(ip_address(local)), 0)
+def _way_back(local: bytes, sender: bytes) -> tuple[list[tuple[int, int, bytes]], tuple[str | int, ...]]:
+    """What to send with, and where to, so that a reply leaves from the address that was asked."""
+    return kernel.leaving_from(str(ip_address(local)), 0), bulk.address_of(sender)

@@ -7,8 +7,6 @@ session is named by its sender and never by a port, so that neither a sender's n
 import os
 from collections import OrderedDict
 
-from msgspec import Struct
-
 from agent.stamp import BITMAP_BITS, Receipt
 
 SESSION_LIMIT = 16_384
@@ -17,37 +15,31 @@ SESSION_LIMIT = 16_384
 _ALL = (1 << BITMAP_BITS) - 1
 
 
-class _Session(Struct, gc=False):
-    incarnation: bytes
-    received: int
-    highest: int
-    bitmap: int
-
-
 class Sessions:
     """The session table of one reflector."""
 
     def __init__(self, limit: int = SESSION_LIMIT) -> None:
         self._limit = limit
-        self._sessions: OrderedDict[tuple[str, bytes], _Session] = OrderedDict()
+        self._sessions: OrderedDict[tuple[str, bytes], Receipt] = OrderedDict()
 
     def received(self, uid: str, session: bytes, sequence: int) -> Receipt:
         """Count a request once, however often the network delivers it, and say what has been received so far."""
-        name = uid, session
-        entry = self._sessions.get(name)
-        if entry is None:
+        sessions, name = self._sessions, (uid, session)
+        before = sessions.get(name)
+        if before is None:
             # Random, so that a session forgotten here or in an earlier process is never taken for the same count.
-            entry = self._sessions[name] = _Session(os.urandom(8), 1, sequence, 1)
-            if len(self._sessions) > self._limit:
-                self._sessions.popitem(last=False)
-            return Receipt(entry.incarnation, 1, sequence, 1)
-        self._sessions.move_to_end(name)
-        ahead = sequence - entry.highest
+            receipt = sessions[name] = Receipt(os.urandom(8), 1, sequence, 1)
+            if len(sessions) > self._limit:
+                sessions.popitem(last=False)
+            return receipt
+        sessions.move_to_end(name)
+        ahead, bitmap = sequence - before.highest, before.bitmap
         if ahead > 0:
-            entry.bitmap = (entry.bitmap << ahead | 1) & _ALL if ahead < BITMAP_BITS else 1
-            entry.highest = sequence
-            entry.received += 1
-        elif -ahead < BITMAP_BITS and not entry.bitmap >> -ahead & 1:
-            entry.bitmap |= 1 << -ahead
-            entry.received += 1
-        return Receipt(entry.incarnation, entry.received, entry.highest, entry.bitmap)
+            bitmap = (bitmap << ahead | 1) & _ALL if ahead < BITMAP_BITS else 1
+            receipt = sessions[name] = Receipt(before.incarnation, before.received + 1, sequence, bitmap)
+            return receipt
+        if -ahead < BITMAP_BITS and not bitmap >> -ahead & 1:
+            bitmap |= 1 << -ahead
+            receipt = sessions[name] = Receipt(before.incarnation, before.received + 1, before.highest, bitmap)
+            return receipt
+        return before
