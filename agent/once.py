@@ -21,10 +21,11 @@ from agent.probes import PROBERS
 from agent.probes.prober import NO_FACTS, Context, Note, Observation, Probe, Prober
 from agent.resolver import Resolved, Resolver, nameservers
 from agent.told import text_of, told
+from agent.track import Track
 from wire.address import refusal
 from wire.outcome import Outcome
 from wire.path import LONGEST_PACKET_BYTES, Family, Icmp, Layer, Path, Target, Udp
-from wire.plan import GroupKey
+from wire.plan import GroupKey, PlannedPath
 from wire.text import OptionalName
 
 LOOK_SECONDS = 0.002
@@ -75,11 +76,11 @@ async def _run(question: Question, uid: str, context: Context, options: argparse
     failed = False
     async with asyncio.TaskGroup() as tasks:
         context.spawn = tasks.create_task
-        prober = PROBERS[path.kind](context)
+        prober, track = PROBERS[path.kind](context), Track(PlannedPath(path, 1000, 1000))
         for number in range(options.count):
             if number:
                 await asyncio.sleep(INTERVAL_SECONDS)
-            probe = Probe(number, path, address if resolved.addresses else "", resolved.elapsed_ns)
+            probe = Probe(number, path, address if resolved.addresses else "", resolved.elapsed_ns, track)
             if resolved.outcome is not None:
                 observation, because = Observation(probe, outcome=resolved.outcome), ""
             else:

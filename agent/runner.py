@@ -235,6 +235,7 @@ class Runner:
         lots: dict[tuple[Kind, Family, int], _Lot] = {}
         self._take_resolved(lots, now)
         before = left = self._packets.left(now)
+        until = now + PLACE_NS
         for track in (queued := iter(self._queued(now))):
             wait_ns = track.sent_ns + track.spacing_ns - now
             if 0 < wait_ns <= PATIENCE_NS:
@@ -243,8 +244,11 @@ class Runner:
                 continue
             lot = lots.get(track.sort) or self._lot_of(lots, track, now)
             obstacle = Outcome.SKIPPED if wait_ns > 0 else lot.obstacle
-            if obstacle is None and now >= track.peer_until_ns and not self._take_place(track, now):
-                obstacle = Outcome.SKIPPED
+            if obstacle is None and now >= track.peer_until_ns:
+                if self._peers.take(track.path.target, now):
+                    track.peer_until_ns = until
+                else:
+                    obstacle = Outcome.SKIPPED
             if obstacle is not None:
                 self._fail(track, obstacle, now)
                 continue
@@ -261,13 +265,6 @@ class Runner:
         self._packets.take(before - left, now)
         for (kind, _, timeout_ns), lot in lots.items():
             self._hand_over(kind, lot.probes, timeout_ns, now)
-
-    def _take_place(self, track: Track, now: int) -> bool:
-        """Have the budget of peers keep a place for this path's target; False where it has none."""
-        if not self._peers.take(track.path.target, now):
-            return False
-        track.peer_until_ns = now + PLACE_NS
-        return True
 
     def _take_resolved(self, lots: dict[tuple[Kind, Family, int], _Lot], now: int) -> None:
         while self._names.ended:

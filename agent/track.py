@@ -5,10 +5,13 @@ In: a planned path. Out: nothing; each field says which stage writes it. Pure: t
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
 from agent.identity import NEVER_NS, Proof
 from wire.histogram import counted
 from wire.outcome import Outcome
+from wire.path import Family, Kind
 from wire.plan import PlannedPath
 from wire.window import FactName, Measure, Timed
 
@@ -65,6 +68,7 @@ class Track:
 
     __slots__ = (
         "address",
+        "course",
         "id",
         "interval_ns",
         "is_planned",
@@ -88,6 +92,8 @@ class Track:
         self.tally = Tally()
         self.sent_ns = self.lost_ns = self.peer_until_ns = NEVER_NS
         """When a probe left last, when one was lost last, and how long the budget of peers has a place for it. The runner's."""
+        self.course: Any = None
+        """What the prober of its kind keeps of the path; nobody else looks at it."""
         self.told: Mapping[FactName, str] | None = None
         self.told_at = 0
         """The facts that a report told last, and by the count of cuts which one. The windows'."""
@@ -99,8 +105,19 @@ class Track:
         self.is_planned = True
         """The plan in force has it: what is known of any other path is nobody's."""
         self.id, self.packets, self.address = planned.path.id, planned.path.packets, planned.path.target.address
-        self.interval_ns = planned.interval_ms * 1_000_000
-        self.spacing_ns = max(self.interval_ns, floor_ns) * 9 // 10
+        self.interval_ns, self.spacing_ns = _times(planned.interval_ms, floor_ns)
         """No two probes closer than nine tenths of the interval, nor of the floor, whatever stalls and plans do."""
-        self.sort = planned.path.kind, planned.path.family, planned.timeout_ms * 1_000_000
-        """Paths of one sort are sent, and given up, together."""
+        self.sort = _sort(planned.path.kind, planned.path.family, planned.timeout_ms)
+        """Kind, family and timeout in nanoseconds. Paths of one sort are sent, and given up, together."""
+
+
+# What thousands of paths have in common is the same object in all of them, so that it is near when one of them is looked at.
+@lru_cache
+def _times(interval_ms: int, floor_ns: int) -> tuple[int, int]:
+    interval_ns = interval_ms * 1_000_000
+    return interval_ns, max(interval_ns, floor_ns) * 9 // 10
+
+
+@lru_cache
+def _sort(kind: Kind, family: Family, timeout_ms: int) -> tuple[Kind, Family, int]:
+    return kind, family, timeout_ms * 1_000_000

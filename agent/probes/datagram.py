@@ -35,8 +35,6 @@ MOST_PER_DRAIN = 4096
 _SEND_ATTEMPTS = 3
 REMEMBERED_ANSWERS = 4096
 """Flights that were answered, of which a second answer would be a duplicate: at least so many."""
-REMEMBERED_PATHS = 32_768
-"""More than a plan may have: at least so many."""
 _HOPS: tuple[Mapping[FactName, str], ...] = (NO_FACTS, *({FactName.HOP_LIMIT: str(hops)} for hops in range(1, 256)))
 """The fact of every hop limit: the same mapping each time, which its reader need not read twice."""
 
@@ -54,7 +52,8 @@ class DatagramProber(ABC):
         self._lines = Lines(self._fresh)
         self._flights: dict[int, Flight] = {}
         self._answered = Remembered[int, Flight](REMEMBERED_ANSWERS)
-        self._courses = Remembered[int, Course](REMEMBERED_PATHS)
+        self._sorts: dict[tuple[Family, bool, int], tuple[Family, bool, int]] = {}
+        """Each once, so that it is near when one of thousands of courses is looked at."""
         self._first_identifier = int.from_bytes(os.urandom(4), "big")
         self._number = 0
         """The highest number of a probe so far; numbers do not leave in their order."""
@@ -74,9 +73,6 @@ class DatagramProber(ABC):
         self, line: Line, courses: Sequence[Course], identifiers: Sequence[int], nonces: Sequence[bytes]
     ) -> tuple[list[bytes], list[bytes]]:
         """The packets of so many probes of one sort, and what must come back of each. Raises OSError where there are none."""
-
-    def _forgotten(self, courses: Mapping[int, Course]) -> None:  # noqa: B027 - only some kinds keep more
-        """These courses are forgotten."""
 
     def _left(self, flights: Sequence[Flight]) -> None:  # noqa: B027 - only some kinds count what has left
         """The packets of these flights have left."""
@@ -159,10 +155,11 @@ class DatagramProber(ABC):
         """Send these; add those that failed at once."""
         lots: dict[tuple[Family, bool, int], tuple[list[Probe], list[Course]]] = {}
         for probe in probes:
-            course = self._courses.get(probe.path.id)
+            track = probe.track
+            course: Course | None = None if track is None else track.course
             if course is None or course.text != probe.address:
                 try:
-                    course = self._aimed(probe, course)
+                    course = self._aimed(probe)
                 except OSError as error:
                     failed.append(Observation(probe, outcome=word_for(error)))
                     continue
@@ -187,13 +184,16 @@ class DatagramProber(ABC):
             else:
                 self._transmit(line, flights, packets, failed)
 
-    def _aimed(self, probe: Probe, course: Course | None) -> Course:
+    def _aimed(self, probe: Probe) -> Course:
         """The course of a probe, to its address. Raises what `_course` does, and OSError where it is no address."""
-        if course is None:
-            course = self._course(probe.path)
-            self._forgotten(self._courses.put(probe.path.id, course))
+        track = probe.track
+        if track is None:
+            raise TypeError("a datagram prober was given a probe without a track")
+        course: Course = track.course or self._course(probe.path)
         course.address = bulk.sockaddr(probe.address, course.port)
         course.text = probe.address
+        course.sort = self._sorts.setdefault(course.sort, course.sort)
+        track.course = course
         return course
 
     def _boarded(self, line: Line, probes: list[Probe], courses: list[Course]) -> tuple[list[Flight], list[bytes]]:

@@ -67,7 +67,7 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Remembered(Generic[K, V]):
-    """What was used last: at least so many, and at most three times as many. All the older ones are forgotten at once."""
+    """What was put here last: at least so many, and at most twice as many. The whole of the older ones is forgotten at once."""
 
     def __init__(self, least: int) -> None:
         self._least = least
@@ -75,22 +75,11 @@ class Remembered(Generic[K, V]):
         self._old: dict[K, V] = {}
 
     def get(self, key: K) -> V | None:
-        """What was put here under this key, if that or its last use was not long ago."""
-        value = self._young.get(key)
-        if value is None and self._old:
-            value = self._old.pop(key, None)
-            if value is not None:
-                self._young[key] = value
-        return value
+        """What was put here under this key, if that was not long ago."""
+        return self._young.get(key) or self._old.get(key)
 
-    def put(self, key: K, value: V) -> Mapping[K, V]:
-        """Remember; what is forgotten for it."""
-        forgotten: Mapping[K, V] = {}
+    def put(self, key: K, value: V) -> None:
+        """Remember."""
         if len(self._young) >= self._least:
-            forgotten, self._old, self._young = self._old, self._young, {}
+            self._old, self._young = self._young, {}
         self._young[key] = value
-        return forgotten
-
-    def values(self) -> list[V]:
-        """All of it."""
-        return [*self._old.values(), *self._young.values()]

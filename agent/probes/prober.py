@@ -43,9 +43,9 @@ class Probe(Struct, eq=False, gc=False):
     resolve_ns: int = 0
     """What resolving the name took, where there was one."""
     track: Track | None = None
-    """Its path as the runner knows it; no prober looks at it, nor at this:"""
+    """What the agent keeps of its path; a prober looks at nothing but its own `course` there."""
     launch: Launch | None = None
-    """With whom it left, until it is judged."""
+    """With whom it left, until it is judged; the runner's."""
 
 
 class Observation(Struct, frozen=True, gc=False):

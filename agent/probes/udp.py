@@ -2,17 +2,18 @@
 
 In: probes. Out: round trips from kernel stamp to kernel stamp without the reflector's own time; whether the planned pod gave
 the answer; the direction of every loss; and the address that the peer saw us come from. Every path has a session and a
-sequence of its own, which never restarts, so that a packet on the wire can be told by its number. A packet is sent only where
-there is a group key, and an answer counts only if it proves to be a colleague's.
+sequence of its own, which never restarts while it is planned, so that a packet on the wire can be told by its number. A packet
+is sent only where there is a group key, and an answer counts only if it proves to be a colleague's.
 """
 
 import errno
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
+from weakref import WeakValueDictionary
 
 from agent import kernel, stamp
 from agent.bulk import Arrival
@@ -29,7 +30,7 @@ TELL_EVERY = 16
 """A session that loses nothing says so once in so many probes; a loss is told at once."""
 
 
-@dataclass(slots=True, eq=False, kw_only=True)
+@dataclass(slots=True, weakref_slot=True, eq=False, kw_only=True)
 class Session(Course):
     """What we know of one path."""
 
@@ -51,8 +52,7 @@ class UdpProber(DatagramProber):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._names: dict[bytes, Session] = {}
-        self._first_sequence = 0
+        self._names: WeakValueDictionary[bytes, Session] = WeakValueDictionary()
 
     def _open(self, family: Family) -> socket.socket:
         sock = kernel.stamped(FAMILIES[family], socket.SOCK_DGRAM, 0, self._match)
@@ -71,17 +71,12 @@ class UdpProber(DatagramProber):
             sort=(path.family, ask.packet_bytes > 0, padding),
             port=ask.port,
             name=os.urandom(8),
-            sequence=self._first_sequence,
+            sequence=0,
             expected=stamp.uid_word(path.target.uid),
             padding=padding,
         )
         self._names[session.name] = session
         return session
-
-    def _forgotten(self, courses: Mapping[int, Course]) -> None:
-        for session in cast("Iterable[Session]", courses.values()):
-            del self._names[session.name]
-            self._first_sequence = max(self._first_sequence, session.sequence)
 
     def _requests(
         self,
@@ -121,15 +116,11 @@ class UdpProber(DatagramProber):
             reply = stamp.decode_reply(arrival.packet, self.context.keys)
         except stamp.StampError:
             return None
-        session = self._names.get(reply.session)
-        if session is None or reply.sequence >= session.sequence:
-            return None
         flight = self.known(reply.identifier)
-        if flight is not None and (
-            flight.course is not session
-            or flight.address != arrival.sender
-            or flight.token != _token(reply.sequence, reply.nonce)
-        ):
+        session = self._names.get(reply.session) if flight is None else cast("Session", flight.course)
+        if session is None or session.name != reply.session or reply.sequence >= session.sequence:
+            return None
+        if flight is not None and (flight.address != arrival.sender or flight.token != _token(reply.sequence, reply.nonce)):
             return None
         # A probe that was given up has no flight any more, but its answer still says which direction lost others.
         settled = session.directions.replied(reply.sequence, reply.receipt)

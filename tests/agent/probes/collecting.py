@@ -8,9 +8,13 @@ from collections.abc import Sequence
 
 from agent.probes.datagram import DatagramProber
 from agent.probes.prober import Note, Observation, Probe
+from agent.track import Track
 from wire.path import Ask, Family, Layer, Path, Target
+from wire.plan import PlannedPath
 
 _numbers = itertools.count(1)
+_tracks: dict[int, Track] = {}
+"""By the identity of their path, which they keep alive."""
 
 
 def a_path(address: str, ask: Ask, *, uid: str = "", name: str = "pod/shop/cart-0") -> Path:
@@ -19,7 +23,9 @@ def a_path(address: str, ask: Ask, *, uid: str = "", name: str = "pod/shop/cart-
 
 
 def a_probe(path: Path) -> Probe:
-    return Probe(next(_numbers), path, path.target.address)
+    """The next probe of a path, which has one track for as long as the tests run."""
+    track = _tracks.setdefault(id(path), Track(PlannedPath(path, 1000, 1000)))
+    return Probe(next(_numbers), path, path.target.address, track=track)
 
 
 def collected(prober: DatagramProber, count: int, *, patience: float = 5.0) -> list[Observation | Note]:

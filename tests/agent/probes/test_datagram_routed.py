@@ -189,11 +189,13 @@ SCRIPT = """
 import sys, time
 from agent.probes.icmp import IcmpProber
 from agent.probes.prober import Context, Probe
+from agent.track import Track
 from wire.path import Family, Icmp, Layer, Path, Target
+from wire.plan import PlannedPath
 prober = IcmpProber(Context())
 for number, address in ((1, "127.0.0.1"), (2, "127.0.0.1"), (3, "::1")):
     path = Path("n1", Target("pod/a/b", "n2", address=address), Layer.POD, Family.of(address), Icmp())
-    said = prober.send([Probe(number, path, address)])
+    said = prober.send([Probe(number, path, address, track=Track(PlannedPath(path, 1000, 1000)))])
     time.sleep(0.05)
     for observation in said + prober.collect():
         print(number, observation.outcome and observation.outcome.word, observation.timed.word, prober.unsupported(path.family))
