@@ -213,7 +213,6 @@ def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: 
     loss = np.where(sent > 0, lost / np.maximum(sent, 1), np.nan)
     state = np.where(columns["measured"] > 0, MEASURED, np.where(columns["unknown"] > 0, UNKNOWN, UNSAMPLED))
     row, column = found // keys.width, found % keys.width
-    names = ("from", "to", "sent", "received", "late", "failed", "loss", "p50_us", "p99_us", "state", "cells", "unknown")
     values = (
         _words(keys.row_words)[row],
         _words(keys.column_words)[column],
@@ -231,7 +230,26 @@ def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: 
     cells: list[Answer] = []
     for start in range(0, len(found), AT_ONCE):
         part = (value[start : start + AT_ONCE].tolist() for value in values)
-        cells += [dict(zip(names, group, strict=True)) for group in zip(*part, strict=True)]
+        # Written out, since a dictionary of names and values zipped takes twice the time.
+        cells += [
+            {
+                "from": source,
+                "to": target,
+                "sent": probes,
+                "received": received,
+                "late": late,
+                "failed": failed,
+                "loss": ratio,
+                "p50_us": median,
+                "p99_us": slow,
+                "state": word,
+                "cells": count,
+                "unknown": unknown,
+            }
+            for source, target, probes, received, late, failed, ratio, median, slow, word, count, unknown in zip(
+                *part, strict=True
+            )
+        ]
         yield
     return {
         "version": 1,

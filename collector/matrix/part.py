@@ -37,7 +37,8 @@ class Part:
         self._matrix = matrix
         self._span = span
         numbers = np.flatnonzero(np.bincount(slab.row[cells]))
-        self._rows = [matrix.table.row_of[number] for number in numbers.tolist()]
+        row_of = matrix.table.row_of
+        self._rows = [row_of[number] for number in numbers.tolist()]
         self._starts = np.array([row.room.start for row in self._rows], np.int64)
 
     def __len__(self) -> int:

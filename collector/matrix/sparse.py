@@ -155,12 +155,13 @@ class Ledger:
 
 def entries_of(logs: list[Log], starts: Ints, *, first: int, last: int) -> tuple[Ints, Ints, Floats]:
     """(cell, code, value) of the steps `first` to `last` of several logs; a cell is its place plus the start of its row."""
-    parts = [log.entries() for log in logs if len(log)]
-    if not parts:
+    which = [place for place, log in enumerate(logs) if len(log)]
+    if not which:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    parts = [logs[place].entries() for place in which]
     keys = np.concatenate([keys for keys, _ in parts])
     values = np.concatenate([values for _, values in parts])
-    base = np.repeat(starts[[len(log) > 0 for log in logs]], [len(keys) for keys, _ in parts])
+    base = np.repeat(starts[which], [len(keys) for keys, _ in parts])
     there = (keys >= np.uint64(first << STEP)) & (keys < np.uint64((last + 1) << STEP))
     keys = keys[there]
     cell = ((keys >> np.uint64(CELL)) & np.uint64(CODE)).astype(np.int64) + base[there]
