@@ -1,5 +1,6 @@
 """Real agents and a real collector, over TLS by its own authority, with tokens that the API server made for pods."""
 
+import base64
 import json
 import os
 import signal
@@ -128,6 +129,19 @@ class Running:
             if line.startswith((f"{name} ", f"{name}{{"))
         )
 
+    def tells_no_secret(self) -> None:
+        """Neither a scrape nor a log has any of the tokens or keys in it."""
+        kept = self.plane.api.get(f"/api/v1/namespaces/{SPACE}/secrets/netmatrix-authority")["data"]
+        secrets = {(self.folder / f"token-{number}").read_text().rpartition(".")[2] for number in range(len(NODES))}
+        for name in ("ca.key", "group-secrets"):
+            secrets |= set(base64.b64decode(kept[name]).decode().split())
+        told = (
+            self._read("/metrics")
+            + self._read("/api/v1/agents")
+            + "".join(one.read_text() for one in self.folder.glob("*.log"))
+        )
+        assert not [one for one in secrets if len(one) > 20 and one in told]
+
     def _read(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._operators}{path}", timeout=5) as answer:
             return str(answer.read().decode())
@@ -171,6 +185,7 @@ def test_agents_report_with_their_tokens_alone_through_whatever_happens_to_the_c
     plane: Plane, cluster: Running
 ) -> None:
     first = eventually(cluster.reporting, what="reports of both agents")
+    cluster.tells_no_secret()
     assert {one["vantage"] for one in first} == set(NODES)
     assert cluster.metric("netmatrix_token_reviews_total") == len(NODES)
     assert cluster.metric("netmatrix_identity_faults") == 0
