@@ -134,6 +134,9 @@ async def fill(filler: Filler, nodes: int, services: int) -> None:
             for name in spaces
         ),
     )
+    for plural, kind, name in (("secrets", "Secret", "netmatrix-authority"), ("configmaps", "ConfigMap", "netmatrix-ca")):
+        empty = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": OWN}}
+        await filler.send("POST", f"/api/v1/namespaces/{OWN}/{plural}", empty)
     await asyncio.sleep(3.0)  # until they have their ServiceAccounts
     await filler.all(f"{nodes} nodes", map(machine, range(nodes)))
     await filler.all(f"{nodes} agents", (pod(number, OWN, "agent", 10) for number in range(nodes)))

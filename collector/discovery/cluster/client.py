@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
@@ -37,6 +38,8 @@ RELOAD_SECONDS = 5.0
 _UNAUTHORIZED = 401
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "netmatrix-collector"}
 _AWAY = (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, ApiException, ConfigException, ValueError)
+_UNREADABLE = (ConfigException, OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError)
+"""What the library raises for a file that is torn."""
 
 
 class ApiAwayError(Exception):
@@ -161,7 +164,10 @@ class Api:
         async with self._lock:
             if self._client is not None and not (self._refused and time.monotonic() - self._loaded > RELOAD_SECONDS):
                 return self._client
-            configuration = await self._configuration()
+            try:
+                configuration = await self._configuration()
+            except _UNREADABLE as error:
+                raise ApiAwayError(f"our credentials cannot be read: {_said(error)}") from None
             await self.close()
             self._client, self._refused, self._loaded = ApiClient(configuration), False, time.monotonic()
             return self._client

@@ -1,0 +1,150 @@
+"""What is kept of objects: what matters, in whatever state the API sends it, and nothing that beats with every heartbeat."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.discovery.cluster.kept import Endpoint, Namespace, Node, ServicePort, SlicePort
+from collector.discovery.cluster.objects import MAX_ANNOTATION, NAMESPACES, NODES, PODS, RESOURCES, SERVICES, SLICES
+from collector.discovery.cluster.rights import right
+
+META = {"name": "one", "namespace": "shop", "uid": "u1", "resourceVersion": "5", "managedFields": [{"x": "y" * 1000}]}
+
+
+def node(**changed: Any) -> bytes:
+    status = {
+        "addresses": [
+            {"type": "Hostname", "address": "one"},
+            {"type": "InternalIP", "address": "192.0.2.1"},
+            {"type": "ExternalIP", "address": "198.51.100.1"},
+            {"type": "InternalIP", "address": "2001:db8::1"},
+        ],
+        "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-11-25T00:00:00Z"}],
+        "images": [{"names": ["x"]}],
+    }
+    meta = {"name": "one", "labels": {"topology.kubernetes.io/zone": "za", "other": "x" * 10_000}, "resourceVersion": "5"}
+    return json.dumps({"metadata": meta, "spec": {}, "status": status, **changed}).encode()
+
+
+def test_of_a_node_its_zone_and_its_internal_addresses_are_kept() -> None:
+    assert NODES.read(node()) == Node("one", "za", ("192.0.2.1", "2001:db8::1"), cordoned=False, ready=True)
+    assert NODES.read(node(spec={"unschedulable": True})).cordoned
+    assert not NODES.read(node(status={})).ready
+
+
+def test_a_heartbeat_changes_nothing() -> None:
+    later = node().replace(b"00:00:00Z", b"00:05:00Z").replace(b'"resourceVersion": "5"', b'"resourceVersion": "6"')
+    assert later != node()
+    assert NODES.read(later) == NODES.read(node())
+
+
+def test_a_namespace_asks_for_vantages_by_the_word_true_alone() -> None:
+    def read(**labels: str) -> Namespace:
+        return NAMESPACES.read(json.dumps({"metadata": {"name": "shop", "labels": labels or None}}).encode())
+
+    assert read(**{"netmatrix.io/vantage": "true"}).vantages
+    assert not read(**{"netmatrix.io/vantage": "yes"}).vantages
+    assert not read().vantages
+
+
+def test_of_a_pod_its_readiness_its_age_and_its_port_are_kept() -> None:
+    body: dict[str, Any] = {
+        "metadata": {
+            **META,
+            "creationTimestamp": "2026-11-25T00:00:00Z",
+            "labels": {"app.kubernetes.io/component": "agent"},
+            "annotations": {"k8s.v1.cni.cncf.io/network-status": "[]"},
+        },
+        "spec": {"nodeName": "n1", "containers": [{"ports": [{"name": "stamp", "containerPort": 9000}]}, {}]},
+        "status": {
+            "phase": "Running",
+            "podIPs": [{"ip": "10.244.0.1"}, {"ip": "fd44::1"}],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-25T00:00:07Z"}],
+        },
+    }
+    pod = PODS.read(json.dumps(body).encode())
+    assert (pod.node, pod.addresses, pod.port, pod.networks) == ("n1", ("10.244.0.1", "fd44::1"), 9000, "[]")
+    assert (pod.ready, pod.ready_since - pod.created, pod.terminating, pod.ended) == (True, 7.0, False, False)
+    body["metadata"] |= {"deletionTimestamp": "2026-11-25T00:01:00Z"}
+    assert PODS.read(json.dumps(body).encode()).terminating
+    bare = PODS.read(b'{"metadata": {"name": "one", "namespace": "shop"}}')
+    assert (bare.node, bare.addresses, bare.ready, bare.port, bare.created) == ("", (), False, 0, 0.0)
+
+
+def test_of_a_service_the_annotation_is_kept_and_a_long_one_only_so_far_that_it_is_seen_to_be_nonsense() -> None:
+    body: dict[str, Any] = {
+        "metadata": {**META, "annotations": {"netmatrix.io/probe": "http:/" + "x" * 9000, "other": "y" * 9000}},
+        "spec": {
+            "type": "LoadBalancer",
+            "clusterIP": "10.96.0.9",
+            "clusterIPs": ["10.96.0.9", "fd96::9"],
+            "ports": [{"name": "web", "port": 80, "nodePort": 30080, "targetPort": "http", "appProtocol": "http"}],
+            "externalTrafficPolicy": "Local",
+        },
+        "status": {"loadBalancer": {"ingress": [{"ip": "198.51.100.7", "ports": []}, {"hostname": "x"}]}},
+    }
+    service = SERVICES.read(json.dumps(body).encode())
+    assert len(service.probe) == MAX_ANNOTATION
+    assert service.ports == (ServicePort(80, "web", "TCP", "http", 30080),)
+    assert (service.addresses, service.balancers, service.local) == (("10.96.0.9", "fd96::9"), ("198.51.100.7",), True)
+    headless = body | {"spec": {"clusterIPs": ["None"]}, "status": {"loadBalancer": {}}}
+    assert SERVICES.read(json.dumps(headless).encode()).addresses == ()
+
+
+def test_an_endpoint_is_ready_unless_it_says_that_it_is_not() -> None:
+    said: list[dict[str, Any]] = [{"ready": True}, {"ready": False}, {"ready": None}, {}]
+    body = {
+        "metadata": {**META, "labels": {"kubernetes.io/service-name": "cart"}},
+        "addressType": "IPv4",
+        "ports": [{"name": "main", "port": 8080}, {"name": None, "port": None, "protocol": None}],
+        "endpoints": [
+            {"addresses": [f"10.244.0.{i}", "10.9.9.9"], "conditions": conditions, "nodeName": None}
+            for i, conditions in enumerate(said)
+        ]
+        + [{"addresses": ["10.244.0.9"], "nodeName": "n1", "targetRef": {"kind": "Pod", "name": "cart-0"}}]
+        + [{"addresses": []}],
+    }
+    found = SLICES.read(json.dumps(body).encode())
+    assert (found.service, found.family) == ("cart", "IPv4")
+    assert [one.ready for one in found.endpoints] == [True, False, True, True, True]
+    assert found.endpoints[-1] == Endpoint("10.244.0.9", ready=True, node="n1", pod="cart-0")
+    assert found.ports == (SlicePort("main", 8080), SlicePort(None, None, None))
+    empty = {"metadata": META, "addressType": "IPv4", "endpoints": None, "ports": None}
+    assert SLICES.read(json.dumps(empty).encode()).endpoints == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"metadata": {}}',
+        b'{"metadata": {"name": ""}}',
+        b'{"metadata": {"name": "a\\nb"}}',
+        b'{"metadata": {"name": "<b>"}}',
+        b'{"metadata": {"name": "' + b"a" * 254 + b'"}}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_object_of_the_api_is_refused_by_every_reader(text: bytes) -> None:
+    for resource in RESOURCES:
+        with pytest.raises((ValueError, UnicodeDecodeError)):
+            resource.read(text)
+
+
+@given(st.binary(max_size=300) | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps).map(str.encode))
+def test_a_reader_refuses_or_keeps_and_does_nothing_else(text: bytes) -> None:
+    for resource in RESOURCES:
+        try:
+            resource.read(text)
+        except ValueError:
+            continue
+
+
+def test_all_that_is_followed_is_in_the_table_of_rights() -> None:
+    for resource in RESOURCES:
+        assert right(resource.group, resource.name, "list", "watch")
