@@ -212,7 +212,7 @@ async def measure(filler: Filler, plane: Plane, folder: Path, nodes: int, servic
     watched = Watched(process.pid)
     try:
         async with aiohttp.ClientSession() as session:
-            while not (generation := await metric(session, url, "netmatrix_plan_generation")) or generation < 2:  # noqa: ASYNC110
+            while not (generation := await metric(session, url, "netmatrix_plan_generation")) or generation < 2:  # noqa: ASYNC110 - of another process
                 await asyncio.sleep(0.5)
             first = time.monotonic() - began
             print(
