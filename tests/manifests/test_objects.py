@@ -65,6 +65,16 @@ def test_the_release_is_said_in_one_place_and_is_that_of_the_project(objects: li
     assert f"ARG VERSION={VERSION}\n" in (ROOT / "Dockerfile").read_text()
 
 
+@pytest.mark.parametrize("document", ["README.md", "docs/install.md"])
+def test_the_documents_build_and_load_the_image_that_the_manifests_run(document: str) -> None:
+    assert set(re.findall(r"netmatrix:(\d[\w.]*)", (ROOT / document).read_text())) == {VERSION}
+
+
+def test_the_page_on_installing_names_every_overlay_and_component_that_there_is() -> None:
+    page = (ROOT / "docs" / "install.md").read_text()
+    assert set(re.findall(r"^\| `manifests/([\w/-]+)` \|", page, re.MULTILINE)) == set(ALL)
+
+
 def test_every_object_and_pod_has_the_recommended_labels(objects: list[Object]) -> None:
     for one in objects:
         pods = [one["spec"]["template"]] if "template" in one.get("spec", {}) else []
