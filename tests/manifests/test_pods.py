@@ -8,6 +8,7 @@ import pytest
 
 from agent.app import DRAIN_SECONDS, FLUSH_SECONDS, LAND_SECONDS
 from agent.settings import VARIABLES, Settings, read
+from collector.__main__ import arguments
 from collector.settings import Settings as Configuration
 from collector.settings import parse_settings
 from tests.manifests.rendering import ADDED, INSTALLED, PATCHING, Object, container_of, rendered, the, workloads
@@ -102,6 +103,18 @@ def test_ports_of_services_policies_and_monitors_are_ports_of_the_pods_that_they
         assert used <= named[component], one["metadata"]["name"]
         seen += 1
     assert seen >= 4
+
+
+def test_the_collector_follows_the_cluster_and_the_file_that_is_mounted() -> None:
+    container = container_of(pods()["collector"])
+    asked = arguments(container["args"])
+    (mount,) = container["volumeMounts"]
+    (volume,) = pod_of("collector")["volumes"]
+    assert asked.cluster
+    assert str(asked.config) == f"{mount['mountPath']}/config.yaml"
+    assert "subPath" not in mount, "what is mounted so never changes"
+    assert volume == {"name": mount["name"], "configMap": {"name": "netmatrix"}}
+    assert Configuration().discovery.namespace == "netmatrix"
 
 
 def test_scrape_annotations_name_the_port_of_the_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
