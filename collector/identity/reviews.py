@@ -28,7 +28,8 @@ LEAST_REVIEWS_A_SECOND = 20
 ALL_WITHIN_SECONDS = 25
 """When a collector starts, the tokens of all agents are new to it."""
 AGAIN_SECONDS = 2.0
-"""From one renewed review to the next, of all tokens together: 150 agents have theirs reviewed every five minutes."""
+"""From any review to a renewed one, of all tokens together: 150 agents have theirs reviewed every five minutes, and thousands,
+whose tokens are replaced all the time, no more often than that."""
 REVIEW_SECONDS = 3.0
 """Deadline of a review."""
 AWAY_SECONDS = 5.0
@@ -102,6 +103,7 @@ class TokenReviews:
         return vantage.name
 
     def _may_renew(self) -> bool:
+        """Whether it is time for a renewed review; then it is not, for a while."""
         now = self._clock()
         if now < self._renew_at:
             return False
@@ -135,6 +137,7 @@ class TokenReviews:
         await self._turns.turn()
         if self._clock() < self._away_until:  # by now
             return None
+        self._renew_at = self._clock() + AGAIN_SECONDS
         try:
             answer = await self._api.ask("POST", PATH, body=request_of(token, self._audience), seconds=REVIEW_SECONDS)
             said = reviewed(answer.body, self._audience) if answer.good else None

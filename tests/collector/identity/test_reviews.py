@@ -210,6 +210,10 @@ async def test_at_rest_reviews_are_spaced_however_many_tokens_are_due() -> None:
     admitting.clock.seconds += AGAIN_SECONDS
     assert [await admitting.ask(token) for token in by_token] == ["n1", "n2", "n3"]
     assert len(admitting.reviewer.asked) == 5
+    admitting.clock.seconds += FRESH_SECONDS
+    by_token[token_of(payload_of(1, jti=2))] = 1
+    assert [await admitting.ask(token) for token in reversed(by_token)] == ["n1", "n3", "n2", "n1"]
+    assert len(admitting.reviewer.asked) == 6, "a new token is reviewed at once, and those that are due wait"
 
 
 @pytest.mark.parametrize(
