@@ -1,0 +1,35 @@
+"""When other plans are needed, and when not."""
+
+from msgspec.structs import replace
+
+from collector.planning import Planning
+from collector.settings import PlanSettings
+from tests.collector.small_cluster import SNAPSHOT
+
+
+def planning() -> Planning:
+    made = Planning(PlanSettings(), instance=1, now_ns=lambda: 10**18)
+    made.compose(SNAPSHOT, generation=1)
+    return made
+
+
+def test_what_is_excluded_from_verdicts_alone_needs_no_other_plan() -> None:
+    for word in ("not_ready", "settling"):
+        marked = replace(SNAPSHOT.vantages[0], excluded=word)
+        assert planning().is_planned(replace(SNAPSHOT, vantages=(marked, *SNAPSHOT.vantages[1:])))
+    cordoned = replace(SNAPSHOT.nodes[0], excluded="cordoned")
+    assert planning().is_planned(replace(SNAPSHOT, nodes=(cordoned, *SNAPSHOT.nodes[1:])))
+
+
+def test_one_that_terminates_or_has_another_uid_or_address_does() -> None:
+    first, *others = SNAPSHOT.vantages
+    for changed in (
+        replace(first, excluded="terminating"),
+        replace(first, uid="another"),
+        replace(first, addresses=("10.30.1.99",)),
+    ):
+        assert not planning().is_planned(replace(SNAPSHOT, vantages=(changed, *others)))
+
+
+def test_before_the_first_plan_nothing_is_planned() -> None:
+    assert not Planning(PlanSettings(), instance=1, now_ns=lambda: 10**18).is_planned(SNAPSHOT)
