@@ -31,7 +31,7 @@ from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans
 from collector.plan.keys import PHASE_SECONDS
-from collector.planning import Planning
+from collector.planning import Planning, rest_seconds
 from collector.ports import bound_as, context_of
 from collector.process import descriptors, shortage
 from collector.rows import Rows
@@ -44,8 +44,6 @@ if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
 
 LOOK_SECONDS = 2.0
 """How often it is looked whether there is another snapshot."""
-LOOKING_SHARE = 0.05
-"""Share of a core that following a restless cluster may take: after each look it is waited until it was no more."""
 PLANS_A_SECOND = 250
 """At what rate a large cluster is told of another inventory; a plan takes 3 ms to make."""
 TURN_SHARE = 0.9
@@ -209,7 +207,7 @@ class Collector:
                 self._known.set()
             elif self._planning.is_due(plans):
                 await self._turn(plans)
-            rest = (time.monotonic() - began) / LOOKING_SHARE
+            rest = rest_seconds(time.monotonic() - began)
 
     async def _turn(self, plans: Plans) -> None:
         """Put the plans of another slot, or with other keys, in force: where they rotate, over the time of a slot."""

@@ -14,6 +14,18 @@ from collector.plan.targets import aimed_at
 from collector.settings import SECOND, PlanSettings
 from wire.plan import GroupKey
 
+PLANNING_SHARE = 0.05
+"""Share of a core that planning for a restless cluster may take."""
+LONGEST_REST_SECONDS = 60.0
+
+
+def rest_seconds(spent: float) -> float:
+    """How long nothing is planned after planning took so many seconds.
+
+    So a large cluster that never rests costs no more than its share, and one that is small or at rest is planned for at once.
+    """
+    return min(spent / PLANNING_SHARE, LONGEST_REST_SECONDS)
+
 
 class Planning:
     """Makes the plans of one collector process; `instance` names it. See `secret` for their group keys."""

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from collector.planning import Planning
+from collector.planning import LONGEST_REST_SECONDS, PLANNING_SHARE, Planning, rest_seconds
 from collector.settings import PlanSettings
 from tests.collector.small_cluster import SNAPSHOT
 
@@ -33,3 +33,10 @@ def test_one_that_terminates_or_has_another_uid_or_address_does() -> None:
 
 def test_before_the_first_plan_nothing_is_planned() -> None:
     assert not Planning(PlanSettings(), instance=1, now_ns=lambda: 10**18).is_planned(SNAPSHOT)
+
+
+def test_survive_20_a_cluster_that_never_rests_costs_its_share_and_a_small_one_does_not_wait() -> None:
+    for spent in (0.001, 0.1, 2.0):
+        assert spent / (spent + rest_seconds(spent)) < PLANNING_SHARE
+    assert rest_seconds(0.01) < 1.0
+    assert rest_seconds(100.0) == LONGEST_REST_SECONDS
