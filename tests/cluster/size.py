@@ -137,6 +137,9 @@ async def fill(filler: Filler, nodes: int, services: int) -> None:
     for plural, kind, name in (("secrets", "Secret", "netmatrix-authority"), ("configmaps", "ConfigMap", "netmatrix-ca")):
         empty = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": OWN}}
         await filler.send("POST", f"/api/v1/namespaces/{OWN}/{plural}", empty)
+    for space in spaces[1:]:
+        authority = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "netmatrix-ca", "namespace": space}}
+        await filler.send("POST", f"/api/v1/namespaces/{space}/configmaps", authority)
     await asyncio.sleep(3.0)  # until they have their ServiceAccounts
     await filler.all(f"{nodes} nodes", map(machine, range(nodes)))
     await filler.all(f"{nodes} agents", (pod(number, OWN, "agent", 10) for number in range(nodes)))
@@ -199,8 +202,9 @@ async def changing(seconds: float, change: Callable[[int], Awaitable[object]], r
     return done
 
 
-async def measure(filler: Filler, plane: Plane, folder: Path, nodes: int, services: int) -> None:
+async def measure(filler: Filler, plane: Plane, folder: Path, asked: argparse.Namespace) -> None:
     """Run the collector and print what it takes."""
+    nodes, services, seconds = asked.nodes, asked.services, asked.seconds
     (folder / "config.yaml").write_text("agents: {listen: '127.0.0.1:0'}\noperators: {listen: '127.0.0.1:18080'}\n")
     url = "http://127.0.0.1:18080"
     began = time.monotonic()
@@ -220,8 +224,8 @@ async def measure(filler: Filler, plane: Plane, folder: Path, nodes: int, servic
                 f"{watched.mebibytes():.0f} MiB resident, {watched.mebibytes('VmHWM'):.0f} at most",
                 flush=True,
             )
-            await asyncio.sleep(90)
-            print(f"after 90 s more: {watched.seconds():.1f} s of CPU, {watched.mebibytes():.0f} MiB resident", flush=True)
+            await asyncio.sleep(1.5 * seconds)
+            print(f"later: {watched.seconds():.1f} s of CPU, {watched.mebibytes():.0f} MiB resident", flush=True)
             for what, change in (
                 ("nothing", None),
                 (
@@ -249,7 +253,7 @@ async def measure(filler: Filler, plane: Plane, folder: Path, nodes: int, servic
                 ),
             ):
                 before, at = watched.seconds(), time.monotonic()
-                done = await changing(60, change) if change else await _rest(60)
+                done = await changing(seconds, change) if change else await _rest(seconds)
                 spent = time.monotonic() - at
                 share = (watched.seconds() - before) / spent
                 generation = await metric(session, url, "netmatrix_plan_generation")
@@ -273,6 +277,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=5000)
     parser.add_argument("--services", type=int, default=10_000)
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long each sort of change goes on")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as made, Plane(programs.folder(), Path(made) / "plane") as plane:
         trust: ssl.SSLContext = plane.credentials.context(ADMINISTRATOR)
@@ -280,7 +285,7 @@ async def main() -> None:
             filler = Filler(session, plane.url)
             print(f"{asked.nodes} nodes, {2 * asked.nodes} pods of netmatrix, {asked.services} services", flush=True)
             await fill(filler, asked.nodes, asked.services)
-            await measure(filler, plane, Path(made), asked.nodes, asked.services)
+            await measure(filler, plane, Path(made), asked)
 
 
 if __name__ == "__main__":

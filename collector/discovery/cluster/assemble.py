@@ -1,12 +1,12 @@
 """From the state of the cluster to a whole snapshot. Pure: the same state, settings and time give the same snapshot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from collector.discovery.cluster.addresses import usable
-from collector.discovery.cluster.endpoints import behind, slices_of
+from collector.discovery.cluster.endpoints import Owner, behind, slices_of
 from collector.discovery.cluster.kept import Service
 from collector.discovery.cluster.services import API_SERVER, services_of
 from collector.discovery.cluster.vantages import vantages_of
@@ -28,6 +28,8 @@ class Assembled(Struct, frozen=True):
     refused: tuple[Refused, ...] = ()
     settled: float | None = None
     """Unix seconds at which another snapshot follows from the same state; None where none does."""
+    looked_behind: frozenset[Owner] = frozenset()
+    """The services whose endpoints matter."""
 
 
 def assemble(
@@ -35,6 +37,7 @@ def assemble(
 ) -> Assembled:
     """The snapshot of a state, with the hosts outside that the configuration names; `now` is in Unix seconds."""
     vantages, services = vantages_of(world, settings, now), services_of(world, settings)
+    servers = _servers(world, settings)
     snapshot = Snapshot(
         nodes=tuple(
             Node(node.name, node.zone, usable(node.addresses)[0], "cordoned" if node.cordoned else "")
@@ -43,10 +46,15 @@ def assemble(
         vantages=vantages.vantages,
         services=services.services,
         external=tuple({one.name: one for one in (*services.external, *ingress_of(settings), *external)}.values()),
-        dns=tuple(_dns(world, settings)),
+        dns=tuple(_dns(world, settings, servers)),
         mtu=settings.mtu or mtu,
     )
-    return Assembled(snapshot, (*vantages.refused, *services.refused), vantages.settled)
+    return Assembled(
+        snapshot,
+        (*vantages.refused, *services.refused),
+        vantages.settled,
+        services.looked_behind | servers.keys(),
+    )
 
 
 def ingress_of(settings: DiscoverySettings) -> Iterator[External]:
@@ -57,10 +65,17 @@ def ingress_of(settings: DiscoverySettings) -> Iterator[External]:
         yield External(INGRESS, (settings.ingress_url,), host="" if address else host, address=address)
 
 
-def _dns(world: World, settings: DiscoverySettings) -> Iterator[DnsServer]:
+def _servers(world: World, settings: DiscoverySettings) -> Mapping[Owner, Service]:
+    """The services of the cluster's name servers."""
+    return {
+        (one.namespace, one.name): one
+        for one in world.services
+        if (one.dns and one.namespace == "kube-system") or f"{one.namespace}/{one.name}" in settings.dns_services
+    }
+
+
+def _dns(world: World, settings: DiscoverySettings, servers: Mapping[Owner, Service]) -> Iterator[DnsServer]:
     """The cluster's name servers: each through its service, and each server behind that."""
-    own = {(one.namespace, one.name): one for one in world.services if one.dns or _is_dns(one, settings)}
-    servers = {owner: one for owner, one in own.items() if owner[0] == "kube-system" or _is_dns(one, settings)}
     api_server = next((one for one in world.services if (one.namespace, one.name) == API_SERVER), None)
     answers = usable(api_server.addresses)[0] if api_server else ()
     names = tuple(name for name in (f"kubernetes.default.svc.{settings.cluster_domain}.", settings.external_name) if name)
@@ -77,7 +92,3 @@ def _dns(world: World, settings: DiscoverySettings) -> Iterator[DnsServer]:
         for place in found.places[:DNS_SERVERS]:
             name = place.name if len(f"dns/{full}/{place.name}") <= MAX_NAME else place.addresses[0]
             yield DnsServer(f"{full}/{name}".rstrip(":"), tuple(place.addresses), names, place.port, contains)
-
-
-def _is_dns(service: Service, settings: DiscoverySettings) -> bool:
-    return f"{service.namespace}/{service.name}" in settings.dns_services

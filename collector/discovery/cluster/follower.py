@@ -69,7 +69,8 @@ _head = msgspec.json.Decoder(_Head)
 class Follower(Generic[T]):
     """One sort of objects.
 
-    `changed` is called whenever what is kept is another than before, `unread` for each object that is not understood.
+    `changed` is called whenever what is kept is another than before: with the object that was there and the one that is, or
+    with neither where it may be all of them. `unread` is called for each object that is not understood.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Follower(Generic[T]):
         api: Api,
         resource: Resource[T],
         *,
-        changed: Callable[[], None],
+        changed: Callable[[T | None, T | None], None],
         unread: Callable[[], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -135,7 +136,7 @@ class Follower(Generic[T]):
         self._course.listed(page.metadata.version)
         if fresh != self.objects or not self.listed:
             self.objects, self.listed = fresh, True
-            self._changed()
+            self._changed(None, None)
 
     async def _watch(self, order: Order) -> None:
         query = [
@@ -182,13 +183,15 @@ class Follower(Generic[T]):
             self._say(f"a line that is none of a watch: {error}")
             return Word.GARBLED
         meta = head.metadata
+        key = meta.namespace, meta.name
+        before, changed = self.objects.get(key), False
         match event.type:
             case "ADDED" | "MODIFIED":
                 changed = self._keep(event.object, self.objects)
             case "DELETED":
-                changed = self.objects.pop((meta.namespace, meta.name), None) is not None
+                changed = self.objects.pop(key, None) is not None
             case "BOOKMARK":
-                changed = False
+                pass
             case "ERROR" if head.code == GONE:
                 return Word.EXPIRED
             case _:
@@ -199,7 +202,7 @@ class Follower(Generic[T]):
         seen.version = meta.version
         self._heard()
         if changed:
-            self._changed()
+            self._changed(before, self.objects.get(key))
         return None
 
     def _keep(self, item: Raw, objects: dict[Key, T]) -> bool:

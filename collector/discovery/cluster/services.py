@@ -38,6 +38,8 @@ class Found(Struct, frozen=True):
     external: tuple[External, ...]
     """Services that are only a name, or whose load balancer is."""
     refused: tuple[Refused, ...]
+    looked_behind: frozenset[Owner] = frozenset()
+    """The services whose endpoints matter, also those that are refused."""
 
 
 class _RefusedError(Exception):
@@ -71,7 +73,7 @@ def services_of(world: World, settings: DiscoverySettings) -> Found:
             names += _external(service)
         except _RefusedError as error:
             complaints.append(refused(service, error.because, str(error)))
-    return Found(tuple(found), tuple(names), tuple(complaints))
+    return Found(tuple(found), tuple(names), tuple(complaints), frozenset(slices))
 
 
 def _own(settings: DiscoverySettings) -> tuple[Owner, Owner]:

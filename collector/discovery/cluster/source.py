@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -18,6 +18,7 @@ from collector.discovery.cluster.announcer import Announcer
 from collector.discovery.cluster.assemble import Assembled, assemble, ingress_of
 from collector.discovery.cluster.client import Api
 from collector.discovery.cluster.follower import Follower
+from collector.discovery.cluster.kept import Slice
 from collector.discovery.cluster.objects import NAMESPACES, NODES, PODS, SERVICES, SLICES
 from collector.discovery.cluster.own_mtu import own_mtu
 from collector.discovery.cluster.world import Because, Refused, World
@@ -25,6 +26,9 @@ from collector.discovery.denied import external_complaints
 from collector.discovery.snapshot import Snapshot
 from collector.document import bad
 from collector.settings import Settings
+
+if TYPE_CHECKING:
+    from collector.discovery.cluster.endpoints import Owner
 
 LONGEST_PLAUSIBLE_MTU = 65_535
 LOGGED = 20
@@ -49,11 +53,13 @@ class ClusterSource:
         self._mtu = 0 if kubeconfig else min(own_mtu(os.environ.get("KUBERNETES_SERVICE_HOST", "")), LONGEST_PLAUSIBLE_MTU)
         self._dirty = True
         self._settled: float | None = None
+        self._looked_behind: frozenset[Owner] | None = None
+        """The services whose endpoints matter; None while that is being found out."""
         self._refused: frozenset[Refused] = frozenset()
         self._announcer = Announcer(self.api)
         self._nodes, self._namespaces = self._follower(NODES), self._follower(NAMESPACES)
         self._pods, self._services = self._follower(PODS), self._follower(SERVICES)
-        self._slices = self._follower(SLICES)
+        self._slices = Follower(self.api, SLICES, changed=self._note_slice, unread=self._count)
         self._followers: tuple[Follower[Any], ...] = (
             self._nodes,
             self._namespaces,
@@ -82,7 +88,7 @@ class ClusterSource:
         due = self._settled is not None and now >= self._settled
         if not (self._dirty or due) or not all(follower.listed for follower in self._followers):
             return False
-        self._dirty = False
+        self._dirty, self._looked_behind = False, None
         world = World(
             nodes=tuple(self._nodes.objects.values()),
             namespaces=tuple(self._namespaces.objects.values()),
@@ -93,7 +99,7 @@ class ClusterSource:
         made = await asyncio.to_thread(
             assemble, world, self._settings.discovery, external=self._settings.external, mtu=self._mtu, now=now
         )
-        self._settled = made.settled
+        self._settled, self._looked_behind = made.settled, made.looked_behind
         self._say(made)
         first, self.ready = not self.ready, True
         if made.snapshot == self.snapshot and not first:
@@ -117,8 +123,14 @@ class ClusterSource:
     def _follower(self, resource: Any) -> Follower[Any]:  # noqa: ANN401 - of any sort of objects
         return Follower(self.api, resource, changed=self._note, unread=self._count)
 
-    def _note(self) -> None:
+    def _note(self, _before: object = None, _after: object = None) -> None:
         self._dirty = True
+
+    def _note_slice(self, before: Slice | None, after: Slice | None) -> None:
+        """Most of what happens in a cluster happens to endpoints of services that nobody probes."""
+        owners = {(one.namespace, one.service) for one in (before, after) if one}
+        if self._looked_behind is None or not owners or owners & self._looked_behind:
+            self._dirty = True
 
     def _count(self) -> None:
         self._unread += 1

@@ -174,7 +174,7 @@ async def followed(history: History) -> tuple[Follower[int], list[dict[str, int]
     follower: Follower[int] = Follower(
         cast("Api", history),
         Resource("", "pods", _read),
-        changed=lambda: seen.append({key[1]: value for key, value in follower.objects.items()}),
+        changed=lambda *_: seen.append({key[1]: value for key, value in follower.objects.items()}),
         unread=lambda: None,
         sleep=no_time,
     )
@@ -226,7 +226,7 @@ async def test_one_object_that_is_not_understood_is_left_out_alone_also_where_it
     follower: Follower[int] = Follower(
         cast("Api", history),
         Resource("", "pods", read),
-        changed=lambda: None,
+        changed=lambda *_: None,
         unread=lambda: unread.append(1),
         sleep=no_time,
     )
@@ -255,4 +255,4 @@ async def test_a_line_without_an_end_takes_no_more_memory_than_an_object_may(mon
 
 def test_what_is_followed_must_be_in_the_table_of_rights() -> None:
     with pytest.raises(KeyError, match="configmaps"):
-        Follower(cast("Api", None), Resource("", "configmaps", _read), changed=lambda: None, unread=lambda: None)
+        Follower(cast("Api", None), Resource("", "configmaps", _read), changed=lambda *_: None, unread=lambda: None)

@@ -69,7 +69,7 @@ def why(*services: Service, slices: tuple[Slice, ...] = ()) -> list[tuple[Becaus
 
 
 def test_who_does_not_ask_is_not_probed() -> None:
-    assert found(service(probe="")) == Found((), (), ())
+    assert found(service(probe="")) == Found((), (), (), frozenset({("default", "kubernetes")}))
 
 
 def test_the_api_servers_service_is_probed_through_its_cluster_ip_alone_whatever_anybody_writes_on_it() -> None:

@@ -8,12 +8,14 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from collector.discovery.cluster.kept import Namespace, Node, Pod
+from collector.discovery.cluster.kept import Endpoint, Namespace, Node, Pod, Service, ServicePort, Slice, SlicePort
 from collector.discovery.cluster.source import ClusterSource
 from collector.document import BadFileError
 from collector.settings import DiscoverySettings, Settings, parse_settings
 
 NODE = Node("n1", "za", ("192.0.2.1",), cordoned=False, ready=True)
+
+BEHIND = Endpoint("10.244.0.7", ready=True, node="n1", pod="cart-0")
 
 
 def agent(**changed: Any) -> Pod:
@@ -76,6 +78,19 @@ async def test_what_changes_nothing_in_the_snapshot_is_no_other_snapshot() -> No
     source._pods.objects = {}
     source._note()
     assert await source.changed()
+
+
+async def test_endpoints_of_services_that_nobody_probes_are_no_reason_to_look() -> None:
+    source = filled(agent())
+    probed = Service("shop", "cart", "u", "ClusterIP", ("10.96.0.9",), (ServicePort(80),), "", (), False, "tcp", False)
+    source._services.objects = {("shop", "cart"): probed}
+    assert await source.changed()
+    for name, looks in (("other", False), ("cart", True)):
+        source._slices.objects[name, name] = Slice("shop", f"{name}-1", name, "IPv4", (SlicePort("", 80),), (BEHIND,))
+        source._note_slice(None, source._slices.objects[name, name])
+        assert source._dirty is looks
+    assert await source.changed()
+    assert source.snapshot.services[0].endpoints == 1
 
 
 async def test_one_that_settles_is_another_snapshot_when_it_has_though_nobody_said_a_word() -> None:
