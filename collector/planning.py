@@ -86,11 +86,15 @@ class Planning:
 
 
 def _as_planned(snapshot: Snapshot) -> Snapshot:
-    """A snapshot without what no plan depends on: why something is excluded, unless nobody probes it any more."""
+    """A snapshot without what no plan depends on.
+
+    That is why something is excluded, unless nobody probes it any more, and how many endpoints there are besides the first.
+    """
     return structs.replace(
         snapshot,
         nodes=tuple(structs.replace(node, excluded="") if node.excluded else node for node in snapshot.nodes),
         vantages=tuple(
             structs.replace(one, excluded="") if one.excluded and aimed_at(one) else one for one in snapshot.vantages
         ),
+        services=tuple(structs.replace(one, endpoints=one.endpoints and 1) for one in snapshot.services),
     )

@@ -238,9 +238,9 @@ async def measure(filler: Filler, plane: Plane, folder: Path, asked: argparse.Na
                     "endpoints of services that nobody probes",
                     lambda n: filler.send(
                         "PATCH",
-                        f"/apis/discovery.k8s.io/v1/namespaces/team-{(n * 7 + 1) % services % SPACES}"
-                        f"/endpointslices/svc-{(n * 7 + 1) % services}-1",
-                        {"endpoints": slice_of((n * 7 + 1) % services, "", ready=n % 2 == 0)["endpoints"]},
+                        f"/apis/discovery.k8s.io/v1/namespaces/team-{(n * 100 + 7) % services % SPACES}"
+                        f"/endpointslices/svc-{(n * 100 + 7) % services}-1",
+                        {"endpoints": slice_of((n * 100 + 7) % services, "", ready=n % 2 == 0)["endpoints"]},
                     ),
                 ),
                 (

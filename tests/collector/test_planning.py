@@ -31,6 +31,15 @@ def test_one_that_terminates_or_has_another_uid_or_address_does() -> None:
         assert not planning().is_planned(replace(SNAPSHOT, vantages=(changed, *others)))
 
 
+def test_how_many_endpoints_there_are_needs_no_other_plan_but_whether_there_is_one_does() -> None:
+    (service,) = SNAPSHOT.services
+    made = Planning(PlanSettings(), instance=1, now_ns=lambda: 10**18)
+    made.compose(replace(SNAPSHOT, services=(replace(service, endpoints=3),)), generation=1)
+    assert made.is_planned(replace(SNAPSHOT, services=(replace(service, endpoints=2),)))
+    for other in (0, None):
+        assert not made.is_planned(replace(SNAPSHOT, services=(replace(service, endpoints=other),)))
+
+
 def test_before_the_first_plan_nothing_is_planned() -> None:
     assert not Planning(PlanSettings(), instance=1, now_ns=lambda: 10**18).is_planned(SNAPSHOT)
 
