@@ -1,0 +1,1 @@
+"""What is true of every cell, and the few causes that explain what is wrong."""
