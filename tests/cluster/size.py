@@ -240,7 +240,7 @@ async def measure(filler: Filler, plane: Plane, folder: Path, asked: argparse.Na
                         "PATCH",
                         f"/apis/discovery.k8s.io/v1/namespaces/team-{(n * 100 + 7) % services % SPACES}"
                         f"/endpointslices/svc-{(n * 100 + 7) % services}-1",
-                        {"endpoints": slice_of((n * 100 + 7) % services, "", ready=n % 2 == 0)["endpoints"]},
+                        {"endpoints": slice_of((n * 100 + 7) % services, "", ready=n * 100 // services % 2 == 0)["endpoints"]},
                     ),
                 ),
                 (

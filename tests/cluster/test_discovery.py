@@ -1,6 +1,7 @@
 """Discovery against a real API server: what it finds, and what no disturbance makes it forget."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,10 @@ OWN, SHOP = "netmatrix", "found-shop"
 NODES = {"found-1": "za", "found-2": "zb"}
 SETTINGS = Settings(discovery=DiscoverySettings(settling=Duration(0), namespace=OWN))
 PATIENCE_SECONDS = 90.0
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*unclosed|Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
+"""A TLS handshake that is given up, with a server that stands still, leaves its socket to the garbage collector (aiohttp)."""
 EDGE = "discovery.k8s.io/v1"
 
 
@@ -238,6 +243,7 @@ async def test_survive_13_while_the_api_server_is_away_or_stands_still_the_last_
             await until(source, lambda s: s.nodes[0].excluded == "cordoned")
             api.merge("/api/v1/nodes/found-1", {"spec": {"unschedulable": False}})
             await until(source, lambda s: s == before)
+    gc.collect()  # here, and not in another test
 
 
 async def test_the_rights_in_the_table_are_enough_and_without_them_what_is_known_stays(plane: Plane, api: Api) -> None:
