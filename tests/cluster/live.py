@@ -13,6 +13,7 @@ from typing import Any
 from lab import namespaces
 from lab.cluster import Cluster, demolish
 from lab.shape import DNS_NAMESPACE, Shape
+from lab.topology import OPERATOR_PORT
 from tests.cluster.api import Object
 from tests.cluster.kubelet import Kubelet, node
 from tests.cluster.kubeproxy import rules
@@ -63,14 +64,23 @@ class LiveCluster:
         found = self.lab.topology.node[name]
         return node(name, list(found.addresses.values()), zone=found.zone)
 
-    def ask(self, path: str) -> Any:
+    def text(self, path: str) -> str:
         """What the collector's operator port answers to a GET, as its node hears it; raises OSError where it does not."""
         place = self.lab.topology.collector
         netns = self.lab.topology.node[place.node].netns
-        status, content = fetch(netns, next(iter(place.addresses.values())), 8080, path)
+        status, content = fetch(netns, next(iter(place.addresses.values())), OPERATOR_PORT, path)
         if status != HTTPStatus.OK:
             raise OSError(f"{path}: {status} {content.decode(errors='replace')}")
-        return json.loads(content)
+        return content.decode()
+
+    def ask(self, path: str) -> Any:
+        """The same of an answer in JSON."""
+        return json.loads(self.text(path))
+
+    def figures(self, name: str) -> dict[str, float]:
+        """The collector's own samples of one metric, by their labels as they are written."""
+        lines = (line.rpartition(" ") for line in self.text("/metrics").splitlines() if line.startswith(name))
+        return {head.removeprefix(name): float(value) for head, _, value in lines}
 
     def _beside(self) -> None:
         self.machines.look_after()
