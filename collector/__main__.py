@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from collector import journal
+from collector.configuration import Configuration
 from collector.document import BadFileError
 from collector.process import raise_descriptors, settle
-from collector.settings import load_settings
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -33,21 +33,20 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
 
 async def serve(asked: argparse.Namespace) -> None:
     """The collector until SIGTERM or SIGINT; raises BadFileError where it cannot start."""
-    settings = load_settings(asked.config)
-    journal.configure(settings.log.format)
+    configuration = Configuration(asked.config)
+    journal.configure(configuration.settings.log.format)
     from collector.app import Collector  # noqa: PLC0415 - a wrong setting is told without waiting for the libraries
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    name = asked.config.name if asked.config else "default configuration"
     raise_descriptors()
     where = asked.inventory
     if asked.cluster:
         from collector.discovery.cluster.source import ClusterSource  # noqa: PLC0415 - 30 MiB, for a cluster alone
 
-        where = ClusterSource(settings, kubeconfig=asked.kubeconfig, configuration=name)
-    collector = Collector(settings, where, configuration=name)
+        where = ClusterSource(configuration.settings, kubeconfig=asked.kubeconfig)
+    collector = Collector(configuration, where)
     settle()
     await collector.run(stop)
 

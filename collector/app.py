@@ -16,11 +16,11 @@ import structlog
 from aiohttp import web
 
 from collector.admission import Admission, Refusal, SharedKeys
-from collector.api.agents import KEEPALIVE_SECONDS, AgentPort
+from collector.api.agents import AgentPort
 from collector.api.board import Board
-from collector.api.faults import server_log
 from collector.api.listener import Listener
 from collector.api.operators import operator_app
+from collector.configuration import Configuration
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Source, StaticSource
 from collector.document import bad
@@ -32,11 +32,11 @@ from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans
 from collector.plan.keys import PHASE_SECONDS
 from collector.planning import Planning, rest_seconds
-from collector.ports import bound_as, context_of
+from collector.ports import OPERATOR_CONNECTIONS, listeners, operator_runner
 from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
-from collector.settings import SECOND, Settings
+from collector.settings import SECOND, PlanSettings
 
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
     from collector.discovery.cluster.source import ClusterSource
@@ -52,8 +52,6 @@ LONGEST_TURN_SECONDS = PHASE_SECONDS / 2
 """However long a slot is, since agents with the keys of a phase understand those with the next one's and no later ones."""
 SILENT_AFTER = 3
 """Report intervals without a report after which nothing is known of a row."""
-OPERATOR_CONNECTIONS = 512
-OPERATOR_CONNECTIONS_PER_ADDRESS = 64
 OTHER_FILES = OPERATOR_CONNECTIONS + 64
 """Descriptors for all else than agents."""
 
@@ -72,15 +70,16 @@ def _tell_nobody(_agents: int, _operators: int) -> None:
 class Collector:
     """One collector process, of an inventory file or a cluster.
 
-    Raises BadFileError where the inventory or the configuration cannot be followed.
+    Raises BadFileError where the inventory cannot be followed.
     """
 
-    def __init__(self, settings: Settings, inventory: "Path | ClusterSource", *, configuration: str = "configuration") -> None:
-        self._settings = settings
+    def __init__(self, configuration: Configuration, inventory: "Path | ClusterSource") -> None:
+        settings = configuration.settings
         self._configuration = configuration
         self._began_ns = time.monotonic_ns()
         self._instance = time.time_ns()
         self._own = OwnMetrics()
+        self._own.follow_configuration(lambda: bool(configuration.refused), lambda: len(configuration.waiting))
         self._kept = Kept()
 
         # discovery
@@ -127,7 +126,7 @@ class Collector:
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
             hosts=settings.operators.hosts,
-            refused=lambda reason: self._own.requests_refused.labels(reason).inc(),
+            refused=self._unasked,
         )
         self._install(snapshot, plans)
 
@@ -136,7 +135,7 @@ class Collector:
         from collector.identity.cluster import ClusterIdentity  # noqa: PLC0415 - as above
         from collector.identity.own_addresses import own_addresses  # noqa: PLC0415 - as above
 
-        found = self._settings.discovery
+        found = self._configuration.settings.discovery
         identity = ClusterIdentity(
             cluster.api,
             namespace=found.namespace,
@@ -149,8 +148,11 @@ class Collector:
 
     async def run(self, stop: asyncio.Event, *, listening: Callable[[int, int], None] = _tell_nobody) -> None:
         """Serve until told to stop; `listening` is told the port for agents and the one for operators."""
-        runners = self._agents.runner(), self._operator_runner()
-        agents, operators = self._listeners(*runners)
+        runners = self._agents.runner(), operator_runner(self._operators, self._unasked)
+        tls = self._identity.tls if self._identity is not None else None
+        agents, operators = listeners(
+            self._configuration.settings, *runners, name=self._configuration.name, tls=tls, dropped=self._dropped
+        )
         self._agents.prove = agents.prove
 
         async def answered(request: web.Request, _response: web.StreamResponse) -> None:
@@ -178,7 +180,7 @@ class Collector:
                     "listening",
                     agents=agents.port,
                     operators=operators.port,
-                    tls=bool(self._identity or self._settings.agents.tls),
+                    tls=bool(self._identity or self._configuration.settings.agents.tls),
                 )
                 listening(agents.port, operators.port)
                 await stop.wait()
@@ -202,29 +204,55 @@ class Collector:
         while True:
             await asyncio.sleep(max(LOOK_SECONDS, rest))
             began, plans = time.monotonic(), self._board.plans
-            if await self._source.changed():
-                await self._replan(self._source.snapshot, plans.generation + 1)
-                self._known.set()
-            elif self._planning.is_due(plans):
+            await self._look()
+            if self._board.plans is plans and self._planning.is_due(plans):
                 await self._turn(plans)
             rest = rest_seconds(time.monotonic() - began)
+
+    async def _look(self) -> None:
+        """Follow what exists, and the configuration: whole or not at all, the plans that come of it included."""
+        wrong, running = self._configuration.refused, self._configuration.settings
+        candidate = await asyncio.to_thread(self._configuration.changed)
+        if candidate is not None:
+            self._source.configure(candidate.settings)
+        if await self._source.changed() or candidate is not None:
+            fault = await self._replan(self._source.snapshot, (candidate.settings if candidate else running).plan)
+            if candidate is None:
+                self._refuse_inventory(fault)
+            elif not fault:
+                self._configuration.take(candidate)
+            else:
+                self._source.configure(running)
+                self._configuration.refuse(f"{self._configuration.name}: {fault}")
+        if self._configuration.refused and self._configuration.refused != wrong:
+            self._source.complain(self._configuration.refused)
+        if self._source.ready:
+            self._known.set()
 
     async def _turn(self, plans: Plans) -> None:
         """Put the plans of another slot, or with other keys, in force: where they rotate, over the time of a slot."""
         following = await asyncio.to_thread(self._planning.turned, plans)
-        self._board.publish(following, over_seconds=turn_seconds(self._settings.plan.rotation.slot) if plans.rotates else 0.0)
+        self._board.publish(
+            following, over_seconds=turn_seconds(self._planning.settings.rotation.slot) if plans.rotates else 0.0
+        )
 
-    async def _replan(self, snapshot: Snapshot, generation: int) -> None:
-        if self._planning.is_planned(snapshot):
-            return
+    async def _replan(self, snapshot: Snapshot, settings: PlanSettings) -> str:
+        """Put plans in force where others are needed; why there are none for this, or nothing."""
+        if self._planning.is_planned(snapshot, settings):
+            return ""
+        generation = self._board.plans.generation + 1
         try:
-            plans = await asyncio.to_thread(self._planning.compose, snapshot, generation=generation)
+            plans = await asyncio.to_thread(self._planning.compose, snapshot, generation=generation, settings=settings)
         except PlanError as error:
-            self._own.inventories_refused.inc()
-            _log.warning("no plan for this inventory, the last ones stay in force", because=str(error))
-            return
+            return str(error)
         self._install(snapshot, plans)
         self._board.publish(plans, over_seconds=len(plans) / PLANS_A_SECOND if plans.rotates else 0.0)
+        return ""
+
+    def _refuse_inventory(self, fault: str) -> None:
+        if fault:
+            self._own.inventories_refused.inc()
+            _log.warning("no plan for this inventory, the last ones stay in force", because=fault)
 
     def _now_ns(self) -> int:
         """By the time of our start and the monotonic clock since: a wall clock that jumps changes no keys and no slots."""
@@ -250,7 +278,7 @@ class Collector:
         self._own.ingest_seconds.observe(seconds)
 
     def _metrics(self, now_ns: int) -> Slices[bytes]:
-        export = self._settings.export
+        export = self._configuration.settings.export
         began_ns = time.monotonic_ns()
         cluster = yield from exposition_in_slices(
             self._matrix,
@@ -264,35 +292,8 @@ class Collector:
         self._own.exposition_seconds.set((time.monotonic_ns() - began_ns) / 1e9)
         return cluster + self._own.render()
 
-    def _operator_runner(self) -> web.AppRunner:
-        return web.AppRunner(
-            self._operators,
-            access_log=None,
-            logger=server_log("operators", lambda reason: self._own.requests_refused.labels(reason).inc()),
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            max_headers=64,
-            shutdown_timeout=2.0,
-        )
+    def _dropped(self, port: str, reason: str) -> None:
+        self._own.connections_dropped.labels(port, reason).inc()
 
-    def _listeners(self, agents: web.ServerRunner, operators: web.AppRunner) -> tuple[Listener, Listener]:
-        settings, name = self._settings, self._configuration
-        tls = self._identity.tls if self._identity is not None else None
-        if settings.agents.tls is not None:
-            tls = context_of(settings.agents.tls, name)
-        return (
-            Listener(
-                agents,
-                bound_as(settings.agents, name, "agents.listen"),
-                most=settings.agents.max_connections,
-                most_per_address=settings.agents.max_connections_per_address,
-                dropped=lambda reason: self._own.connections_dropped.labels("agents", reason).inc(),
-                tls=tls,
-            ),
-            Listener(
-                operators,
-                bound_as(settings.operators, name, "operators.listen"),
-                most=OPERATOR_CONNECTIONS,
-                most_per_address=OPERATOR_CONNECTIONS_PER_ADDRESS,
-                dropped=lambda reason: self._own.connections_dropped.labels("operators", reason).inc(),
-            ),
-        )
+    def _unasked(self, reason: str) -> None:
+        self._own.requests_refused.labels(reason).inc()

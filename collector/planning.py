@@ -31,7 +31,8 @@ class Planning:
     """Makes the plans of one collector process; `instance` names it. See `secret` for their group keys."""
 
     def __init__(self, settings: PlanSettings, *, instance: int, now_ns: Callable[[], int]) -> None:
-        self._settings = settings
+        self.settings = settings
+        """Those of the last plans."""
         self._instance = instance
         self._now_ns = now_ns
         self.secret: bytes | Callable[[int], bytes] = b""
@@ -39,27 +40,30 @@ class Planning:
         self._phase = self.phase()
         self._planned: Snapshot | None = None
 
-    def compose(self, snapshot: Snapshot, *, generation: int) -> Plans:
-        """The plans for a snapshot; raises PlanError."""
+    def compose(self, snapshot: Snapshot, *, generation: int, settings: PlanSettings | None = None) -> Plans:
+        """The plans for a snapshot, by other settings than so far where they are given; raises PlanError."""
+        settings = settings or self.settings
         if not self.secret and snapshot.vantages:
             # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
             self.secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
         phase = self.phase()
         plans = compose(
             snapshot,
-            self._settings,
+            settings,
             instance=self._instance,
             generation=generation,
             keys=self.keys(phase),
-            slot=self.slot(),
+            slot=self.slot(settings),
         )
+        self.settings = settings
         self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
         self._planned = _as_planned(snapshot)
         return plans
 
-    def is_planned(self, snapshot: Snapshot) -> bool:
+    def is_planned(self, snapshot: Snapshot, settings: PlanSettings | None = None) -> bool:
         """Whether the last plans are those for this snapshot too: it differs in nothing that anybody is asked to do."""
-        return self._planned is not None and _as_planned(snapshot) == self._planned
+        same = settings is None or settings == self.settings
+        return same and self._planned is not None and _as_planned(snapshot) == self._planned
 
     def is_due(self, plans: Plans) -> bool:
         """Whether these plans have the keys of another phase, or are those of another slot, by now."""
@@ -80,9 +84,9 @@ class Planning:
         """The phase of the keys."""
         return phase_of(self._now_ns() / SECOND)
 
-    def slot(self) -> int:
+    def slot(self, settings: PlanSettings | None = None) -> int:
         """The slot of the rotation."""
-        return self._now_ns() // self._settings.rotation.slot
+        return self._now_ns() // (settings or self.settings).rotation.slot
 
 
 def _as_planned(snapshot: Snapshot) -> Snapshot:

@@ -6,11 +6,67 @@ Raises BadFileError, with the path in the configuration, where one cannot be had
 import os
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from collector.api.listener import bound
+from aiohttp import web
+
+from collector.api.agents import KEEPALIVE_SECONDS
+from collector.api.faults import server_log
+from collector.api.listener import Listener, bound
 from collector.document import bad
-from collector.settings import Listen, Tls
+from collector.settings import Listen, Settings, Tls
+
+OPERATOR_CONNECTIONS = 512
+OPERATOR_CONNECTIONS_PER_ADDRESS = 64
+
+
+def listeners(
+    settings: Settings,
+    agents: web.ServerRunner,
+    operators: web.AppRunner,
+    *,
+    name: str,
+    tls: ssl.SSLContext | None,
+    dropped: Callable[[str, str], None],
+) -> tuple[Listener, Listener]:
+    """The port for agents and the one for operators. `name` is the configuration's.
+
+    `tls` is what the first one serves with where the configuration has no certificate; `dropped` is told the port and the
+    reason for each connection that is closed.
+    """
+    if settings.agents.tls is not None:
+        tls = context_of(settings.agents.tls, name)
+    return (
+        Listener(
+            agents,
+            bound_as(settings.agents, name, "agents.listen"),
+            most=settings.agents.max_connections,
+            most_per_address=settings.agents.max_connections_per_address,
+            dropped=partial(dropped, "agents"),
+            tls=tls,
+        ),
+        Listener(
+            operators,
+            bound_as(settings.operators, name, "operators.listen"),
+            most=OPERATOR_CONNECTIONS,
+            most_per_address=OPERATOR_CONNECTIONS_PER_ADDRESS,
+            dropped=partial(dropped, "operators"),
+        ),
+    )
+
+
+def operator_runner(app: web.Application, refused: Callable[[str], None]) -> web.AppRunner:
+    """What serves the operator port; `refused` is told the word for each request that is none."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        logger=server_log("operators", refused),
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        max_headers=64,
+        shutdown_timeout=2.0,
+    )
 
 
 def bound_as(listen: Listen, name: str, path: str) -> socket.socket:

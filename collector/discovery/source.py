@@ -7,6 +7,7 @@ from typing import Protocol
 
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.static import InventoryFile
+from collector.settings import Settings
 
 
 class Source(Protocol):
@@ -19,6 +20,12 @@ class Source(Protocol):
     @property
     def ready(self) -> bool:
         """Whether there was one."""
+
+    def configure(self, settings: Settings) -> None:
+        """Follow other settings from now on."""
+
+    def complain(self, sentence: str) -> None:
+        """Say where the configuration is from why it is refused, where that can be."""
 
     async def follow(self) -> None:
         """Do whatever keeps it up to date, for ever."""
@@ -39,6 +46,12 @@ class StaticSource:
     def snapshot(self) -> Snapshot:
         """The last good one."""
         return self._file.snapshot
+
+    def configure(self, settings: Settings) -> None:
+        """Nothing: an inventory says everything."""
+
+    def complain(self, sentence: str) -> None:
+        """Nothing: a file has no Events."""
 
     async def follow(self) -> None:
         """Nothing: it is looked at when it is asked."""

@@ -16,6 +16,7 @@ from collector.discovery.probes import service_asks
 from collector.discovery.snapshot import Attachment, DnsServer, Door, Node, Service, Snapshot, Vantage
 from collector.document import BadFileError, bad, parse, read_text
 from collector.settings import LEAST_MTU
+from collector.watched import WatchedFile
 from wire.address import DNS_PORT
 from wire.text import MAX_NAME
 
@@ -30,8 +31,6 @@ DEFAULT_NETWORK = "default"
 
 _log = structlog.get_logger()
 
-Version = tuple[int, int, int]
-"""Inode, time of change and size of a file."""
 Complaint = tuple[str, str]
 """Path in the file and sentence."""
 
@@ -87,28 +86,20 @@ def load_inventory(path: Path) -> Snapshot:
 
 
 class InventoryFile:
-    """An inventory that is read again when its file has changed.
-
-    A file that was replaced is read at once. One that is written to in place is read when two looks in a row find it the same,
-    so that never half of it is taken for the whole. `refused` is called once for each change that is not taken.
-    """
+    """An inventory that is read again when its file has changed; `refused` is called once for each change that is not taken."""
 
     def __init__(self, path: Path, *, refused: Callable[[], None]) -> None:
-        self._path = path
+        self._file = WatchedFile(path)
         self._refused = refused
-        self._taken = self._looked = _version(path)
         self.snapshot = load_inventory(path)
         """The last good one."""
 
     def changed(self) -> bool:
         """Look once; True where there is another good snapshot. A bad file is said once and leaves the old one in place."""
-        version = _version(self._path)
-        before, self._looked = self._looked, version
-        if version == self._taken or (version != before and _same_file(version, before)):
+        if not self._file.changed():
             return False
-        self._taken = version
         try:
-            fresh = load_inventory(self._path)
+            fresh = load_inventory(self._file.path)
         except BadFileError as error:
             self._refused()
             _log.warning("the inventory is refused, the last good one stays in force", because=str(error))
@@ -117,19 +108,6 @@ class InventoryFile:
             return False
         self.snapshot = fresh
         return True
-
-
-def _version(path: Path) -> Version | None:
-    """What changes when a file is written to or replaced (a ConfigMap is replaced by a symbolic link); None for no file."""
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return state.st_ino, state.st_mtime_ns, state.st_size
-
-
-def _same_file(one: Version | None, other: Version | None) -> bool:
-    return one is not None and other is not None and one[0] == other[0]
 
 
 def _shortest(addresses: Sequence[str]) -> tuple[str, ...]:

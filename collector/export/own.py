@@ -128,6 +128,19 @@ class OwnMetrics:
         """Also say how it is with what agents know us by, asked for with every scrape."""
         self.registry.register(_Identity(expiries, faults))
 
+    def follow_configuration(self, refused: Callable[[], float], waiting: Callable[[], float]) -> None:
+        """Also say how it is with the file that we are configured by, asked for with every scrape."""
+        Gauge(
+            "netmatrix_configuration_refused",
+            "1 while the file as it is now is not taken, so that the last good one stays in force.",
+            registry=self.registry,
+        ).set_function(refused)
+        Gauge(
+            "netmatrix_configuration_waiting",
+            "Settings in the file that come into force when the collector starts again.",
+            registry=self.registry,
+        ).set_function(waiting)
+
     def render(self) -> bytes:
         """All of it as Prometheus text."""
         return generate_latest(self.registry)

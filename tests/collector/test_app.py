@@ -4,121 +4,33 @@ import asyncio
 import json
 import resource
 import signal
-import ssl
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-import aiohttp
 import pytest
 import structlog
 import trustme
-import yaml
 from msgspec.structs import replace
 
 from collector import app, planning
 from collector.__main__ import main
 from collector.app import Collector
+from collector.configuration import Configuration
 from collector.plan.compose import PlanError
 from collector.plan.keys import PHASE_SECONDS
 from collector.planning import Planning
-from collector.settings import SECOND, Settings, load_settings
-from wire.codec import compress, decode_acknowledgement, decode_plan, encode
+from collector.settings import SECOND, PlanSettings
+from tests.collector.running import KEY, Running, configured, inventory, running
+from wire.codec import decode_acknowledgement
 from wire.outcome import Outcome
 from wire.path import Layer
 from wire.plan import Plan
 from wire.report import Report, pack
 from wire.window import Window
 
-KEY = "0123456789abcdef0123456789abcde"
 BOOT = b"b" * 16
-
-
-def inventory(*names: str) -> str:
-    return yaml.safe_dump(
-        {
-            "nodes": [
-                {"name": f"node-{name}", "zone": "z1", "addresses": [f"172.30.0.{n}"]} for n, name in enumerate(names, 1)
-            ],
-            "vantages": [
-                {
-                    "name": name,
-                    "node": f"node-{name}",
-                    "namespace": "netmatrix",
-                    "pod": f"agent-{name}",
-                    "addresses": [f"10.30.{n}.2"],
-                    "key": KEY + name,
-                }
-                for n, name in enumerate(names, 1)
-            ],
-        }
-    )
-
-
-@dataclass
-class Running:
-    """A collector, from outside."""
-
-    agents: str
-    operators: str
-    trust: ssl.SSLContext
-
-    async def plan(self, name: str = "a", etag: str = "") -> Plan:
-        headers = {"Authorization": f"Bearer {KEY}{name}"} | ({"If-None-Match": etag, "Prefer": "wait=10"} if etag else {})
-        url = f"{self.agents}/agent/v1/plan"
-        async with aiohttp.ClientSession() as session, session.get(url, headers=headers, ssl=self.trust) as answer:
-            return decode_plan(await answer.read())
-
-    async def deliver(self, report: Report, *, name: str = "a") -> tuple[int, bytes]:
-        headers = {
-            "Authorization": f"Bearer {KEY}{name}",
-            "Content-Type": "application/msgpack",
-            "Content-Encoding": "gzip",
-        }
-        async with aiohttp.ClientSession() as session:
-            url, body = f"{self.agents}/agent/v1/report", compress(encode(report))
-            async with session.post(url, data=body, headers=headers, ssl=self.trust) as answer:
-                return answer.status, await answer.read()
-
-    async def get(self, path: str) -> Any:
-        async with aiohttp.ClientSession(self.operators) as session, session.get(path) as answer:
-            return await answer.json() if answer.content_type == "application/json" else await answer.text()
-
-
-def configured(folder: Path, authority: trustme.CA, plan: Mapping[str, object]) -> ssl.SSLContext:
-    """Write a configuration with certificates; what its clients trust."""
-    certificate = authority.issue_cert("127.0.0.1")
-    certificate.private_key_and_cert_chain_pem.write_to_path(folder / "tls.pem")
-    configuration = {
-        "agents": {"listen": "127.0.0.1:0", "tls": {"certificate": str(folder / "tls.pem"), "key": str(folder / "tls.pem")}},
-        "operators": {"listen": "127.0.0.1:0"},
-        "plan": {"interval": "1s", "report": "1s", **plan},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
-    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(trust)
-    return trust
-
-
-@asynccontextmanager
-async def running(
-    folder: Path, authority: trustme.CA, plan: Mapping[str, object] = MappingProxyType({})
-) -> AsyncIterator[Running]:
-    """A collector in this process, which forgets everything when it is left."""
-    trust = configured(folder, authority, plan)
-    stop, ports = asyncio.Event(), asyncio.Queue[tuple[int, int]]()
-    collector = Collector(load_settings(folder / "config.yaml"), folder / "inventory.yaml")
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(collector.run(stop, listening=lambda agents, operators: ports.put_nowait((agents, operators))))
-        agents, operators = await ports.get()
-        try:
-            yield Running(f"https://127.0.0.1:{agents}", f"http://127.0.0.1:{operators}", trust)
-        finally:
-            stop.set()
 
 
 @pytest.fixture(autouse=True)
@@ -246,7 +158,7 @@ async def test_in_a_large_cluster_the_next_slot_brings_a_plan_with_other_peers_u
     slot = 0
     monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(app, "TURN_SHARE", 0.001)
-    monkeypatch.setattr(Planning, "slot", lambda _: slot)
+    monkeypatch.setattr(Planning, "slot", lambda *_: slot)
     names = ("a", *"bcdefg")
     (tmp_path / "inventory.yaml").write_text(inventory(*names))
     sparse = {"full_mesh_nodes": 3, "peers": 2, "rotation": {"peers": 1, "slot": "10s"}}
@@ -267,7 +179,7 @@ def test_a_secret_keeps_the_keys_over_a_restart_with_other_vantages(tmp_path: Pa
     keys = []
     for names in (("a", "b"), ("a", "b", "c")):
         file.write_text(inventory(*names) + more)
-        keys.append({one.key for one in Collector(Settings(), file)._planning.keys(7)})
+        keys.append({one.key for one in Collector(Configuration(), file)._planning.keys(7)})
     assert bool(keys[0] & keys[1]) is same
 
 
@@ -368,9 +280,10 @@ async def test_an_inventory_without_a_plan_does_not_swallow_a_phase(tmp_path: Pa
 
     file = tmp_path / "inventory.yaml"
     file.write_text(inventory("a"))
-    collector = Collector(Settings(), file)
+    collector = Collector(Configuration(), file)
     monkeypatch.setattr(planning, "phase_of", lambda _: 8)
     monkeypatch.setattr(planning, "compose", refuses)
-    await collector._replan(replace(collector._source.snapshot, mtu=1400), 2)
-    assert collector._planning._phase == 7
+    fault = await collector._replan(replace(collector._source.snapshot, mtu=1400), PlanSettings())
+    assert (fault, collector._planning._phase) == ("no plan", 7)
+    collector._refuse_inventory(fault)
     assert collector._own.inventories_refused._value.get() == 1

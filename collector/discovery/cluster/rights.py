@@ -47,6 +47,7 @@ RIGHTS: tuple[Right, ...] = (
         "the authority's key and the secret of the group keys",
         names=("netmatrix-authority",),
     ),
+    Right("", "configmaps", ("get",), Scope.OWN, "saying at our own configuration why it is refused", names=("netmatrix",)),
     Right("", "configmaps", ("get", "patch"), Scope.VANTAGES, "the authority's certificate", names=("netmatrix-ca",)),
 )
 

@@ -15,16 +15,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from collector.discovery.cluster.announcer import Announcer
-from collector.discovery.cluster.assemble import Assembled, assemble, ingress_of
+from collector.discovery.cluster.assemble import Assembled, assemble
 from collector.discovery.cluster.client import Api
 from collector.discovery.cluster.follower import Follower
 from collector.discovery.cluster.kept import Slice
 from collector.discovery.cluster.objects import NAMESPACES, NODES, PODS, SERVICES, SLICES
 from collector.discovery.cluster.own_mtu import own_mtu
-from collector.discovery.cluster.world import Because, Refused, World
-from collector.discovery.denied import external_complaints
+from collector.discovery.cluster.world import Because, Refused, World, misconfigured
 from collector.discovery.snapshot import Snapshot
-from collector.document import bad
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,16 +36,9 @@ _log = structlog.get_logger()
 
 
 class ClusterSource:
-    """See the module. `kubeconfig` is for those who are not in the cluster themselves.
+    """See the module. `kubeconfig` is for those who are not in the cluster themselves."""
 
-    Raises BadFileError where a host outside that the configuration names is none; `configuration` is the name of its file.
-    """
-
-    def __init__(self, settings: Settings, *, kubeconfig: Path | None = None, configuration: str = "configuration") -> None:
-        for place, external in enumerate((*settings.external, *ingress_of(settings.discovery))):
-            where = f"external[{place}]" if place < len(settings.external) else "discovery.ingress_url"
-            for path, sentence in external_complaints(where, external):
-                raise bad(configuration, path if place < len(settings.external) else where, sentence)
+    def __init__(self, settings: Settings, *, kubeconfig: Path | None = None) -> None:
         self._settings = settings
         self.api = Api(kubeconfig)
         self._mtu = 0 if kubeconfig else min(own_mtu(os.environ.get("KUBERNETES_SERVICE_HOST", "")), LONGEST_PLAUSIBLE_MTU)
@@ -72,6 +63,15 @@ class ClusterSource:
         """The last good one."""
         self.ready = False
         """Whether there was one."""
+
+    def configure(self, settings: Settings) -> None:
+        """Follow other settings from now on."""
+        self._settings = settings
+        self._dirty = True
+
+    def complain(self, sentence: str) -> None:
+        """Say at the ConfigMap why it is refused."""
+        self._announcer.say([misconfigured(self._settings.discovery.namespace, sentence)])
 
     async def follow(self) -> None:
         """Follow the cluster, for ever."""

@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from collector.discovery.cluster.kept import Namespace, Node, Pod, Service, Slice
 
+CONFIG_MAP = "netmatrix"
+"""Name of the ConfigMap that the collector's file is from."""
+
 
 class World(Struct, frozen=True):
     """Everything that is kept, at one moment."""
@@ -35,20 +38,36 @@ class Because(StrEnum):
     """As many as may be are probed already."""
 
 
-class Refused(Struct, frozen=True):
-    """An object that is left out, or a part of it."""
+class Notice(Struct, frozen=True):
+    """What is to be said at an object."""
 
     kind: str
     """As the API calls it, such as `Service`."""
     namespace: str
     name: str
     uid: str
-    because: Because
+    """Empty where it is not known yet."""
     sentence: str
-    """What is wrong, with nothing unprintable in it."""
+    """With nothing unprintable in it."""
+    reason: str = "NotProbed"
+    """One word, of an Event."""
+
+
+class Refused(Notice, frozen=True, kw_only=True):
+    """An object that is left out, or a part of it; its sentence says what is wrong."""
+
+    because: Because
 
 
 def refused(of: Pod | Service, because: Because, sentence: str) -> Refused:
     """The refusal of an object; whatever its owner wrote is made harmless."""
-    shown = "".join(c if " " <= c <= "~" else "?" for c in sentence[:300])
-    return Refused(type(of).__name__, of.namespace, of.name, of.uid, because, shown)
+    return Refused(type(of).__name__, of.namespace, of.name, of.uid, _shown(sentence), because=because)
+
+
+def misconfigured(namespace: str, sentence: str) -> Notice:
+    """What is wrong with the ConfigMap in the collector's namespace."""
+    return Notice("ConfigMap", namespace, CONFIG_MAP, "", _shown(sentence), "ConfigurationRefused")
+
+
+def _shown(sentence: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in sentence[:300])

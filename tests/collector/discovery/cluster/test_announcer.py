@@ -15,7 +15,7 @@ AT = datetime(2026, 11, 25, tzinfo=UTC)
 
 
 def refusal(number: int = 1, sentence: str = "it leads to the API server") -> Refused:
-    return Refused("Service", "shop", f"cart-{number}", f"uid-{number}", Because.API_SERVER, sentence)
+    return Refused("Service", "shop", f"cart-{number}", f"uid-{number}", sentence, because=Because.API_SERVER)
 
 
 class Server:
@@ -57,7 +57,7 @@ def test_an_event_names_the_object_and_says_the_same_under_the_same_name() -> No
     assert event["message"] == "netmatrix: it leads to the API server"
     assert event_of(refusal(), datetime.now(UTC))["metadata"] == event["metadata"]
     assert event_of(refusal(sentence="another"), AT)["metadata"] != event["metadata"]
-    long = Refused("Service", "shop", "a" * 253, "u", Because.PORT, "x")
+    long = Refused("Service", "shop", "a" * 253, "u", "x", because=Because.PORT)
     assert len(cast("dict[str, str]", event_of(long, AT)["metadata"])["name"]) <= 253
 
 

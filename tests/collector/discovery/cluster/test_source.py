@@ -120,21 +120,6 @@ async def test_survive_54_what_is_left_out_is_said_once_and_counted_while_it_las
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("external: [{name: a, host: localhost, probes: [icmp]}]", "external[0].host: localhost is never probed: a name of"),
-        ("external: [{name: a, host: x.test, probes: [ping]}]", "external[0].probes[0]: expected icmp, tcp:PORT or"),
-        ("discovery: {ingress_url: 'ftp://x.test/'}", "discovery.ingress_url: expected icmp, tcp:PORT or"),
-        ("discovery: {ingress_url: 'http://169.254.169.254/'}", "discovery.ingress_url: 169.254.169.254 is never probed"),
-    ],
-)
-def test_a_wrong_host_in_the_configuration_is_refused_with_its_place(text: str, sentence: str) -> None:
-    with pytest.raises(BadFileError) as refusal:
-        ClusterSource(parse_settings(text, name="c"), kubeconfig=Path("nowhere"), configuration="config.yaml")
-    assert str(refusal.value).startswith(f"config.yaml: {sentence}")
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
         ("discovery: {settling: 11m}", "c: discovery: settling must be 0s to 10m, not 11m"),
         ("discovery: {mtu: 500}", "c: discovery: mtu 500 is less than the 576 bytes that every host takes"),
         ("discovery: {external_name: example.com}", "c: discovery.external_name: example.com has characters or a form"),

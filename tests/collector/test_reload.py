@@ -1,0 +1,65 @@
+"""The collector follows its configuration while it runs."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+import trustme
+
+from collector import app, planning
+from collector.app import Collector
+from collector.configuration import Configuration
+from collector.plan.compose import PlanError
+from collector.settings import Settings
+from tests.collector.running import inventory, running
+from wire.path import Layer
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+async def test_survive_63_another_configuration_is_taken_while_it_runs_and_a_wrong_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
+    async with running(tmp_path, trustme.CA(key_type=trustme.KeyType.ECDSA)) as collector, asyncio.timeout(20):
+        plan = await collector.plan()
+        file = tmp_path / "config.yaml"
+        good = file.read_text()
+        file.write_text(good.replace("interval: 1s", "interval: 1 s"))
+        for _ in range(100):
+            if "netmatrix_configuration_refused 1.0" in await collector.get("/metrics"):
+                break
+            await asyncio.sleep(0.1)
+        assert (await collector.plan()).generation == plan.generation
+        file.write_text(good.replace("interval: 1s", "interval: 2s").replace("report: 1s", "report: 3s"))
+        later = await collector.plan(etag=f'"{plan.instance}-{plan.generation}"')
+        assert {one.interval_ms for one in later.paths if one.path.layer is Layer.POD} >= {2_000}
+        assert later.report_interval_ms == plan.report_interval_ms
+        metrics = await collector.get("/metrics")
+        assert "netmatrix_configuration_refused 0.0" in metrics
+        assert "netmatrix_configuration_waiting 1.0" in metrics
+
+
+async def test_a_configuration_for_which_there_is_no_plan_is_refused_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise PlanError("no plan")
+
+    (tmp_path / "inventory.yaml").write_text(inventory("a"))
+    (tmp_path / "config.yaml").write_text("{}")
+    collector = Collector(Configuration(tmp_path / "config.yaml"), tmp_path / "inventory.yaml")
+    monkeypatch.setattr(planning, "compose", refuses)
+    (tmp_path / "other").write_text("{plan: {peers: 7}, export: {pairs: true}}")
+    (tmp_path / "other").rename(tmp_path / "config.yaml")
+    await collector._look()
+    assert collector._configuration.refused == "config.yaml: no plan"
+    assert collector._configuration.settings == Settings()
+    assert collector._planning.settings == Settings().plan
