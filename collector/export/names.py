@@ -1,7 +1,8 @@
 """Every metric name of the collector, with its type, its help and its labels, in the order of what matters.
 
 The order is that of the cap: where series are too many, the families at the end are shortened first. The label `network` is
-empty for the pods' default network, and an empty label is to Prometheus as none.
+empty for the pods' default network, and `same_node` is `true` where both ends are on one node and else empty; an empty label is
+to Prometheus as none.
 """
 
 from typing import Final, Literal
@@ -94,7 +95,7 @@ ZONE_SENT: Final = Family(
     "netmatrix_zone_probes_sent_total",
     "counter",
     "Probes between zones that were sent and judged.",
-    ("from_zone", "to_zone", "layer", "network"),
+    ("from_zone", "to_zone", "layer", "network", "same_node"),
 )
 ZONE_LOST: Final = Family(
     "netmatrix_zone_probes_lost_total", "counter", "Probes between zones that were lost.", ZONE_SENT.labels

@@ -89,6 +89,7 @@ class Catalogue:
         self._masks: dict[tuple[str, str], Mask] = {}
         self._layers: Ints = np.zeros(0, np.int64)
         self._subjects: tuple[Ints, Ints] | None = None
+        self._nodes: tuple[Ints, Ints] | None = None
 
     def replan(self, snapshot: Snapshot, used: Mask) -> Mask:
         """Take the places of a snapshot. `used` says which aims cells hold; the answer, which of all are of a target that is.
@@ -167,10 +168,20 @@ class Catalogue:
             self._subjects = np.array(self.names, np.int64), np.array(self.measures, np.int64)
         return self._subjects
 
+    def same_node(self, sources: Ints, aims: Ints) -> Mask:
+        """Whether the two ends of each path are on one node."""
+        if self._nodes is None:
+            number: dict[str, int] = {}
+            of_sources = [-1 if one.node is None else number.setdefault(one.node, len(number)) for one in self.sources]
+            of_aims = [-2 if one.node is None else number.setdefault(one.node, len(number)) for one in self.targets]
+            self._nodes = np.array(of_sources, np.int64), np.array(of_aims, np.int64)
+        same: Mask = self._nodes[0].take(sources) == self._nodes[1].take(aims)
+        return same
+
     def _forget(self) -> None:
         self._words.clear()
         self._masks.clear()
-        self._subjects = None
+        self._subjects = self._nodes = None
 
     def words(self, dimension: str, *, side: str) -> Words:
         """The words of a dimension. Codes are by source for the side `from`, by aim for `to`; of layer, kind, family by ask."""

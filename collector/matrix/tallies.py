@@ -30,9 +30,9 @@ class Tallies:
         self._catalogue = catalogue
         self.nodes = Tally(6, labels=3, limit=100_000)
         """(node, direction, layer): sent, lost, late, received, latency sum in ns, windows with NAT."""
-        self.zones = Tally(4 + len(CLASSIC_SECONDS) + 1, labels=4, limit=2_000)
-        """(from zone, to zone, layer, network; empty for the default one): sent, lost, received, latency sum in ns, then the
-        classic histogram."""
+        self.zones = Tally(4 + len(CLASSIC_SECONDS) + 1, labels=5, limit=2_000)
+        """(from zone, to zone, layer, network; empty for the default one, `true` within a node, else empty): sent, lost,
+        received, latency sum in ns, then the classic histogram."""
         self.namespaces = Tally(2, labels=2, limit=2_000)
         """(from namespace, to namespace): sent, lost, of the pod and service layers."""
         self.services = Tally(2, labels=2, limit=2_000)
@@ -72,17 +72,22 @@ class Tallies:
         if place.node:
             for layer in np.flatnonzero(np.bincount(layers)).tolist():
                 self.nodes.row_of((place.node, "out", _LAYERS[layer].value))
-        for lookup, which, scopes in self._families(np.full(len(aims), source), layers):
+        for lookup, which, scopes in self._families(np.full(len(aims), source), aims, layers):
             lookup.rows(scopes[which], aims[which])
 
-    def _families(self, sources: Ints, layers: Ints) -> Iterator[tuple[Lookup, slice | Ints, Ints]]:
+    def _families(self, sources: Ints, aims: Ints, layers: Ints) -> Iterator[tuple[Lookup, slice | Ints, Ints]]:
         """What counts by target: where its rows are, which entries it may have, and the scope of each of all entries."""
         yield self._lookups["in"], _ALL, layers
-        yield self._lookups["zones"], _ALL, self._scopes(self._zones, "zone", sources) * len(_LAYERS) + layers
+        yield self._lookups["zones"], _ALL, self._zoned(sources, aims, layers)
         yield self._lookups["namespaces"], _ALL, self._scopes(self._namespaces, "namespace", sources) * len(_LAYERS) + layers
         for layer in (Layer.SERVICE, Layer.DNS, Layer.EXTERNAL):
             if len(which := np.flatnonzero(layers == _LAYERS.index(layer))):
                 yield self._lookups[layer], which, layers
+
+    def _zoned(self, sources: Ints, aims: Ints, layers: Ints) -> Ints:
+        """The scope of each for pairs of zones: a number of a zone, a layer, and whether both ends are on one node."""
+        scopes = self._scopes(self._zones, "zone", sources) * len(_LAYERS) + layers
+        return scopes * 2 + self._catalogue.same_node(sources, aims)
 
     def _scopes(self, known: list[str | None], dimension: str, sources: Ints) -> Ints:
         """The number of each source's word in a dimension."""
@@ -100,10 +105,11 @@ class Tallies:
             return (node, "in", _LAYERS[scope].value) if (node := targets[aim].node) else None
 
         def between(scope: int, aim: int) -> Key | None:
-            zone, other = self._zones[scope // len(_LAYERS)], targets[aim].zone
-            return (
-                None if zone is None or other is None else (zone, other, _LAYERS[scope % len(_LAYERS)].value, whom[aim].network)
-            )
+            place, same = divmod(scope, 2)
+            zone, other = self._zones[place // len(_LAYERS)], targets[aim].zone
+            if zone is None or other is None:
+                return None
+            return zone, other, _LAYERS[place % len(_LAYERS)].value, whom[aim].network, "true" if same else ""
 
         def among(scope: int, aim: int) -> Key | None:
             namespace, other = self._namespaces[scope // len(_LAYERS)], targets[aim].namespace
@@ -132,7 +138,7 @@ class Tallies:
             if len(lossy):
                 tally.add(rows, lost[which], (0, 1))
 
-        for lookup, which, scopes in self._families(sources, layers):
+        for lookup, which, scopes in self._families(sources, aims, layers):
             count(lookup.tally, lookup.rows(scopes[which], aims[which]), which)
         count(self.nodes, self._out(sources, layers))
 
@@ -147,7 +153,7 @@ class Tallies:
             probes = batch.received.astype(np.int64) + batch.late + batch.failed
             for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
                 self.set_aside.add_to(self.set_aside.row_of((reason,)), int(probes[which].sum()))
-        zones = self._lookups["zones"].rows(self._scopes(self._zones, "zone", sources) * len(_LAYERS) + layers, aims)
+        zones = self._lookups["zones"].rows(self._zoned(sources, aims, layers), aims)
         self._add_histograms(batch, zones, good)
         self._add_words(batch, good, asks)
         nat = (batch.flags & Flag.NAT) != 0

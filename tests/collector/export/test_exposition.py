@@ -53,6 +53,15 @@ def filled() -> Matrix:
     return matrix
 
 
+def test_paths_within_a_node_are_told_apart_from_those_between_nodes() -> None:
+    matrix = matrix_of()
+    windows = [window(path_to(matrix, "n2", "cart").id, [20_000] * 2), window(path_to(matrix, "n2", "n1").id, [60_000] * 3)]
+    matrix.apply(report_of("n2", windows), arrived_ns=NOW, counted=True)
+    sent = scrape(matrix)["netmatrix_zone_probes_sent_total"]
+    assert sent["z1", "z1", "pod", "", "true"] == 2
+    assert sent["z1", "z1", "pod", "", ""] == 3
+
+
 def test_marginals_count_each_probe_once_out_and_once_in() -> None:
     found = scrape(filled())
     assert found["netmatrix_probes_sent_total"]["n1", "out", "pod"] == 10
@@ -67,9 +76,9 @@ def test_marginals_count_each_probe_once_out_and_once_in() -> None:
     assert found["netmatrix_service_probes_lost_total"]["shop", "cart"] == 2
     assert found["netmatrix_external_probes_sent_total"]["example",] == 1
     assert found["netmatrix_namespace_probes_sent_total"]["netmatrix", "shop"] == 2
-    assert found["netmatrix_zone_rtt_seconds_count"]["z1", "z2", "pod", ""] == 6
-    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "5e-05"] == 0
-    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "0.0001"] == 6
+    assert found["netmatrix_zone_rtt_seconds_count"]["z1", "z2", "pod", "", "", ""] == 6
+    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "", "5e-05"] == 0
+    assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "", "0.0001"] == 6
 
 
 def test_the_worst_are_named_and_a_quiet_cluster_has_none() -> None:
