@@ -76,7 +76,7 @@ def test_marginals_count_each_probe_once_out_and_once_in() -> None:
     assert found["netmatrix_service_probes_lost_total"]["shop", "cart"] == 2
     assert found["netmatrix_external_probes_sent_total"]["example",] == 1
     assert found["netmatrix_namespace_probes_sent_total"]["netmatrix", "shop"] == 2
-    assert found["netmatrix_zone_rtt_seconds_count"]["z1", "z2", "pod", "", "", ""] == 6
+    assert found["netmatrix_zone_rtt_seconds_count"]["z1", "z2", "pod", "", ""] == 6
     assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "", "5e-05"] == 0
     assert found["netmatrix_zone_rtt_seconds_bucket"]["z1", "z2", "pod", "", "", "0.0001"] == 6
 
