@@ -11,9 +11,11 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from collector.cli import commands, completion, passage
+from collector.cli.check.file import check_file
 from collector.cli.client import Client, RefusedError, UnreachableError
 from collector.cli.passage import PassageError
 
@@ -59,6 +61,8 @@ def _run(parser: ArgumentParser, words: Sequence[str]) -> int:
     if "shell" in options:
         print(completion.script(options.shell), end="")
         return commands.OK
+    if getattr(options, "file", None) is not None:
+        return commands.OK if check_file(options.file, sys.stdout, output=options.output) else commands.FINDINGS
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     with _client(options, parser) as client:
         status: int = options.run(client, options, sys.stdout, colour=colour)
@@ -136,6 +140,13 @@ def _parser() -> ArgumentParser:
     one = words.add_parser("agents", parents=[shared], help="the agents; exit status 1 if one is silent")
     one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
     one.set_defaults(run=commands.agents)
+
+    one = words.add_parser(
+        "check", parents=[shared], help="what is not as it should be, and what to do; exit status 1 if anything"
+    )
+    one.add_argument("-f", "--file", metavar="FILE", type=Path, help="look at this configuration instead, and at no cluster")
+    one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+    one.set_defaults(run=commands.status)
 
     one = words.add_parser("completion", help="a script that completes this command in a shell")
     one.add_argument("shell", choices=tuple(completion.SCRIPTS), help="kubectl: for `kubectl netmatrix`")
