@@ -27,6 +27,8 @@ NODES = ("n1", "n2", "n3")
 VANTAGE = f"{TEAM}/netmatrix-vantage-0"
 BACK_OFF_SECONDS = 150.0
 """More than the longest pause of the collector between two attempts to follow the cluster."""
+BINDING = "netmatrix-collector"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +124,7 @@ def test_survive_13_without_an_api_server_everything_goes_on_and_only_an_age_gro
         goes_on(cluster, seconds=8)
         assert max(cluster.figures("netmatrix_kube_sync_age_seconds").values()) > 5
         assert cluster.text("/readyz")
-    eventually(lambda: is_fresh(cluster), patience=BACK_OFF_SECONDS, what="a fresh look at the cluster")
+    looks_again(cluster)
     goes_on(cluster, seconds=2)
 
 
@@ -147,12 +149,32 @@ def vantages(cluster: LiveCluster) -> set[str]:
     return {agent["vantage"] for agent in cluster.ask("/api/v1/agents")["agents"]}
 
 
-def is_fresh(cluster: LiveCluster) -> bool:
-    return max(cluster.figures("netmatrix_kube_sync_age_seconds").values()) < 5
+def looks_again(cluster: LiveCluster) -> None:
+    """Wait until the collector has heard of every kind of object since now."""
+    began = time.monotonic()
+    eventually(
+        lambda: max(cluster.figures("netmatrix_kube_sync_age_seconds").values()) < time.monotonic() - began - 1,
+        patience=BACK_OFF_SECONDS,
+        what="a look at the cluster since then",
+    )
 
 
 def services_of(cluster: LiveCluster) -> set[str]:
     return {cell["to"]["service"] for cell in cells(cluster, "&layer=service") if cell["state"] != "unsampled"}
+
+
+def test_rights_that_are_revoked_leave_the_last_plan_in_force_until_they_are_back(cluster: LiveCluster) -> None:
+    plane = cluster.plane
+    binding = plane.api.get(f"{RBAC}/clusterrolebindings/{BINDING}")
+    plane.api.delete(f"{RBAC}/clusterrolebindings/{BINDING}")
+    plane.restart_api_server()  # the watches end, and new ones are refused
+    goes_on(cluster, seconds=6)
+    plane.api.apply(f"{RBAC}/clusterrolebindings/{BINDING}", {key: binding[key] for key in ("roleRef", "subjects")} | KIND)
+    looks_again(cluster)
+    goes_on(cluster, seconds=2)
+
+
+KIND = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"}
 
 
 @pytest.mark.parametrize("how", ["of another pod", "expired", "of another audience", "torn"])
