@@ -3,7 +3,7 @@
 A cell's counts are as old as its newest window, so an interval is cut for each cell by the age of its own counts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -36,6 +36,12 @@ class Look:
     cells: Mapping[str, Cell]
     """By path; sums since that process started."""
     agents: Sequence[Mapping[str, Any]] = ()
+    before: Callable[[float], float] | None = None
+    """The scenario's time so many seconds before the look, where it did not always pass."""
+
+    def as_of(self, age_seconds: float) -> float:
+        """The time that counts are of which were so old at the look."""
+        return self.at - age_seconds if self.before is None else self.before(age_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ def stretch(path: str, between: Interval, looks: Sequence[Look], *, window_secon
     """
     start, end = seconds(between)
     dated = [
-        (look.at - cell["age_seconds"], look, cell)
+        (look.as_of(cell["age_seconds"]), look, cell)
         for look in looks
         for cell in [look.cells.get(path)]
         if cell is not None and cell["age_seconds"] is not None

@@ -24,6 +24,7 @@ from lab.drops import Drop
 from lab.evidence import Cell, Dropped, Evidence, Look
 from lab.expect import Finding, judge_agents, judge_cells, judge_packets
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, PacketsExpectation, seconds
+from lab.pace import Pace
 from lab.scenario import NotApplicable, Scenario
 from lab.shape import Fabric
 from lab.topology import Topology
@@ -165,7 +166,7 @@ def addresses(topology: Topology) -> dict[tuple[str, str, str], str]:
 
 async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say) -> tuple[Evidence, str]:
     """What was seen, and how many drops were not."""
-    began = monotonic()
+    pace = Pace()
     looks: list[Look] = []
     latencies: dict[tuple[float, float], Mapping[str, Cell]] = {}
     packets: dict[tuple[float, float, str], tuple[float, float]] = {}
@@ -173,12 +174,12 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
     for who in {exp.at for exp in scenario.expect.packets}:
         await asyncio.to_thread(traffic.begin, cluster.topology, who)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_look(watch, began, length, looks))
-        tasks.create_task(_happen(scenario, cluster, began, tell))
+        tasks.create_task(_look(watch, pace, length, looks))
+        tasks.create_task(_happen(scenario, cluster, pace, tell))
         for between in {exp.between for exp in scenario.expect.cells if exp.p50_us or exp.p99_us}:
-            tasks.create_task(_span(watch, began, between, latencies))
+            tasks.create_task(_span(watch, pace, between, latencies))
         for exp in scenario.expect.packets:
-            tasks.create_task(_count(cluster.topology, began, exp, packets))
+            tasks.create_task(_count(cluster.topology, pace, exp, packets))
     incomplete = await asyncio.to_thread(cluster.drops.complete)
     dropped = dropped_stamp(cluster.drops.records)
     evidence = Evidence(
@@ -192,53 +193,48 @@ async def _observe(scenario: Scenario, cluster: Cluster, watch: Watch, tell: Say
     return evidence, incomplete
 
 
-async def _look(watch: Watch, began: float, length: float, looks: list[Look]) -> None:
+async def _look(watch: Watch, pace: Pace, length: float, looks: list[Look]) -> None:
     """Look until the end, at a steady pace."""
     number = 0
     while (number := number + 1) * LOOK_EVERY <= length:
-        await _until(began + number * LOOK_EVERY)
-        look = await watch.look(began)
+        await pace.until(number * LOOK_EVERY)
+        look = await watch.look(pace)
         if look is not None:
             looks.append(look)
 
 
-async def _happen(scenario: Scenario, cluster: Cluster, began: float, tell: Say) -> None:
-    """Let the events happen when their times come."""
+async def _happen(scenario: Scenario, cluster: Cluster, pace: Pace, tell: Say) -> None:
+    """Let the events happen when their times come; while one does, the scenario stands still."""
     for event in scenario.timeline:
-        await _until(began + event.at / SECOND)
+        await pace.until(event.at / SECOND)
         what = event.fault if event.fault is not None else event.clear
         tell(f"{scenario.name}: {event.at}: {'clear ' if event.fault is None else ''}{_shown(what)}")
-        if event.fault is not None:
-            await cluster.apply(event.fault)
-        else:
-            await cluster.clear(None if event.clear == "all" else event.clear)
+        with pace.standing_still():
+            if event.fault is not None:
+                await cluster.apply(event.fault)
+            else:
+                await cluster.clear(None if event.clear == "all" else event.clear)
 
 
-async def _span(
-    watch: Watch, began: float, between: Interval, latencies: dict[tuple[float, float], Mapping[str, Cell]]
-) -> None:
+async def _span(watch: Watch, pace: Pace, between: Interval, latencies: dict[tuple[float, float], Mapping[str, Cell]]) -> None:
     """Ask for the latencies of one interval at its end, since the API's spans end when one asks."""
     start, end = seconds(between)
-    await _until(began + end)
+    await pace.until(end)
     latencies[start, end] = await watch.latencies(end - start)
 
 
 async def _count(
-    topology: Topology, began: float, expected: PacketsExpectation, packets: dict[tuple[float, float, str], tuple[float, float]]
+    topology: Topology, pace: Pace, expected: PacketsExpectation, packets: dict[tuple[float, float, str], tuple[float, float]]
 ) -> None:
     """Packets a second that somebody received and sent between the two ends of an interval."""
     start, end = seconds(expected.between)
     samples = []
     for moment in (start, end):
-        await _until(began + moment)
+        await pace.until(moment)
         samples.append((await asyncio.to_thread(traffic.counted, topology, expected.at), monotonic()))
     (before, sooner), (after, later) = samples
     took = later - sooner  # on a busy machine the two samples are not as late as each other
     packets[start, end, expected.at] = (after[0] - before[0]) / took, (after[1] - before[1]) / took
-
-
-async def _until(moment: float) -> None:
-    await asyncio.sleep(max(0.0, moment - monotonic()))
 
 
 def _shown(fault: object) -> str:

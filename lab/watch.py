@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from lab.evidence import Cell, Look
+from lab.pace import Pace
 
 LOOK_SECONDS = 2.0
 """A collector that does not answer for so long is not there."""
@@ -39,8 +40,8 @@ class Watch:
             return None
         return answer if isinstance(answer, dict) else None
 
-    async def look(self, began: float) -> Look | None:
-        """All sums as of now, with the time since `began` (monotonic); None while the collector does not answer."""
+    async def look(self, pace: Pace) -> Look | None:
+        """All sums as of now; None while the collector does not answer."""
         plan = await self.ask("plan")
         before = monotonic()
         matrix = await self.ask("matrix", totals="true")
@@ -48,8 +49,10 @@ class Watch:
         agents = await self.ask("agents")
         if plan is None or matrix is None or agents is None:
             return None
+        moment = (before + after) / 2
         return Look(
-            at=(before + after) / 2 - began,
+            at=pace.at(moment),
+            before=lambda seconds: pace.at(moment - seconds),
             instance=int(plan["instance"]),
             cells=by_path(matrix),
             agents=agents["agents"],
@@ -62,10 +65,10 @@ class Watch:
 
     async def ready(self, seconds: float) -> Look:
         """The first look at which every agent reports and every cell is measured; raises NotReadyError after so long."""
-        began = monotonic()
+        pace = Pace()
         look: Look | None = None
-        while monotonic() - began < seconds:
-            look = await self.look(began) or look
+        while pace.now < seconds:
+            look = await self.look(pace) or look
             if look is not None and not missing(look):
                 return look
             await asyncio.sleep(0.25)
