@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import yaml
+from aiohttp.connector import Connection
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.exceptions import ApiException
@@ -75,6 +76,22 @@ class Stream:
                 yield bit
         except _AWAY as error:
             raise ApiAwayError(_said(error)) from None
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer whose connection ends at once when it does not come: a farewell in TLS waits 30 s for one that may be stuck."""
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        try:
+            return await super().start(connection)
+        except BaseException:
+            _end(connection)
+            raise
+
+
+def _end(connection: Connection) -> None:
+    if connection.transport is not None:
+        connection.transport.abort()
 
 
 class Api:
@@ -157,7 +174,9 @@ class Api:
             yield response
         finally:
             if response is not None:
-                response.close() if not response.content.at_eof() else response.release()
+                if response.connection is not None:  # there is more to come
+                    _end(response.connection)
+                response.close()
 
     async def _ready(self) -> ApiClient:
         """The client, made again where the API server took our credentials for nobody's, or we its certificate."""
@@ -174,6 +193,7 @@ class Api:
 
     async def _configuration(self) -> Configuration:
         configuration = Configuration()
+        configuration.client_session_kwargs = {"response_class": _Response}
         if self._kubeconfig is None:
             InClusterConfigLoader(SERVICE_TOKEN_FILENAME, SERVICE_CERT_FILENAME).load_and_set(configuration)
         else:

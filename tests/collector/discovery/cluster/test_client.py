@@ -2,19 +2,39 @@
 
 import asyncio
 import json
+import os
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trustme
 from aiohttp import web
 
 from collector.discovery.cluster import client as module
 from collector.discovery.cluster.client import Answer, Api, ApiAwayError, reason_of
 from collector.discovery.cluster.own_mtu import own_mtu
 from collector.discovery.cluster.retry_after import MOST_SECONDS, seconds_of
+from tests.leap import leap
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def kubeconfig(folder: Path, url: str, **cluster: str) -> Path:
+    """Credentials for the server at `url`: a token in a file."""
+    (folder / "token").write_text("first")
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": url, **cluster}}],
+        "users": [{"name": "u", "user": {"tokenFile": str(folder / "token")}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    (folder / "kubeconfig").write_text(json.dumps(document))
+    return folder / "kubeconfig"
 
 
 @asynccontextmanager
@@ -27,17 +47,7 @@ async def api_to(handler: Handler, folder: Path) -> AsyncIterator[Api]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     (host, port) = runner.addresses[0]
-    (folder / "token").write_text("first")
-    document = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": f"http://{host}:{port}"}}],
-        "users": [{"name": "u", "user": {"tokenFile": str(folder / "token")}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    (folder / "kubeconfig").write_text(json.dumps(document))
-    api = Api(folder / "kubeconfig")
+    api = Api(kubeconfig(folder, f"http://{host}:{port}"))
     try:
         yield api
     finally:
@@ -141,6 +151,49 @@ async def test_survive_15_a_stream_that_says_nothing_breaks(tmp_path: Path) -> N
         assert await anext(bits) == b"one\n"
         with pytest.raises(ApiAwayError, match="Timeout"):
             await anext(bits)
+
+
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"])
+async def test_survive_13_a_connection_to_a_server_that_is_stuck_ends_with_the_request_and_waits_for_no_farewell(
+    tmp_path: Path, words: bytes
+) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+
+    def serve() -> None:
+        """Take a request, and from then on nothing of TLS."""
+        connection, _ = listener.accept()
+        with (
+            context.wrap_socket(connection, server_side=True) as secured,
+            socket.socket(fileno=os.dup(secured.fileno())) as bare,
+        ):
+            secured.recv(4096)
+            secured.sendall(words)
+            loop.call_soon_threadsafe(heard.set)
+            bare.settimeout(20.0)
+            with suppress(ConnectionResetError):
+                while bare.recv(4096):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        api = Api(kubeconfig(tmp_path, url, **{"certificate-authority": str(tmp_path / "ca.pem")}))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(asyncio.to_thread(serve))
+            asked = tasks.create_task(_away(api))
+            await heard.wait()
+            leap(module.ANSWER_SECONDS)
+        assert "Timeout" in asked.result()
+        await api.close()
+
+
+async def _away(api: Api) -> str:
+    with pytest.raises(ApiAwayError) as away:
+        await api.ask("GET", "/x")
+    return str(away.value)
 
 
 @pytest.mark.parametrize(
