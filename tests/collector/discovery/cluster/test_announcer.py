@@ -38,9 +38,11 @@ async def said(server: Server, *refusals: Refused, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "EVERY_SECONDS", 0.0)
     announcer = Announcer(cast("Api", server))
     announcer.say(refusals)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await announcer.follow()
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(announcer.follow())
+        while announcer._more.is_set() or announcer._waiting:  # noqa: ASYNC110 - until it has nothing more to say
+            await asyncio.sleep(0)
+        following.cancel()
     return [body["involvedObject"]["name"] for body in server.bodies]
 
 
