@@ -30,13 +30,13 @@ from collector.export.text import Kept
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans
-from collector.plan.keys import PHASE_SECONDS
-from collector.planning import Planning, rest_seconds
+from collector.planning import Planning, rest_seconds, turn_seconds
 from collector.ports import OPERATOR_CONNECTIONS, listeners, operator_runner
 from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
-from collector.settings import SECOND, PlanSettings
+from collector.settings import PlanSettings
+from collector.standing import Standing
 
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
     from collector.discovery.cluster.source import ClusterSource
@@ -46,21 +46,12 @@ LOOK_SECONDS = 2.0
 """How often it is looked whether there is another snapshot."""
 PLANS_A_SECOND = 250
 """At what rate a large cluster is told of another inventory; a plan takes 3 ms to make."""
-TURN_SHARE = 0.9
-"""Share of a slot over which its plans go out, so that the last one has gone when the next slot begins."""
-LONGEST_TURN_SECONDS = PHASE_SECONDS / 2
-"""However long a slot is, since agents with the keys of a phase understand those with the next one's and no later ones."""
 SILENT_AFTER = 3
 """Report intervals without a report after which nothing is known of a row."""
 OTHER_FILES = OPERATOR_CONNECTIONS + 64
 """Descriptors for all else than agents."""
 
 _log = structlog.get_logger()
-
-
-def turn_seconds(slot_ns: int) -> float:
-    """Over how long the plans of a slot go out."""
-    return min(TURN_SHARE * slot_ns / SECOND, LONGEST_TURN_SECONDS)
 
 
 def _tell_nobody(_agents: int, _operators: int) -> None:
@@ -118,6 +109,13 @@ class Collector:
             now_ns=time.monotonic_ns,
         )
         # export
+        self._standing = Standing(
+            configuration=configuration,
+            source=self._source,
+            identity=self._identity,
+            sessions=self._sessions,
+            own=self._own,
+        )
         self._operators = operator_app(
             matrix=self._matrix,
             sessions=self._sessions,
@@ -125,6 +123,7 @@ class Collector:
             metrics=self._metrics,
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
+            standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
             hosts=settings.operators.hosts,
             refused=self._unasked,
         )
@@ -279,6 +278,7 @@ class Collector:
 
     def _metrics(self, now_ns: int) -> Slices[bytes]:
         export = self._configuration.settings.export
+        self._standing.scraped()
         began_ns = time.monotonic_ns()
         cluster = yield from exposition_in_slices(
             self._matrix,

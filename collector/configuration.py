@@ -5,6 +5,7 @@ asks for that has to wait for the next start.
 """
 
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from msgspec import Struct, structs
 from collector.discovery.cluster.assemble import ingress_of
 from collector.discovery.denied import external_complaints
 from collector.document import BadFileError, bad, read_text
+from collector.duration import Duration
 from collector.settings import Settings, parse_settings
 from collector.watched import WatchedFile
 
@@ -38,6 +40,18 @@ def parse_configuration(text: str, *, name: str) -> Settings:
 def load_configuration(path: Path | None) -> Settings:
     """The settings in a file, the defaults for None; raises BadFileError."""
     return Settings() if path is None else parse_configuration(read_text(path), name=path.name)
+
+
+def written(value: object) -> object:
+    """A tree of settings as it stands in a file."""
+    match value:
+        case Struct():
+            return {field: written(getattr(value, field)) for field in value.__struct_fields__}
+        case tuple():
+            return [written(one) for one in value]
+        case Duration() | StrEnum():
+            return str(value)
+    return value
 
 
 class Candidate(Struct, frozen=True):

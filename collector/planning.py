@@ -9,7 +9,7 @@ from msgspec import structs
 
 from collector.discovery.snapshot import Snapshot
 from collector.plan.compose import Plans, compose, rotated
-from collector.plan.keys import group_keys, group_secret, phase_of
+from collector.plan.keys import PHASE_SECONDS, group_keys, group_secret, phase_of
 from collector.plan.targets import aimed_at
 from collector.settings import SECOND, PlanSettings
 from wire.plan import GroupKey
@@ -18,6 +18,11 @@ PLANNING_SHARE = 0.05
 """Share of a core that planning for a restless cluster may take."""
 LONGEST_REST_SECONDS = 60.0
 
+TURN_SHARE = 0.9
+"""Share of a slot over which its plans go out, so that the last one has gone when the next slot begins."""
+LONGEST_TURN_SECONDS = PHASE_SECONDS / 2
+"""However long a slot is, since agents with the keys of a phase understand those with the next one's and no later ones."""
+
 
 def rest_seconds(spent: float) -> float:
     """How long nothing is planned after planning took so many seconds.
@@ -25,6 +30,11 @@ def rest_seconds(spent: float) -> float:
     So a large cluster that never rests costs no more than its share, and one that is small or at rest is planned for at once.
     """
     return min(spent / PLANNING_SHARE, LONGEST_REST_SECONDS)
+
+
+def turn_seconds(slot_ns: int) -> float:
+    """Over how long the plans of a slot go out."""
+    return min(TURN_SHARE * slot_ns / SECOND, LONGEST_TURN_SECONDS)
 
 
 class Planning:

@@ -58,6 +58,10 @@ class Board:
         """The newest ones, of which not all may have been told yet."""
         return self._announced[-1].plans
 
+    def age_seconds(self) -> float:
+        """How long ago they were put in force."""
+        return self._now() - self._announced[-1].at
+
     def publish(self, plans: Plans, *, over_seconds: float = 0.0) -> None:
         """Put others in force, spread over some time, and wake all who wait."""
         changed, self._changed = self._changed, asyncio.Event()

@@ -35,6 +35,11 @@ def _nothing(_reason: str) -> None:
     """Count no refusal."""
 
 
+def _unknown(_now_ns: int) -> Answer:
+    """Nobody knows."""
+    return {"version": 1}
+
+
 class _Metrics:
     """The last rendering, shared by all who ask within a second."""
 
@@ -77,6 +82,7 @@ class Operators:
         metrics: Callable[[int], Slices[bytes]],
         now_ns: Callable[[], int],
         ready: Callable[[], bool],
+        standing: Callable[[int], Answer],
     ) -> None:
         self._matrix = matrix
         self._sessions = sessions
@@ -85,6 +91,7 @@ class Operators:
         self._metrics = _Metrics(metrics, self._asking)
         self._now_ns = now_ns
         self._ready = ready
+        self._standing = standing
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text."""
@@ -161,6 +168,11 @@ class Operators:
         ]
         return json_response({"version": 1, "agents": agents})
 
+    async def self(self, request: web.Request) -> web.Response:
+        """How it stands with the collector itself."""
+        parameters(request.query, ())
+        return json_response(self._standing(self._now_ns()))
+
     async def plan(self, request: web.Request) -> web.Response:
         """What is asked of the agents; of one of them, every path. Never the keys."""
         found = parameters(request.query, ("vantage",))
@@ -197,19 +209,23 @@ def operator_app(
     metrics: Callable[[int], Slices[bytes]],
     now_ns: Callable[[], int],
     ready: Callable[[], bool],
+    standing: Callable[[int], Answer] = _unknown,
     hosts: Collection[str] = (),
     refused: Callable[[str], None] = _nothing,
 ) -> web.Application:
     """The application of the operator port.
 
-    `metrics(now_ns)` renders a scrape in slices; `hosts` are further names to answer to; `refused` is told the word for each
+    `metrics(now_ns)` renders a scrape in slices; `standing(now_ns)` is the page about the collector itself.
+    `hosts` are further names to answer to; `refused` is told the word for each
     refusal.
     """
-    operators = Operators(matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready)
+    operators = Operators(
+        matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready, standing=standing
+    )
     app = web.Application(middlewares=[guarded(hosts, refused)], client_max_size=1024)
     app.router.add_get("/metrics", operators.metrics)
     app.router.add_get("/healthz", operators.healthz)
     app.router.add_get("/readyz", operators.readyz)
-    for name in ("matrix", "pair", "worst", "agents", "plan"):
+    for name in ("matrix", "pair", "worst", "agents", "plan", "self"):
         app.router.add_get(f"/api/v1/{name}", getattr(operators, name))
     return app

@@ -1,9 +1,9 @@
 """Where snapshots come from: one interface, whether it is a file or a cluster."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.static import InventoryFile
@@ -20,6 +20,9 @@ class Source(Protocol):
     @property
     def ready(self) -> bool:
         """Whether there was one."""
+
+    def known(self) -> Mapping[str, Any]:
+        """What it knows of itself: `source`, and how old what it knows may be."""
 
     def configure(self, settings: Settings) -> None:
         """Follow other settings from now on."""
@@ -46,6 +49,10 @@ class StaticSource:
     def snapshot(self) -> Snapshot:
         """The last good one."""
         return self._file.snapshot
+
+    def known(self) -> Mapping[str, Any]:
+        """That it is a file."""
+        return {"source": "inventory", "age_seconds": 0.0}
 
     def configure(self, settings: Settings) -> None:
         """Nothing: an inventory says everything."""

@@ -37,6 +37,10 @@ class Bundles:
         """In how many namespaces it is not as it should be, as far as we know."""
         return len(self._faults)
 
+    def sentences(self) -> list[str]:
+        """Why, for each of them."""
+        return [f"{namespace}/{CONFIG_MAP}: {because}" for namespace, because in self._faults.items()]
+
     async def fill(self, namespace: str, certificates: str) -> None:
         """See to it that the ConfigMap of a namespace holds the certificates."""
         because = await self._filled(namespace, certificates)

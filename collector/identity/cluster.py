@@ -96,6 +96,10 @@ class ClusterIdentity:
         """In how many places the authority or its certificate is not as it should be."""
         return self._bundles.faults + bool(self._fault)
 
+    def sentences(self) -> list[str]:
+        """What is wrong in each of them."""
+        return [*self._bundles.sentences(), *([f"{self._namespace}/{SECRET}: {self._fault}"] if self._fault else [])]
+
     def secret(self, epoch: int) -> bytes:
         """What the group key of an epoch follows from."""
         return self._in_force().secret(epoch)

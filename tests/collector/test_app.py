@@ -157,7 +157,7 @@ async def test_in_a_large_cluster_the_next_slot_brings_a_plan_with_other_peers_u
 ) -> None:
     slot = 0
     monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(app, "TURN_SHARE", 0.001)
+    monkeypatch.setattr(planning, "TURN_SHARE", 0.001)
     monkeypatch.setattr(Planning, "slot", lambda *_: slot)
     names = ("a", *"bcdefg")
     (tmp_path / "inventory.yaml").write_text(inventory(*names))
@@ -271,7 +271,7 @@ def test_a_mistake_is_told_in_one_sentence_and_the_status_is_2(
 @pytest.mark.parametrize("slot_seconds", [10, 60, 3600])
 def test_a_turn_is_over_before_there_are_keys_that_its_last_agents_do_not_know(slot_seconds: int) -> None:
     """Who has the keys of one phase is understood by those with the next one's, and by nobody later."""
-    assert app.turn_seconds(slot_seconds * SECOND) <= min(slot_seconds, PHASE_SECONDS / 2)
+    assert planning.turn_seconds(slot_seconds * SECOND) <= min(slot_seconds, PHASE_SECONDS / 2)
 
 
 async def test_an_inventory_without_a_plan_does_not_swallow_a_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,16 @@ class Follower(Generic[T]):
         self.heard = time.monotonic()
         """When the API server last told us the state, or that it is as it was; before that, when we began to ask."""
 
+    def known(self) -> dict[str, object]:
+        """How it stands with this sort of objects."""
+        return {
+            "resource": self._resource.name,
+            "listed": self.listed,
+            "objects": len(self.objects),
+            "age_seconds": round(time.monotonic() - self.heard, 3),
+            "refused": self._said or None,
+        }
+
     async def follow(self) -> None:
         """List and watch, for ever."""
         while True:

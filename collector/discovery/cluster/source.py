@@ -64,6 +64,17 @@ class ClusterSource:
         self.ready = False
         """Whether there was one."""
 
+    def known(self) -> Mapping[str, Any]:
+        """How it stands with each sort of objects, what is left out, and which namespaces ask for vantages."""
+        return {
+            "source": "cluster",
+            "age_seconds": round(self.sync_age_seconds(), 3),
+            "watches": [follower.known() for follower in self._followers],
+            "left_out": {word: count for word, count in self.refused().items() if count},
+            "unread": self._unread,
+            "asking": sorted(one.name for one in self._namespaces.objects.values() if one.vantages),
+        }
+
     def configure(self, settings: Settings) -> None:
         """Follow other settings from now on."""
         self._settings = settings
