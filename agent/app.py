@@ -37,6 +37,8 @@ from wire.plan import Plan
 
 SETTLE_NS = 2_000_000_000
 """From the first plan to the first probe: the peers have just started as well, and need their plan and keys to answer."""
+PLAN_WITHIN_NS = 30_000_000_000
+"""How long after its start an agent without a plan is not ready."""
 LAND_SECONDS = 2.0
 """Longest wait for the runner to judge what is in flight; whatever then holds it up is cancelled."""
 FLUSH_SECONDS = 3.0
@@ -54,7 +56,7 @@ class Agent:
     """One agent process."""
 
     def __init__(self, settings: Settings, sieve: Sieve) -> None:
-        now = time.monotonic_ns()
+        self._began_ns = now = time.monotonic_ns()
         self._settings = settings
         self._limits = Limits(
             max_pps=settings.max_pps,
@@ -212,9 +214,21 @@ class Agent:
         return time.monotonic_ns() - self._pulse.beaten_ns < ALIVE_WITHIN_NS
 
     def _missing(self) -> str | None:
-        if self._leaving.is_set():
-            return "leaving"
-        return None if self._downlink.plan is not None else "no plan yet"
+        return missing(
+            leaving=self._leaving.is_set(),
+            planned=self._downlink.plan is not None,
+            age_ns=time.monotonic_ns() - self._began_ns,
+        )
+
+
+def missing(*, leaving: bool, planned: bool, age_ns: int) -> str | None:
+    """What an agent lacks to be ready, in a few words; None for nothing.
+
+    A roll waits for each agent's plan, and does not stand still for as long as there is no collector to make one.
+    """
+    if leaving:
+        return "leaving"
+    return "no plan yet" if not planned and age_ns < PLAN_WITHIN_NS else None
 
 
 def _start(tasks: asyncio.TaskGroup, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
