@@ -36,6 +36,7 @@ class _Course:
     """When what happened, in nanoseconds of CLOCK_MONOTONIC."""
 
     connection: socket.socket | None = None
+    transport: asyncio.Transport | None = None
     connecting: int = 0
     connected: int = 0
     """With TLS: aiohttp does both in one step."""
@@ -111,6 +112,10 @@ class RichExchanges:
         course = _Course()
         try:
             return await self._exchange(question, course)
+        except asyncio.CancelledError:
+            if course.transport is not None:
+                course.transport.abort()  # a farewell in TLS would wait 30 s for one of a server that is stuck
+            raise
         except _BrokenError as broken:
             outcome = word_for(broken.cause) if isinstance(broken.cause, OSError) else Outcome.PROTOCOL
         except (aiohttp.ClientSSLError, ssl.SSLError, ssl.CertificateError):
@@ -162,6 +167,7 @@ class RichExchanges:
 
         class Answer(aiohttp.ClientResponse):
             async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+                course.transport = connection.transport
                 course.facts = _expiry(connection.transport)
                 return await super().start(connection)
 

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from collector.discovery.cluster.client import Answer, Api, ApiAwayError, reason
 from collector.discovery.cluster.own_mtu import own_mtu
 from collector.discovery.cluster.retry_after import MOST_SECONDS, seconds_of
 from tests.leap import leap
+from tests.stuck_server import get_stuck
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -163,26 +163,13 @@ async def test_survive_13_a_connection_to_a_server_that_is_stuck_ends_with_the_r
     authority.issue_cert("127.0.0.1").configure_cert(context)
     loop, heard = asyncio.get_running_loop(), asyncio.Event()
 
-    def serve() -> None:
-        """Take a request, and from then on nothing of TLS."""
-        connection, _ = listener.accept()
-        with (
-            context.wrap_socket(connection, server_side=True) as secured,
-            socket.socket(fileno=os.dup(secured.fileno())) as bare,
-        ):
-            secured.recv(4096)
-            secured.sendall(words)
-            loop.call_soon_threadsafe(heard.set)
-            bare.settimeout(20.0)
-            with suppress(ConnectionResetError):
-                while bare.recv(4096):
-                    pass
-
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         api = Api(kubeconfig(tmp_path, url, **{"certificate-authority": str(tmp_path / "ca.pem")}))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(asyncio.to_thread(serve))
+            tasks.create_task(
+                asyncio.to_thread(get_stuck, listener, context, words, lambda: loop.call_soon_threadsafe(heard.set))
+            )
             asked = tasks.create_task(_away(api))
             await heard.wait()
             leap(module.ANSWER_SECONDS)
