@@ -29,8 +29,11 @@ PLANTED = (
     ("collector.plan.mesh", "structlog"),
     ("collector.policy.rules", "collector.policy.evaluate"),
     ("collector.sessions", "agent.limits"),
+    ("collector.verdict.cells", "collector.verdict.cause"),
     ("lab.faults", "collector.matrix.store"),
     ("lab.rules", "agent.limits"),
+    ("lab.rules", "simulator.score"),
+    ("simulator.cluster", "simulator.play"),
 )
 """Wrong imports: by which module, of what."""
 

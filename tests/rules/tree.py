@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CODE = ("wire", "agent", "collector", "lab", "bench")
+CODE = ("wire", "agent", "collector", "lab", "bench", "simulator")
 MADE = {"__pycache__", "build", "dist"}
 """Folders that commands make."""
 

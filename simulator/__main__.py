@@ -1,0 +1,43 @@
+"""`python -m simulator --count 500 --seed 1 --json`: plays scenarios and prints what was found of them."""
+
+import argparse
+import json
+import sys
+
+from msgspec import to_builtins
+
+from simulator.faults import HARMFUL, HARMLESS
+from simulator.play import quiet, scenario
+from simulator.score import score
+
+
+def main() -> int:
+    """0, or 1 where a quiet run was not quiet."""
+    parser = argparse.ArgumentParser(prog="python -m simulator", description="Faults and noise in virtual time.")
+    parser.add_argument("--count", type=int, default=40, help="scenarios (40)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first (0)")
+    parser.add_argument("--seed", type=int, default=1, help="draws kind, place, rate and overlap (1)")
+    parser.add_argument("--nodes", type=int, default=0, help="size of all clusters; drawn where left out")
+    parser.add_argument("--kind", default="", choices=["", *sorted({*HARMFUL, *HARMLESS})], help="one kind alone")
+    parser.add_argument("--quiet-hours", type=float, default=0.0, help="noise alone, for so long, in place of scenarios")
+    parser.add_argument("--each", action="store_true", help="each scenario's result as well")
+    parser.add_argument("--json", action="store_true", help="on one line")
+    asked = parser.parse_args()
+    indent = None if asked.json else 1
+    if asked.quiet_hours:
+        said, longest = quiet(asked.nodes or 100, asked.quiet_hours, asked.seed)
+        print(json.dumps({"incidents": said, "hours": asked.quiet_hours, "longest_pass_ms": longest}, indent=indent))
+        return bool(said)
+    results = [
+        scenario(asked.seed, number, nodes=asked.nodes, kind=asked.kind)
+        for number in range(asked.first, asked.first + asked.count)
+    ]
+    answer = score(results)
+    if asked.each:
+        answer["each"] = to_builtins(results)
+    print(json.dumps(answer, indent=indent))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""A cluster of a given size with the plan that its agents would really have, as the columns of its cells."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from collector.discovery.snapshot import DnsServer, External, Node, Service, Snapshot, Vantage
+from collector.matrix.places import source_places, target_places
+from collector.plan.compose import compose
+from collector.settings import PlanSettings
+from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Small
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cluster:
+    """Columns have one element a path of the plan."""
+
+    nodes: int
+    zones: int
+    sources: Ends
+    targets: Ends
+    source: Ints
+    target: Ints
+    layer: Small
+    kind: Small
+    family: Small
+    interval_ms: Ints
+
+
+@lru_cache(maxsize=8)
+def cluster(nodes: int, zones: int, services: int) -> Cluster:
+    """A cluster with an agent on each node, two name servers and two hosts outside; the same every time."""
+    snapshot = drawn(nodes, zones, services)
+    plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=())
+    near, far = source_places(snapshot), target_places(snapshot)
+    names = {name: number for number, name in enumerate(sorted(far))}
+    rows: list[tuple[int, int, int, int, int, int]] = []
+    for number, vantage in enumerate(plans.vantages):
+        for planned in plans.plan(vantage).paths:
+            path = planned.path
+            rows.append(
+                (
+                    number,
+                    names[path.target.name],
+                    LAYERS.index(path.layer),
+                    KINDS.index(path.kind),
+                    FAMILIES.index(path.family),
+                    planned.interval_ms,
+                )
+            )
+    table = np.array(rows, np.int64).reshape(-1, 6).T
+    return Cluster(
+        nodes,
+        zones,
+        Ends(End(name, near[name].node or "", near[name].zone or "", near[name].namespace or "") for name in plans.vantages),
+        Ends(End(name, far[name].node or "", far[name].zone or "", far[name].namespace or "") for name in sorted(far)),
+        table[0],
+        table[1],
+        table[2].astype(np.uint8),
+        table[3].astype(np.uint8),
+        table[4].astype(np.uint8),
+        table[5],
+    )
+
+
+def drawn(nodes: int, zones: int, services: int) -> Snapshot:
+    """What discovery would have found."""
+    numbers = range(1, nodes + 1)
+    places = {number: f"{number // 250}.{1 + number % 250}" for number in numbers}
+    return Snapshot(
+        nodes=tuple(Node(name=f"n{i}", zone=f"z{i % zones}", addresses=(f"172.16.{places[i]}",)) for i in numbers),
+        vantages=tuple(
+            Vantage(
+                name=f"n{i}",
+                node=f"n{i}",
+                namespace="netmatrix",
+                pod=f"agent-{i}",
+                uid=f"00000000-0000-4000-8000-{i:012}",
+                addresses=(f"10.30.{places[i]}",),
+            )
+            for i in numbers
+        ),
+        services=tuple(
+            Service(name=f"s{i}", namespace="shop", addresses=(f"10.96.{i // 250}.{1 + i % 250}",), port=80, endpoints=2)
+            for i in range(services)
+        ),
+        external=tuple(External(name=f"e{i}", host=f"e{i}.example.test", probes=("icmp", "tcp:443")) for i in range(2)),
+        dns=tuple(
+            DnsServer(name=f"d{i}", addresses=(f"10.97.1.{i + 1}",), names=("kubernetes.default.svc.cluster.local.",))
+            for i in range(2)
+        ),
+        mtu=1450,
+    )

@@ -1,0 +1,135 @@
+"""One scenario from its number: draws it, plays it, and says what was found of it and how soon."""
+
+import time
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from collector.verdict.cause import causes
+from collector.verdict.hold import Phase
+from collector.verdict.incident import Incident, Memory, settled
+from collector.verdict.noise import SILENCE, Noise
+from simulator.cluster import cluster
+from simulator.faults import FULL_MESH, HARMFUL, HARMLESS, Draw, Fault
+from simulator.world import REPORT_S, SECOND, STEP_S, Weather, World
+
+WARMING_S: Final = 60.0
+SIZES: Final = (10, 20, 30, 50, 100, 200, 400)
+HUGE: Final = 5000
+HARMLESS_SHARE: Final = 0.2
+DOUBLE_SHARE: Final = 0.1
+FLAPPING_SHARE: Final = 0.08
+SECONDS: Final = ("node", "service", "dns", "dead_node")
+"""What may happen at the same time as something else; both name servers at once would be another cause."""
+CLUSTER: Final = "simulated"
+
+
+class Found(Struct, frozen=True):
+    """What became of one fault."""
+
+    name: str
+    truth: str
+    seconds: float | None
+    """From its start to the open incident; None where there was none in time."""
+    layer: bool = False
+    single: bool = False
+    """Whether nothing else was opened for it."""
+
+
+class Result(Struct, frozen=True):
+    """What became of a scenario."""
+
+    number: int
+    nodes: int
+    faults: tuple[Found, ...]
+    false: tuple[str, ...]
+    """Incidents that nobody asked for."""
+    harmless: str
+    pass_ms: float
+    """Longest pass, in CPU time."""
+
+
+class Judge:
+    """The verdict's own code with its memory."""
+
+    def __init__(self) -> None:
+        self.noise: Noise = SILENCE
+        self.memory = Memory()
+        self.longest_s = 0.0
+
+    def look(self, world: World) -> list[Incident]:
+        """A step of the world, and the incidents that are open."""
+        spans = world.step()
+        began = time.process_time()
+        found, self.noise = causes(spans, self.noise)
+        told, self.memory = settled(
+            found, spans[0], self.memory, world.now_ns, cluster=CLUSTER, report_ns=int(REPORT_S * SECOND)
+        )
+        self.longest_s = max(self.longest_s, time.process_time() - began)
+        return [one for one in told if one.phase in {Phase.FIRING, Phase.RESOLVING}]
+
+
+def scenario(seed: int, number: int, *, nodes: int = 0, kind: str = "") -> Result:
+    """Everything follows from the two numbers. `nodes` and `kind` replace what they would have drawn."""
+    dice = np.random.default_rng((seed, number))
+    size = int(dice.choice(SIZES))
+    harmless = dice.random() < HARMLESS_SHARE
+    size = nodes or size
+    ground = cluster(size, 3, 5 if size <= FULL_MESH else 20)
+    start = 1000.0 + WARMING_S + float(dice.random()) * STEP_S
+    draw = Draw(ground, dice, start)
+    names = [name for name in HARMFUL if size <= FULL_MESH or name != "service_on_node"]
+    first = kind or str(dice.choice(HARMLESS if harmless else names))
+    faults = [draw.fault(first)]
+    if not kind and not harmless and first not in {"partition", "zone_pair"}:
+        chance = dice.random()
+        if chance < DOUBLE_SHARE:
+            faults.append(draw.fault(str(dice.choice([name for name in SECONDS if name != first]))))
+        elif chance < DOUBLE_SHARE + FLAPPING_SHARE and faults[0].rate > 0.1:  # noqa: PLR2004 - rarer losses flap unseen
+            faults = [_flapping(faults[0])]
+    world = World(ground, faults, dice, Weather())
+    return _played(number, world, faults)
+
+
+def _flapping(fault: Fault) -> Fault:
+    return Fault(
+        f"flapping_{fault.name}", fault.truth, fault.rate, fault.cells, fault.start_s, fault.start_s + 240, fault.mute,
+        fault.reason, flap_s=30.0, within_s=max(240.0, fault.within_s),
+    )  # fmt: skip
+
+
+def _played(number: int, world: World, faults: list[Fault]) -> Result:
+    judge = Judge()
+    end = max(fault.start_s + fault.within_s for fault in faults) + 3 * STEP_S
+    opened: dict[tuple[str, str, str], tuple[float, Incident]] = {}
+    while world.now_s < end:
+        for incident in judge.look(world):
+            opened.setdefault((incident.kind, incident.component, incident.direction), (world.now_ns / SECOND, incident))
+    found: list[Found] = []
+    matched: set[tuple[str, str, str]] = set()
+    for fault in faults:
+        if fault.truth is None:
+            continue
+        key = (fault.truth.kind, fault.truth.component, fault.truth.direction)
+        when = opened.get(key)
+        words = " ".join(key)
+        if when is None or when[0] - fault.start_s > fault.within_s + 3 * STEP_S:
+            found.append(Found(fault.name, words, None))
+            continue
+        matched.add(key)
+        found.append(Found(fault.name, words, round(when[0] - fault.start_s, 1), when[1].layer is fault.truth.layer))
+    false = tuple(f"{' '.join(key)} {one.layer}: {one.sentence}" for key, (_, one) in opened.items() if key not in matched)
+    found = [Found(one.name, one.truth, one.seconds, one.layer, one.seconds is not None and not false) for one in found]
+    harmless = faults[0].name if faults[0].truth is None else ""
+    return Result(number, world.cluster.nodes, tuple(found), false, harmless, round(judge.longest_s * 1000, 1))
+
+
+def quiet(nodes: int, hours: float, seed: int) -> tuple[list[str], float]:
+    """Nothing but noise: the incidents that were opened, and the longest pass in milliseconds."""
+    world = World(cluster(nodes, 3, 5), (), np.random.default_rng((seed, nodes)), Weather())
+    judge, said = Judge(), dict[str, str]()
+    for _ in range(int(hours * 3600 / STEP_S)):
+        for incident in judge.look(world):
+            said.setdefault(incident.id, f"{incident.kind} {incident.component} {incident.direction}: {incident.sentence}")
+    return list(said.values()), round(judge.longest_s * 1000, 1)

@@ -1,0 +1,72 @@
+"""The simulator, and the verdict in it."""
+
+import numpy as np
+import pytest
+
+from simulator.cluster import cluster
+from simulator.faults import HARMFUL, HARMLESS, Draw
+from simulator.play import quiet, scenario
+from simulator.score import quantile, score, share, wilson
+from simulator.world import Weather, World
+
+
+def test_the_same_numbers_are_the_same_scenario() -> None:
+    one, other = scenario(7, 3, nodes=12), scenario(7, 3, nodes=12)
+    assert (one.faults, one.false) == (other.faults, other.false)
+
+
+@pytest.mark.parametrize("kind", sorted(set(HARMFUL)))
+def test_every_kind_of_fault_is_found_in_a_small_cluster(kind: str) -> None:
+    result = scenario(5, 1, nodes=24, kind=kind)
+    assert not result.false
+    assert [fault.name for fault in result.faults if fault.seconds is None] == []
+
+
+@pytest.mark.parametrize("kind", HARMLESS)
+def test_what_is_harmless_opens_no_incident(kind: str) -> None:
+    assert scenario(5, 2, nodes=24, kind=kind).false == ()
+
+
+def test_noise_alone_opens_no_incident() -> None:
+    assert quiet(30, 0.5, 11)[0] == []
+
+
+def test_the_counts_of_a_world_follow_the_intervals_of_the_plan() -> None:
+    ground = cluster(8, 2, 2)
+    world = World(ground, (), np.random.default_rng(1), Weather())
+    spans = [world.step() for _ in range(12)][-1]
+    wanted = 60_000 / ground.interval_ms
+    assert np.abs(spans[1].sent - wanted).max() <= 1
+
+
+def test_a_world_without_noise_and_faults_loses_nothing() -> None:
+    world = World(cluster(8, 2, 2), (), np.random.default_rng(1), Weather(base=0.0, noisy=0.0))
+    assert sum(int(world.step()[2].lost.sum()) for _ in range(20)) == 0
+
+
+def test_no_cell_loses_more_than_it_sends() -> None:
+    dice = np.random.default_rng(2)
+    ground = cluster(8, 2, 2)
+    world = World(ground, [Draw(ground, dice, 1010.0).fault("dead_node")], dice, Weather())
+    for _ in range(30):
+        for cells in world.step():
+            assert (cells.lost <= cells.sent).all()
+            assert (cells.lost >= 0).all()
+
+
+def test_an_unknown_kind_of_fault_is_refused() -> None:
+    with pytest.raises(ValueError, match="no kind of fault"):
+        Draw(cluster(8, 2, 2), np.random.default_rng(1), 0.0).fault("gremlins")
+
+
+def test_intervals_hold_the_share_and_nothing_is_not_a_share() -> None:
+    low, high = wilson(98, 100)
+    assert low < 0.98 < high
+    assert share(0, 0)["value"] is None
+    assert score([])["precision"]["interval"] == [0.0, 1.0]
+
+
+def test_a_quantile_is_one_of_the_values() -> None:
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+    with pytest.raises(ValueError, match="no quantile"):
+        quantile([], 0.5)
