@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from collector.admission import Refusal, RefusedError
 from collector.discovery.cluster.client import Api
 from collector.discovery.snapshot import Vantage
+from collector.identity import reviews
 from collector.identity.reviews import LEAST_REVIEWS_A_SECOND, TokenReviews
 from tests.cluster.agents_pods import AGENT, namespace_of_agents, pod_on, vantage_of
 from tests.cluster.api import Object
@@ -68,7 +69,8 @@ class Admitting:
 
 
 @pytest.fixture
-async def admitting(plane: Plane, pods: tuple[Object, Object]) -> AsyncIterator[Admitting]:
+async def admitting(plane: Plane, pods: tuple[Object, Object], monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Admitting]:
+    monkeypatch.setattr(reviews, "REVIEW_SECONDS", 60.0)  # of an API server on a machine that does much else
     api = Api(collector_of(plane, SPACE))
     one = Admitting(api)
     one.install(*map(vantage_of, pods))
@@ -177,11 +179,12 @@ async def test_survive_13_without_the_api_server_who_was_let_in_stays(
 
 
 async def test_survive_13_an_api_server_that_says_nothing_is_away(
-    plane: Plane, pods: tuple[Object, Object], admitting: Admitting
+    plane: Plane, pods: tuple[Object, Object], admitting: Admitting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = (token_for_pod(plane.api, pod) for pod in pods)
     assert await admitting.ask(one) == NODES[0]
-    with plane.paused_api_server():
+    with plane.paused_api_server(), monkeypatch.context() as impatient:
+        impatient.setattr(reviews, "REVIEW_SECONDS", 1.0)
         admitting.late = 301.0
         assert await admitting.ask(two) == Refusal.REVIEW_AWAY
         assert await admitting.ask(one) == NODES[0]
