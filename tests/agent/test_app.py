@@ -25,7 +25,7 @@ from wire.plan import PlannedPath
 from wire.report import Report, unpack
 from wire.window import Flag, Window
 
-pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(600)]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -69,7 +69,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 async def ask(server: Server, *, body: bytes | None = None, most: int = 100, trust: ssl.SSLContext | None = None) -> Answer:
     method = "GET" if body is None else "POST"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await server.ask(method, "/x", {"X-One": "1"}, body, most=most, trust=trust)
 
 

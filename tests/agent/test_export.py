@@ -75,7 +75,7 @@ async def test_survive_52_a_crowd_of_silent_connections_keeps_no_probe_out(pages
         writer.write(b"G")
     await asyncio.sleep(0.05)
     assert await get(f"{pages[0]}/healthz") == (200, "ok\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ended = [await reader.read() for reader, _ in crowd[:MAX_CONNECTIONS]]
     assert ended == [b""] * MAX_CONNECTIONS
     for _, writer in crowd:

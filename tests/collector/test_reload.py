@@ -34,7 +34,7 @@ async def test_survive_63_another_configuration_is_taken_while_it_runs_and_a_wro
 ) -> None:
     monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
     (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
-    async with running(tmp_path, trustme.CA(key_type=trustme.KeyType.ECDSA)) as collector, asyncio.timeout(20):
+    async with running(tmp_path, trustme.CA(key_type=trustme.KeyType.ECDSA)) as collector, asyncio.timeout(60):
         plan = await collector.plan()
         file = tmp_path / "config.yaml"
         good = file.read_text()

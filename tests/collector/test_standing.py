@@ -84,7 +84,7 @@ async def test_the_page_says_what_is_in_force_and_holds_no_key(tmp_path: Path, m
     monkeypatch.setattr("collector.app.LOOK_SECONDS", 0.05)
     text = inventory("a", "b")
     (tmp_path / "inventory.yaml").write_text(text)
-    async with running(tmp_path, trustme.CA(key_type=trustme.KeyType.ECDSA)) as collector, asyncio.timeout(20):
+    async with running(tmp_path, trustme.CA(key_type=trustme.KeyType.ECDSA)) as collector, asyncio.timeout(60):
         found = await collector.get("/api/v1/self")
         assert found["configuration"]["settings"]["plan"]["interval"] == "1s"
         assert found["discovery"]["source"] == "inventory"

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.lab
 
 
 async def _get(port: int) -> bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         content = await reader.read()

@@ -136,7 +136,7 @@ async def test_agents_measure_each_other_and_report_over_the_network_that_they_m
 
     try:
         await cluster.up()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 agents = (await asyncio.to_thread(fetch, "/api/v1/agents"))["agents"]
                 cells = (await asyncio.to_thread(fetch, "/api/v1/matrix?totals=true&layer=pod"))["cells"]

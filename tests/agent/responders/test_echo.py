@@ -46,7 +46,7 @@ async def server() -> AsyncIterator[EchoServer]:
 
 async def said(server: EchoServer, request: bytes, address: str = "127.0.0.1") -> bytes:
     """All that the server says to these bytes until it hangs up."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(address, server.port)
         writer.write(request)
         answer = b""
@@ -188,7 +188,7 @@ async def test_survive_29_without_a_descriptor_an_accept_is_tried_again_later(
         await asyncio.sleep(0.05)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert split(await reader.read())[0] == 200
     writer.close()
 
@@ -202,7 +202,7 @@ async def test_an_answer_larger_than_the_buffers_of_its_socket_is_sent_as_they_e
     server.open()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(asking())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"Content-Length: 20000000\r\n" in head
         assert await reader.readexactly(20_000_000) == b"x" * 20_000_000
@@ -226,7 +226,7 @@ async def test_an_http_probe_of_a_colleague_is_confirmed(server: EchoServer) -> 
     prober = HttpProber(context)
     prober.send([Probe(1, path, "127.0.0.1")])
     found: list[object] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not found:
             await asyncio.sleep(0.002)
             found += prober.collect()

@@ -40,7 +40,7 @@ async def test_who_waits_for_another_plan_gets_it_when_it_is_made(served: Served
         async with agent(served) as session, session.get("/agent/v1/plan", headers=headers) as answer:
             return decode_plan(await answer.read()).generation
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         waiting = [tasks.create_task(wait()) for _ in range(3)]
         await until(lambda: served.listener.connections == 3)
         await asyncio.sleep(0.05)
@@ -52,7 +52,7 @@ async def test_who_waits_for_another_plan_gets_it_when_it_is_made(served: Served
 async def test_an_agent_that_left_the_inventory_while_it_waited_is_refused(served: Served) -> None:
     headers = {"If-None-Match": '"1000-1"', "Prefer": "wait=30"}
     alone = structs.replace(SNAPSHOT, vantages=SNAPSHOT.vantages[1:])
-    async with asyncio.timeout(5), agent(served) as session, asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), agent(served) as session, asyncio.TaskGroup() as tasks:
         tasks.create_task(
             _later(lambda: served.board.publish(compose(alone, PlanSettings(), instance=1, generation=2, keys=())))
         )

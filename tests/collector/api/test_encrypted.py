@@ -62,7 +62,7 @@ async def echoing(server: ssl.SSLContext) -> AsyncIterator[tuple[int, list[Echo]
         return Encrypted(server, echoes[-1])
 
     listening = await asyncio.get_running_loop().create_server(one, "127.0.0.1", 0)
-    async with asyncio.timeout(10), listening:
+    async with asyncio.timeout(60), listening:
         yield listening.sockets[0].getsockname()[1], echoes
 
 

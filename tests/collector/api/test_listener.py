@@ -30,7 +30,7 @@ async def listening(dropped: Counter[str], waiting: ExitStack, connections: int)
     app.on_response_prepare.append(answered)
     await runner.setup()
     listener = Listener(runner, sock, most=MOST, most_per_address=PER_ADDRESS, dropped=drop)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         serving = tasks.create_task(listener.serve())
         yield listener
         serving.cancel()

@@ -85,7 +85,7 @@ async def raw(server: TestServer, request: bytes) -> bytes:
     """What comes back for bytes that no well-meaning client would send."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         try:
             return await reader.read(65536)
         except ConnectionError:
