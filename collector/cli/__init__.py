@@ -64,14 +64,36 @@ def _run(parser: ArgumentParser, words: Sequence[str]) -> int:
     if getattr(options, "file", None) is not None:
         return commands.OK if check_file(options.file, sys.stdout, output=options.output) else commands.FINDINGS
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    with _client(options, parser) as client:
+    if options.run is None:
+        return _check(options, parser, colour=colour)
+    with _client(options, parser) as (client, _):
         status: int = options.run(client, options, sys.stdout, colour=colour)
     return status
 
 
+def _check(options: Namespace, parser: ArgumentParser, *, colour: bool) -> int:
+    # Here, since the libraries that read policies and configurations take longer to import than all else.
+    from collector.cli.check import installation, kube  # noqa: PLC0415 - as above
+
+    with _client(options, parser, paths=kube.PATHS) as (client, socket):
+        well = installation.check_installation(
+            client,
+            socket,
+            sys.stdout,
+            namespace=options.namespace or passage.NAMESPACE,
+            timeout=options.timeout,
+            output=options.output,
+            colour=colour,
+        )
+    return commands.OK if well else commands.FINDINGS
+
+
 @contextmanager
-def _client(options: Namespace, parser: ArgumentParser) -> Iterator[Client]:
-    """The collector at a URL where one is given, else the one of the cluster that kubectl speaks to."""
+def _client(options: Namespace, parser: ArgumentParser, *, paths: tuple[str, ...] = ()) -> Iterator[tuple[Client, Path | None]]:
+    """The collector at a URL where one is given, else the one of the cluster that kubectl speaks to, through the socket.
+
+    `paths` are what else of the API server is to be let through.
+    """
     asked = options.context or options.kubeconfig or options.namespace
     if options.server and asked:
         parser.error("--server says where the collector is, and --context, --kubeconfig and --namespace say so too")
@@ -81,12 +103,12 @@ def _client(options: Namespace, parser: ArgumentParser) -> Iterator[Client]:
             client = Client.at(server, timeout=options.timeout)
         except ValueError as error:
             parser.error(f"--server: {error}")
-        yield client
+        yield client, None
         return
     namespace = options.namespace or passage.NAMESPACE
     flags = [f"--{name}={value}" for name in ("context", "kubeconfig") if (value := getattr(options, name))]
-    with passage.opened(namespace=namespace, flags=tuple(flags), timeout=options.timeout) as socket:
-        yield Client.through(socket, namespace=namespace, timeout=options.timeout)
+    with passage.opened(namespace=namespace, flags=tuple(flags), timeout=options.timeout, paths=paths) as socket:
+        yield Client.through(socket, namespace=namespace, timeout=options.timeout), socket
 
 
 def _parser() -> ArgumentParser:
@@ -146,7 +168,7 @@ def _parser() -> ArgumentParser:
     )
     one.add_argument("-f", "--file", metavar="FILE", type=Path, help="look at this configuration instead, and at no cluster")
     one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
-    one.set_defaults(run=commands.status)
+    one.set_defaults(run=None)
 
     one = words.add_parser("completion", help="a script that completes this command in a shell")
     one.add_argument("shell", choices=tuple(completion.SCRIPTS), help="kubectl: for `kubectl netmatrix`")

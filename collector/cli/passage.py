@@ -1,8 +1,8 @@
 """The way to a collector inside a cluster: kubectl's own proxy, with the user's own context.
 
 In: what kubectl is told (context, kubeconfig) and where the collector is. Out: a Unix socket in a folder of ours, behind which
-the API server's service proxy is, and nothing else of the API server. A socket and no port: nobody else on this machine can
-use the user's rights meanwhile. This process has no Kubernetes client, no credentials and no forwarded port.
+the API server's service proxy is, and of the API server nothing that was not asked for. A socket and no port: nobody else on
+this machine can use the user's rights meanwhile. This process has no Kubernetes client, no credentials and no forwarded port.
 """
 
 import re
@@ -47,14 +47,17 @@ def service_path(namespace: str) -> str:
 
 
 @contextmanager
-def opened(*, namespace: str, flags: tuple[str, ...], timeout: float) -> Iterator[Path]:
-    """The socket, for as long as the context lasts; `flags` are kubectl's own. Raises PassageError."""
+def opened(*, namespace: str, flags: tuple[str, ...], timeout: float, paths: tuple[str, ...] = ()) -> Iterator[Path]:
+    """The socket, for as long as the context lasts; `flags` are kubectl's own. Raises PassageError.
+
+    `paths` are regular expressions without commas of what else of the API server is let through.
+    """
     program = shutil.which("kubectl")
     if program is None:
         raise PassageError("kubectl is not installed, so say where the collector is: --server URL, or NETMATRIX_SERVER")
     with tempfile.TemporaryDirectory(prefix="netmatrix-") as folder:
         path = Path(folder) / "s"  # short: the name of a Unix socket has at most 107 bytes
-        only = f"^{re.escape(service_path(namespace))}/"
+        only = ",".join((f"^{re.escape(service_path(namespace))}/", *paths))
         words = [program, *flags, "proxy", f"--unix-socket={path}", f"--accept-paths={only}"]
         proxy = subprocess.Popen(  # noqa: S603 - kubectl, with the user's own flags
             words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE

@@ -1,9 +1,9 @@
-"""A way from inside of a network namespace to a port of 127.0.0.1 outside: so a lab has an API server at an own address."""
+"""Ways into a network namespace and out of it: so a lab has an API server at an own address, and that one reaches its pods."""
 
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -16,12 +16,26 @@ _CHUNK = 65536
 def relay(netns: str, addresses: Sequence[str], inside: int, outside: int) -> Iterator[None]:
     """Take TCP connections to port `inside` of these addresses in the namespace to port `outside` of 127.0.0.1."""
     listeners = [call_inside(netns, partial(_listener, address, inside)) for address in addresses]
+    with _relaying(listeners, partial(socket.create_connection, ("127.0.0.1", outside), 5.0)):
+        yield
+
+
+@contextmanager
+def relay_into(netns: str, address: str, port: int) -> Iterator[None]:
+    """Take TCP connections to an address outside, which this machine has, to the same address and port in the namespace."""
+    connect = partial(socket.create_connection, (address, port), 5.0)
+    with _relaying([_listener(address, port)], partial(call_inside, netns, connect)):
+        yield
+
+
+@contextmanager
+def _relaying(listeners: Sequence[socket.socket], connect: Callable[[], socket.socket]) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     over = asyncio.Event()
 
     def run() -> None:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(_serve(listeners, outside, over))
+            runner.run(_serve(listeners, connect, over))
 
     thread = threading.Thread(target=run, name="relay")
     thread.start()
@@ -37,10 +51,11 @@ def _listener(address: str, port: int) -> socket.socket:
     return socket.create_server((address, port), family=family, backlog=512)
 
 
-async def _serve(listeners: Sequence[socket.socket], port: int, over: asyncio.Event) -> None:
+async def _serve(listeners: Sequence[socket.socket], connect: Callable[[], socket.socket], over: asyncio.Event) -> None:
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+            there = await asyncio.to_thread(connect)
+            there_reader, there_writer = await asyncio.open_connection(sock=there)
         except OSError:
             writer.transport.abort()  # as refused as it can be
             return

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
+from tests.cluster.at_home import at_home
 from tests.cluster.kubelet import node, running
 from tests.cluster.plane import Plane, eventually
 
@@ -28,22 +29,12 @@ vantages: [{name: n1, node: n1, namespace: netmatrix, pod: agent, addresses: [10
 """
 
 
-def ip(*words: str) -> None:
-    subprocess.run(["/usr/sbin/ip", *words], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     if os.geteuid() != 0:
         pytest.skip("an interface needs root")
-    name = f"nmc{os.getpid()}"  # another worker may have one at this moment
-    ip("link", "add", name, "type", "veth", "peer", "name", f"{name}p")
-    try:
-        ip("address", "add", f"{ADDRESS}/32", "dev", name)
-        ip("link", "set", name, "up")
+    with at_home(ADDRESS):
         yield ADDRESS
-    finally:
-        ip("link", "delete", name)
 
 
 @pytest.fixture(scope="module")
