@@ -55,31 +55,33 @@ class Tls(Section, frozen=True):
     """Files in PEM."""
 
     certificate: str
-    """Certificate chain, the collector's own first."""
+    """Certificate chain in PEM, the collector's own first. Default: none: tokens cross the network readable, which is for
+    loopback and laboratories only."""
     key: str
-    """Private key of the certificate."""
+    """Private key of the certificate, in PEM. Default: none."""
 
 
 class AgentPort(Listen, frozen=True):
     """Where agents fetch plans and deliver reports."""
 
     listen: Annotated[str, Meta(max_length=64)] = "[::]:8443"
-    """Address and port. Default `[::]:8443`."""
+    """Address and port where agents fetch plans and deliver reports; port 0 takes any free one. Default `[::]:8443`."""
     tls: Tls | None = None
     """Certificate and key. Without them tokens cross the network readable: for loopback and laboratories only."""
     max_connections: Annotated[int, Meta(ge=16, le=100_000)] = 12_000
-    """Most open connections; every agent holds one. Beyond, those that proved no token yield first. Default 12000."""
+    """Most open connections; every agent holds one, and those that proved no token yield first. Default `12000`."""
     max_connections_per_address: Annotated[int, Meta(ge=4, le=100_000)] = 64
-    """The same for one remote address. Default 64, since agents behind one NAT share theirs."""
+    """The same for one remote address. Default `64`."""
 
 
 class OperatorPort(Listen, frozen=True):
     """Where people and Prometheus read: `/metrics`, `/healthz`, `/readyz`, `/api/v1`."""
 
     listen: Annotated[str, Meta(max_length=64)] = "[::]:8080"
-    """Address and port. Default `[::]:8080`."""
+    """Address and port of `/metrics`, `/healthz`, `/readyz` and `/api/v1`. Default `[::]:8080`."""
     hosts: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
-    """Names that it may be asked under besides addresses, `localhost` and cluster-internal names. Default: none."""
+    """Names that it may be asked under, besides addresses, `localhost` and names inside the cluster: any other `Host` is
+    refused, which keeps a foreign page out (DNS rebinding). Default: none."""
 
 
 class Kinds(Section, frozen=True):
@@ -89,22 +91,23 @@ class Kinds(Section, frozen=True):
     """
 
     icmp: Every = 1
-    """Default 1: every interval."""
+    """Every n-th interval, 0 for never. Default `1`."""
     udp: Every = 1
-    """Default 1: every interval. Without udp and http nothing confirms which pod answers, and icmp and tcp stay unknown."""
+    """The same; without udp and http nothing confirms which pod answers, and icmp and tcp stay unknown. Default `1`."""
     tcp: Every = 2
-    """Default 2: every second interval."""
+    """The same. Default `2`."""
     http: Every = 6
-    """Default 6: every sixth interval."""
+    """The same. Default `6`."""
 
 
 class RotationSettings(Section, frozen=True):
     """The sweep of a large cluster: for one slot after the other, everybody also probes a few others, until all pairs were."""
 
     peers: Annotated[int, Meta(ge=0, le=100)] = 20
-    """Others that are probed in one slot, 0 for no sweep. A cycle is as many slots as it takes. Default 20."""
+    """Others that are probed in one slot of the sweep over all pairs, 0 for none; fewer where an agent's 256 peers a minute
+    would be exceeded. Default `20`."""
     slot: Duration = Duration(60 * SECOND)
-    """How long, 10s to 1h. Default `1m`."""
+    """How long a slot is, 10s to 1h; a cycle is as many slots as it takes, 4.2 hours for 5,000 vantages. Default `1m`."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the slot is out of its range."""
@@ -120,36 +123,38 @@ class PlanSettings(Section, frozen=True):
     timeout: Duration = Duration(SECOND)
     """Waiting time after which a probe is lost (RFC 6673), 1ms to 60s. Default `1s`."""
     report: Duration = Duration(10 * SECOND)
-    """Span of a report, 500ms to 10m. A cell without a report for three of them is unknown. Default `10s`."""
+    """Span of a report, 500ms to 10m; a cell without a report for three of them is unknown. Default `10s`."""
     kinds: Kinds = Kinds()
     """Which kinds the pod layer has, and how often."""
     host_interval: Duration | None = None
-    """Interval towards addresses of nodes. Default: `interval`."""
+    """Interval towards addresses of nodes. Default: `plan.interval`."""
     service_interval: Duration | None = None
-    """Interval towards services. Default: three times `interval`."""
+    """Interval towards services. Default: three times `plan.interval`."""
     external_interval: Duration | None = None
-    """Interval towards external hosts. Default: three times `interval`."""
+    """Interval towards external hosts. Default: three times `plan.interval`."""
     dns_interval: Duration | None = None
-    """Interval towards name servers. Default: `interval`."""
+    """Interval towards name servers. Default: `plan.interval`."""
     mtu_interval: Duration = Duration(300 * SECOND)
-    """Interval of packets that must not be fragmented, each of several lengths, 1s to 1h. Default `5m`."""
+    """Interval of packets that must not be fragmented, 1s to 1h. Default `5m`."""
     full_mesh_nodes: Annotated[int, Meta(ge=0, le=2000)] = 150
-    """Most vantages, one a node as a rule, that all probe each other and everything else. Default 150."""
+    """Most vantages, one a node as a rule, that all probe each other and everything else; the next five count above it.
+    Default `150`."""
     peers: Annotated[int, Meta(ge=1, le=100)] = 20
-    """Above `full_mesh_nodes`: others that each vantage always probes, and that always probe it, exactly. Default 20."""
+    """Others that each vantage always probes and that always probe it, exactly: half in its zone, half spread over the others.
+    Default `20`."""
     rotation: RotationSettings = RotationSettings()
     """Above `full_mesh_nodes`: the sweep over all other pairs."""
     vantages_per_zone: Annotated[int, Meta(ge=1, le=1000)] = 3
-    """Above `full_mesh_nodes`: vantages of each zone that probe a service, name server or external host, unless it is critical,
-    which all probe. Default 3."""
+    """Vantages of each zone that probe a service, name server or external host; a critical one is probed by all. Default
+    `3`."""
     families: Annotated[tuple[Family, ...], Meta(min_length=1, max_length=2)] = (Family.IPV4, Family.IPV6)
-    """Address families to probe. Default: both, wherever both ends have them."""
+    """Address families to probe, wherever both ends have them. Default `[ipv4, ipv6]`."""
     agent_packets_per_second: Rate = 80
-    """Budget of one agent. Agents refuse more than their own ceiling, 100 unless set otherwise. Default 80."""
+    """Budget of one agent; agents refuse more than their own ceiling. Default `80`."""
     target_packets_per_second: Rate = 200
-    """Budget of one target inside the cluster, summed over all agents. Default 200."""
+    """Budget of one target inside the cluster, summed over all agents. Default `200`."""
     external_packets_per_second: Rate = 20
-    """Budget of one external host, summed over all agents: it is somebody else's. Default 20."""
+    """Budget of one external host, summed over all agents. Default `20`."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where a duration is out of its range."""
@@ -181,8 +186,8 @@ class DiscoverySettings(Section, frozen=True):
     cluster_domain: Name = "cluster.local"
     """Domain of the cluster's own names. Default `cluster.local`."""
     dns_services: Annotated[tuple[Name, ...], Meta(max_length=8)] = ("kube-system/kube-dns", "openshift-dns/dns-default")
-    """Name servers of the cluster as NAMESPACE/SERVICE, besides services of kube-system with the label `k8s-app: kube-dns`.
-    Default `[kube-system/kube-dns, openshift-dns/dns-default]`."""
+    """Name servers of the cluster, besides services of kube-system with the label `k8s-app: kube-dns`. Default
+    `[kube-system/kube-dns, openshift-dns/dns-default]`."""
     external_name: Dotted = "example.com."
     """Name outside of the cluster, with its last dot, that the cluster's name servers are asked for as well; empty where they
     know none. Default `example.com.`."""
@@ -191,13 +196,14 @@ class DiscoverySettings(Section, frozen=True):
     settling: Duration = Duration(15 * SECOND)
     """How long an agent that has become ready is excluded from verdicts, 0s to 10m. Default `15s`."""
     services: Annotated[int, Meta(ge=0, le=5000)] = 500
-    """Most services that are probed by annotation. Default 500."""
+    """Most services that are probed by annotation. Default `500`."""
     endpoints: Annotated[int, Meta(ge=0, le=100)] = 10
-    """Most ready endpoints of a service that are also probed directly. Default 10."""
+    """Most ready endpoints of a service that are also probed directly. Default `10`."""
     node_ports: Annotated[int, Meta(ge=0, le=100)] = 3
-    """Nodes through which a service with a node port is also probed. Default 3."""
+    """Nodes through which a service with a node port is also probed. Default `3`."""
     mtu: Annotated[int, Meta(ge=0, le=65535)] = 0
-    """Longest IP packet in bytes that the pod network carries whole; 0 for that of the collector's own pod. Default 0."""
+    """Longest IP packet in bytes that the pod network carries whole, 576 or more; 0 for that of the collector's own pod.
+    Default `0`."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where a duration is out of its range or an MTU too small."""
@@ -211,9 +217,9 @@ class Export(Section, frozen=True):
     """What `/metrics` shows."""
 
     max_series: Annotated[int, Meta(ge=100, le=10_000_000)] = 300_000
-    """Cap on exported series; what matters least is dropped first, and counted. Default 300000."""
+    """Cap on exported series; what matters least is dropped first, and counted. Default `300000`."""
     pairs: bool = False
-    """Also one set of series for every pair, for clusters of up to 100 nodes. Default false."""
+    """Also one set of series for every pair, for clusters of up to 100 nodes. Default `false`."""
 
 
 class MatrixSettings(Section, frozen=True):
@@ -222,8 +228,7 @@ class MatrixSettings(Section, frozen=True):
     retention: Duration = Duration(300 * SECOND)
     """How far back a question may reach, 10s to 1h. Default `5m`."""
     max_bytes: Annotated[int, Meta(ge=1_000_000, le=2**40)] = 512 * 1024 * 1024
-    """Most memory for cells. Where they need more, less than the retention is kept of each, and where even that does not fit,
-    rows find no room and are unknown. Default 512 MiB."""
+    """Most memory for cells; beyond, the span that is kept is shortened. Default: 512 MiB."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where the retention is out of its range."""

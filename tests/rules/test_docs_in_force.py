@@ -8,6 +8,7 @@ from msgspec import Struct
 from agent.settings import PREFIX, VARIABLES, read
 from collector.duration import Duration
 from collector.settings import Settings
+from tests.rules.reference import PAGE, page
 from tests.rules.tree import ROOT
 from wire.outcome import Outcome
 
@@ -55,3 +56,7 @@ def test_most_settings_have_a_default_that_is_documented_as_a_value() -> None:
 def test_every_word_is_documented_with_whose_fault_it_is() -> None:
     rows = re.findall(r"^\| `([a-z_]+)` \| (network|ours) \|", (ROOT / "docs" / "measuring.md").read_text(), re.MULTILINE)
     assert dict(rows) == {outcome.word: "ours" if outcome.is_local else "network" for outcome in Outcome}
+
+
+def test_the_tables_of_keys_are_made_from_the_types() -> None:
+    assert page() == PAGE.read_text(), "python -m tests.rules.reference writes them"
