@@ -3,33 +3,38 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 
 from lab.namespaces import call_inside
 
 _CHUNK = 65536
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @contextmanager
 def relay(netns: str, addresses: Sequence[str], inside: int, outside: int) -> Iterator[None]:
     """Take TCP connections to port `inside` of these addresses in the namespace to port `outside` of 127.0.0.1."""
     listeners = [call_inside(netns, partial(_listener, address, inside)) for address in addresses]
-    with _relaying(listeners, partial(socket.create_connection, ("127.0.0.1", outside), 5.0)):
+    with _relaying(listeners, partial(asyncio.open_connection, "127.0.0.1", outside)):
         yield
 
 
 @contextmanager
 def relay_into(netns: str, address: str, port: int) -> Iterator[None]:
     """Take TCP connections to an address outside, which this machine has, to the same address and port in the namespace."""
-    connect = partial(socket.create_connection, (address, port), 5.0)
-    with _relaying([_listener(address, port)], partial(call_inside, netns, connect)):
+    made = partial(call_inside, netns, partial(socket.create_connection, (address, port), 5.0))
+
+    async def connect() -> Streams:
+        return await asyncio.open_connection(sock=await asyncio.to_thread(made))
+
+    with _relaying([_listener(address, port)], connect):
         yield
 
 
 @contextmanager
-def _relaying(listeners: Sequence[socket.socket], connect: Callable[[], socket.socket]) -> Iterator[None]:
+def _relaying(listeners: Sequence[socket.socket], connect: Callable[[], Awaitable[Streams]]) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     over = asyncio.Event()
 
@@ -51,11 +56,10 @@ def _listener(address: str, port: int) -> socket.socket:
     return socket.create_server((address, port), family=family, backlog=512)
 
 
-async def _serve(listeners: Sequence[socket.socket], connect: Callable[[], socket.socket], over: asyncio.Event) -> None:
+async def _serve(listeners: Sequence[socket.socket], connect: Callable[[], Awaitable[Streams]], over: asyncio.Event) -> None:
     async def visit(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there = await asyncio.to_thread(connect)
-            there_reader, there_writer = await asyncio.open_connection(sock=there)
+            there_reader, there_writer = await connect()
         except OSError:
             writer.transport.abort()  # as refused as it can be
             return
