@@ -208,7 +208,8 @@ def test_survive_18_an_agents_pod_that_is_replaced_at_the_same_address_keeps_its
         here = [pod for pod in found if pod["spec"].get("nodeName") == "n2" and is_ready(pod)]
         return [pod["metadata"]["uid"] for pod in here] not in ([], [old["metadata"]["uid"]])
 
-    eventually(replaced, what="another pod on n2")
+    # The DaemonSet controller may take a minute: it has just lost the API server several times.
+    eventually(replaced, patience=150.0, what="another pod on n2")
     assert agent_on(plane, "n2")["status"]["podIPs"] == old["status"]["podIPs"]
     becomes_well(cluster)
     assert vantages(cluster) == {*NODES, VANTAGE}
