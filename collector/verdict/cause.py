@@ -8,7 +8,7 @@ events are taken away and the next is looked for. What a short span has explaine
 
 from collections.abc import Sequence
 from math import log
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from collector.verdict import noise as background
 from collector.verdict.candidates import ALL, NETWORK, Events, Family, Floats, Ground, Scope, families, of_layers
 from collector.verdict.cells import LAYERS, Cells, Ints, Mask
 from collector.verdict.extent import covered
+from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, layer_of
 from collector.verdict.noise import Noise
 from wire.path import Layer
@@ -51,32 +52,6 @@ MOSTLY: Final = 0.9
 """Share of a part's events that lie in the whole."""
 TRIED: Final = 24
 """Candidates of one round that are looked at closely."""
-
-
-class Finding(NamedTuple):
-    """One cause, with what speaks for it."""
-
-    scope: Scope
-    layer: Layer
-    events: float
-    usual: float
-    """Events that the background would have brought."""
-    lost: int
-    sent: int
-    witnesses: int
-    of_witnesses: int
-    score: float
-    """Log-likelihood ratio beyond what it takes to name it."""
-    span_ns: int
-    fresh: bool
-    """False where the latest span would have shown it and does not: it is over."""
-    certain: bool = True
-    """False where the other side of a node was probed too rarely to say whether it suffers as well."""
-
-    @property
-    def loss(self) -> float:
-        """Share of the probes of its span that were lost."""
-        return self.lost / max(self.sent, 1)
 
 
 def causes(spans: Sequence[Cells], noise: Noise) -> tuple[list[Finding], Noise]:

@@ -136,6 +136,10 @@ class Cells:
     """`Expected`."""
     reason: Small
     """`Reason`; whatever is not JUDGED counts neither for nor against anything."""
+    forward: Ints | None = None
+    """Of the lost ones: probes that are known not to have arrived there (stateful reflector); None where nobody knows any."""
+    backward: Ints | None = None
+    """Of the lost ones: probes of which the answer is known not to have come back."""
 
     def __len__(self) -> int:
         """Number of cells."""
@@ -148,8 +152,8 @@ class Cells:
 
     @property
     def judged(self) -> Mask:
-        """Which cells count: judged ones of which something was sent."""
-        result: Mask = (self.reason == Reason.JUDGED) & (self.sent > 0)
+        """Which cells count: judged ones that should be open and of which something was sent; a closed path loses nothing."""
+        result: Mask = (self.reason == Reason.JUDGED) & (self.expected == Expected.ALLOW) & (self.sent > 0)
         return result
 
 

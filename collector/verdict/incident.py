@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from collector.verdict.candidates import NETWORK, Scope
-from collector.verdict.cause import Finding
 from collector.verdict.cells import Cells
+from collector.verdict.finding import Effect, Evidence, Finding, Severity
 from collector.verdict.hold import Hold, Phase, held
 from wire.path import Layer
 
@@ -60,6 +60,22 @@ class Incident(NamedTuple):
     """Distinct other ends that saw losses."""
     of_witnesses: int
     sentence: str
+    effect: Effect = "loss"
+    severity: Severity = "warning"
+    nodes: int = 0
+    """How far it reaches: nodes, paths (cells) and namespaces that lose something by it."""
+    paths: int = 0
+    namespaces: int = 0
+    src_namespace: str = ""
+    dst_namespace: str = ""
+    owner: str = ""
+    expectation: str = ""
+    """Namespace and name of the declared expectation that it breaks, where one does."""
+    inhibited_by: str = ""
+    """Id of a wider incident that fires."""
+    evidence: tuple[Evidence, ...] = ()
+    against: str = ""
+    """What would have contradicted it."""
 
 
 class Memory(NamedTuple):
@@ -157,7 +173,9 @@ def _with_agents(findings: list[Finding], cells: Cells, now_ns: int, report_ns: 
 
 def _of_agents(component: str, silent: int, expected: int) -> Finding:
     scope = Scope("agent", component, "both", Layer.POD.value)
-    return Finding(scope, Layer.POD, 0, 0, silent, expected, silent, expected, 0, 0, fresh=True)
+    return Finding(
+        scope, Layer.POD, lost=silent, sent=expected, witnesses=silent, of_witnesses=expected, effect="silent", nodes=silent
+    )
 
 
 def _guarded(findings: list[Finding], cells: Cells) -> list[Finding]:
@@ -221,7 +239,18 @@ def _incident(finding: Finding, hold: Hold, cluster: str, cells: Cells) -> Incid
         finding.lost,
         finding.witnesses,
         finding.of_witnesses,
-        sentence(finding),
+        finding.sentence or sentence(finding),
+        finding.effect,
+        finding.severity,
+        finding.nodes,
+        finding.paths,
+        finding.namespaces,
+        finding.src_namespace,
+        finding.dst_namespace,
+        finding.owner,
+        finding.expectation,
+        evidence=finding.evidence,
+        against=finding.against,
     )
 
 
