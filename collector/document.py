@@ -66,7 +66,11 @@ def parse(text: str, type_: type[T], *, name: str) -> T:
         where = f"line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
         raise bad(name, where, f"not YAML: {' '.join(problem.split())}") from None
-    document = {} if document is None else document
+    return converted({} if document is None else document, type_, name=name)
+
+
+def converted(document: object, type_: type[T], *, name: str = "") -> T:
+    """The value of type `type_` that is in a document already read; raises BadFileError, as above."""
     for path, sentence in _strangers(document, inspect.type_info(type_), ""):
         raise bad(name, path, sentence)
     try:

@@ -10,7 +10,8 @@ from pathlib import Path
 import structlog
 from msgspec import structs
 
-from collector.discovery.denied import address_complaint, external_complaints
+from collector.denied import address_complaint
+from collector.discovery.denied import external_complaints
 from collector.discovery.name_servers import complaints_of
 from collector.discovery.probes import service_asks
 from collector.discovery.snapshot import Attachment, DnsServer, Door, Node, Service, Snapshot, Vantage

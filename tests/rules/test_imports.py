@@ -25,6 +25,7 @@ PLANTED = (
     ("agent.windows", "asyncio"),
     ("agent.probes.tcp", "agent.probes.icmp"),
     ("collector.duration", "collector.document"),
+    ("collector.expectation.peers", "collector.expectation.document"),
     ("collector.matrix.store", "kubernetes"),
     ("collector.plan.mesh", "structlog"),
     ("collector.policy.rules", "collector.policy.evaluate"),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import ip_address
 
-from collector.discovery.denied import address_complaint
+from collector.denied import address_complaint
 
 MAX_ADDRESSES = 16
 """Most addresses of one owner, as many as a plan's identity takes."""

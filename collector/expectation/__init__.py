@@ -1,0 +1,1 @@
+"""What should hold: declared by people, or derived from the policies in force."""
