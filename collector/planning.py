@@ -49,6 +49,7 @@ class Planning:
         """What group keys follow from, or what tells it by the epoch; of the inventory where nothing else is set before."""
         self._phase = self.phase()
         self._planned: Snapshot | None = None
+        self._composed: Plans | None = None
 
     def compose(self, snapshot: Snapshot, *, generation: int, settings: PlanSettings | None = None) -> Plans:
         """The plans for a snapshot, by other settings than so far where they are given; raises PlanError."""
@@ -65,6 +66,9 @@ class Planning:
             keys=self.keys(phase),
             slot=self.slot(settings),
         )
+        if self._composed is not None:
+            plans = plans.following(self._composed)
+        self._composed = plans
         self.settings = settings
         self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
         self._planned = _as_planned(snapshot)
@@ -82,9 +86,9 @@ class Planning:
     def turned(self, plans: Plans) -> Plans:
         """The same plans in the slot and with the keys of now."""
         phase = self.phase()
-        following = rotated(plans, generation=plans.generation + 1, keys=self.keys(phase), slot=self.slot())
-        self._phase = phase
-        return following
+        turned = rotated(plans, generation=plans.generation + 1, keys=self.keys(phase), slot=self.slot()).following(plans)
+        self._phase, self._composed = phase, turned
+        return turned
 
     def keys(self, phase: int) -> tuple[GroupKey, ...]:
         """The group keys of a phase; none while there is nothing that they could follow from."""

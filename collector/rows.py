@@ -1,7 +1,7 @@
 """Keeps the rows of the matrix up with the plans, a few at a time.
 
-In: plans, as they are composed, handed out and reported on. Out: `Matrix.lay` for each vantage, once for every plan: at once
-where its plan goes out or its report comes in, and else in slices so short that reports do not wait for them.
+In: plans, as they are composed, handed out and reported on. Out: `Matrix.lay` for each vantage whose plan is another, once for
+every plan: at once where it goes out or its report comes in, and else in slices so short that reports do not wait for them.
 """
 
 import asyncio
@@ -33,14 +33,17 @@ class Rows:
         self._matrix = matrix
         self._now = now
         self._plans: Plans | None = None
+        self._laid: dict[str, int] = {}
+        """The generation of the plan that each row stands as."""
         self._waiting: dict[str, None] = {}
         self._more = asyncio.Event()
 
     def install(self, snapshot: Snapshot, plans: Plans) -> None:
-        """Take other plans for another snapshot; a slice of their rows is laid now, and the others by `follow`."""
+        """Take other plans for another snapshot; a slice of the rows that change is laid now, and the others by `follow`."""
         self._plans = plans
         self._matrix.replan(snapshot, plans)
-        self._waiting = dict.fromkeys(plans.vantages)
+        self._laid = {name: generation for name, generation in self._laid.items() if name in plans}
+        self._waiting = {name: None for name in plans.vantages if self._laid.get(name) != plans.generation_of(name)}
         self._slice()
         self._more.set()
 
@@ -48,6 +51,7 @@ class Rows:
         """Lay a row as its agent is about to be told."""
         if self._plans is not None and vantage in self._plans:
             self._waiting.pop(vantage, None)
+            self._laid[vantage] = plan.generation
             self._matrix.lay(vantage, plan)
 
     def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
@@ -73,4 +77,5 @@ class Rows:
     def _lay(self, vantage: str) -> None:
         if self._plans is not None:
             del self._waiting[vantage]
+            self._laid[vantage] = self._plans.generation_of(vantage)
             self._matrix.lay(vantage, self._plans.plan(vantage))

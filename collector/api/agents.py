@@ -223,7 +223,8 @@ class AgentPort:
 
     def _acknowledged(self, vantage: str, sequence: int, *, status: int = 200) -> web.Response:
         plans = self._board.in_force(vantage)
-        acknowledgement = Acknowledgement(instance=plans.instance, sequence=sequence, generation=plans.generation)
+        generation = plans.generation_of(vantage)
+        acknowledgement = Acknowledgement(instance=plans.instance, sequence=sequence, generation=generation)
         return web.Response(status=status, body=encode(acknowledgement), content_type=MSGPACK)
 
 

@@ -88,7 +88,7 @@ class Board:
 
     def etag(self, vantage: str) -> str:
         """The name of the plan in force for a vantage."""
-        return _name(self.in_force(vantage))
+        return _name(self.in_force(vantage), vantage)
 
     def handout(self, vantage: str) -> tuple[bytes, str] | None:
         """The plan of a vantage as msgpack and its name, made now and not kept: each asks once. None for no such vantage."""
@@ -97,7 +97,7 @@ class Board:
             return None
         plan = plans.plan(vantage)
         self._handed(vantage, plan)
-        return encode(plan), _name(plans)
+        return encode(plan), _name(plans, vantage)
 
     async def other_than(self, vantage: str, etag: str, *, seconds: float) -> bool:
         """Wait until the plan in force is not that of `etag`; False where it still is after so many seconds."""
@@ -116,5 +116,6 @@ class Board:
         return True
 
 
-def _name(plans: Plans) -> str:
-    return f'"{plans.instance}-{plans.generation}"'
+def _name(plans: Plans, vantage: str) -> str:
+    """The same for as long as the plan of this vantage is: where one joins or leaves, few others come for another."""
+    return f'"{plans.instance}-{plans.generation_of(vantage)}"'

@@ -28,6 +28,11 @@ class Lists:
         pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
         self._rows, self._numbers = pairs[:, 0].copy(), pairs[:, 1].copy()
 
+    @property
+    def pairs(self) -> tuple[Ints, Ints]:
+        """All rows, ascending, and the numbers."""
+        return self._rows, self._numbers
+
     def of(self, row: int) -> list[int]:
         """The numbers of a row, ascending."""
         first, last = np.searchsorted(self._rows, (row, row + 1))

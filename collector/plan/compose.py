@@ -17,6 +17,7 @@ from collector.plan.budget import Load, factors, received, sent, stretched
 from collector.plan.edges import EdgeMaker, Edges, Floats
 from collector.plan.matching import Ints
 from collector.plan.population import Population
+from collector.plan.prints import Printer, Prints
 from collector.plan.targets import Intervals, Item, items, pod_name
 from collector.settings import PlanSettings
 from wire.path import Paths
@@ -36,6 +37,7 @@ class _Ground(Struct, frozen=True, eq=False):
     population: Population
     aims: Aims
     edges: EdgeMaker
+    printer: Printer
     static: Edges
     easing: Floats
     """Factor of the intervals towards each target."""
@@ -63,6 +65,10 @@ class Plans(Struct, frozen=True, eq=False):
     """Number of paths of each vantage."""
     rates: Floats
     """Packets a second of each vantage, before the last stretching."""
+    prints: Prints
+    """Equal for a vantage in two of these where it is asked the same."""
+    since: Ints
+    """The generation that the plan of each vantage is of: it stays the same for as long as the plan does."""
 
     @property
     def vantages(self) -> tuple[str, ...]:
@@ -94,7 +100,7 @@ class Plans(Struct, frozen=True, eq=False):
         one, paths, easing = ground.population.vantages[number], Paths(vantage), ground.easing
         return Plan(
             instance=self.instance,
-            generation=self.generation,
+            generation=int(self.since[number]),
             identity=Identity(
                 vantage=one.name,
                 node=one.node,
@@ -115,6 +121,22 @@ class Plans(Struct, frozen=True, eq=False):
             ),
             stretched=self.stretched,
         )
+
+    def generation_of(self, vantage: str) -> int:
+        """The generation of the plan of one vantage, which may be the same for long; that of all where it has no plan."""
+        number = self.ground.population.number.get(vantage)
+        return self.generation if number is None else int(self.since[number])
+
+    def following(self, before: "Plans") -> "Plans":
+        """The same after others of this process: plans that did not change keep their generation, and nobody fetches them."""
+        if (before.instance, before.keys) != (self.instance, self.keys):
+            return self
+        since, number = self.since.copy(), before.ground.population.number
+        old = np.array([number.get(name, -1) for name in self.vantages], np.int64)
+        stayed = np.flatnonzero(old >= 0)
+        stayed = stayed[self.prints[stayed] == before.prints[old[stayed]]]
+        since[stayed] = before.since[old[stayed]]
+        return structs.replace(self, since=since)
 
     def paths_in(self, vantage: str) -> int:
         """Number of paths of one vantage, known without making its plan; raises KeyError."""
@@ -150,6 +172,13 @@ def compose(
         population=population,
         aims=Aims(population, assignment, shared, intervals, snapshot.mtu),
         edges=maker,
+        printer=Printer(
+            population,
+            assignment,
+            shared,
+            all_share=(repr(settings), snapshot.mtu, heaviest.factor if heaviest else 1.0),
+            easing=easing,
+        ),
         static=edges,
         easing=easing,
         timeout_ms=settings.timeout.milliseconds,
@@ -167,13 +196,15 @@ def compose(
         ground=ground,
         counts=np.zeros(0, np.int64),
         rates=np.zeros(0),
+        prints=np.zeros(0, np.uint64),
+        since=np.zeros(0, np.int64),
     )
     return rotated(plans, generation=generation, keys=keys, slot=slot)
 
 
 def rekeyed(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...]) -> Plans:
     """The same plans with other keys."""
-    return structs.replace(plans, generation=generation, keys=keys)
+    return structs.replace(plans, generation=generation, keys=keys, since=np.full(len(plans), generation, np.int64))
 
 
 def rotated(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...], slot: int) -> Plans:
@@ -191,6 +222,8 @@ def rotated(plans: Plans, *, generation: int, keys: tuple[GroupKey, ...], slot: 
         slot=slot,
         counts=counts,
         rates=sent(edges, ground.easing, len(ground.population)),
+        prints=ground.printer.of(edges),
+        since=np.full(len(ground.population), generation, np.int64),
     )
 
 

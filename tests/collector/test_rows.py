@@ -2,9 +2,12 @@ import asyncio
 import itertools
 from types import SimpleNamespace
 
+from msgspec import structs
+
 from collector.discovery.snapshot import Snapshot
-from collector.plan.compose import Plans
+from collector.plan.compose import Plans, compose
 from collector.rows import SLICE_SECONDS, Rows
+from collector.settings import PlanSettings
 from tests.collector.small_cluster import SNAPSHOT, composed, matrix_of, report_of
 from wire.plan import Plan
 from wire.report import Report
@@ -60,6 +63,22 @@ def test_a_row_is_laid_before_its_plan_goes_out_and_before_its_first_report_coun
     rows.apply(report_of("n3"), arrived_ns=1, counted=True)
     rows.apply(report_of("n2"), arrived_ns=1, counted=True)
     assert said == ["replan 4", "lay cart", "lay n3", "apply n3", "lay n2", "apply n2"]
+
+
+def test_a_row_is_laid_anew_only_where_its_plan_is_another() -> None:
+    rows, said = slow(9)
+    before = composed()
+    rows.install(SNAPSHOT, before)
+    smaller = structs.replace(SNAPSHOT, external=())
+    same = compose(SNAPSHOT, PlanSettings(), instance=1, generation=2, keys=()).following(before)
+    other = compose(smaller, PlanSettings(), instance=1, generation=3, keys=()).following(same)
+    del said[:]
+    rows.install(SNAPSHOT, same)
+    rows.apply(report_of("n1"), arrived_ns=1, counted=True)
+    assert said == ["replan 4", "apply n1"]
+    rows.handed("n1", other.plan("n1"))
+    rows.install(smaller, other)
+    assert said == ["replan 4", "apply n1", "lay n1", "replan 4", "lay cart", "lay n2", "lay n3"]
 
 
 def test_a_plan_that_goes_out_to_a_vantage_that_just_left_lays_nothing() -> None:
