@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 import yaml
@@ -71,12 +71,17 @@ def parse(text: str, type_: type[T], *, name: str) -> T:
 
 def converted(document: object, type_: type[T], *, name: str = "") -> T:
     """The value of type `type_` that is in a document already read; raises BadFileError, as above."""
-    for path, sentence in _strangers(document, inspect.type_info(type_), ""):
+    for path, sentence in strangers(document, type_):
         raise bad(name, path, sentence)
     try:
         return msgspec.convert(document, type_, dec_hook=_custom)
     except msgspec.ValidationError as error:
-        raise _refusal(name, str(error), document) from None
+        raise refusal(name, error, document) from None
+
+
+def strangers(value: object, type_: type[Any], path: str = "") -> Iterator[tuple[str, str]]:
+    """What the type does not know of a value that stands at `path`: where, and a sentence that says what it does know."""
+    yield from _strangers(value, inspect.type_info(type_), path)
 
 
 def _custom(type_: type, value: object) -> object:
@@ -167,10 +172,10 @@ def _strangers(value: object, expected: inspect.Type, path: str) -> Iterator[tup
 _LOCATED = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 
 
-def _refusal(name: str, message: str, document: object) -> BadFileError:
+def refusal(name: str, error: Exception, document: object) -> BadFileError:
     """The sentence for an error of msgspec, which says what it expected and where."""
-    match = _LOCATED.fullmatch(message)
-    what, path = (match["what"], match["path"] or "") if match else (message, "")
+    match = _LOCATED.fullmatch(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
     missing = re.fullmatch(r"Object missing required field `(.*)`", what)
     if missing:
         return bad(name, f"{path}.{missing[1]}".lstrip("."), "missing")

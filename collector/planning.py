@@ -106,7 +106,8 @@ class Planning:
 def _as_planned(snapshot: Snapshot) -> Snapshot:
     """A snapshot without what no plan depends on.
 
-    That is why something is excluded, unless nobody probes it any more, and how many endpoints there are besides the first.
+    That is why something is excluded, unless nobody probes it any more, how many endpoints there are besides the first, and all
+    that is known of policies.
     """
     return structs.replace(
         snapshot,
@@ -115,4 +116,9 @@ def _as_planned(snapshot: Snapshot) -> Snapshot:
             structs.replace(one, excluded="") if one.excluded and aimed_at(one) else one for one in snapshot.vantages
         ),
         services=tuple(structs.replace(one, endpoints=one.endpoints and 1) for one in snapshot.services),
+        namespaces=(),
+        policies=(),
+        opaque=(),
+        policies_read=True,
+        profile="",
     )

@@ -213,6 +213,29 @@ class DiscoverySettings(Section, frozen=True):
             raise ValueError(f"mtu {self.mtu} is less than the {LEAST_MTU} bytes that every host takes")
 
 
+class ExpectSettings(Section, frozen=True):
+    """What is expected of connections, and of what that follows."""
+
+    cni_profile: Literal[
+        "auto",
+        "generic",
+        "strict",
+        "calico",
+        "cilium",
+        "antrea",
+        "kube-router",
+        "kube-network-policies",
+        "tungsten-fabric",
+        "none",
+    ] = "auto"
+    """Network plugin, which decides where the NetworkPolicy API does not: `calico`, `cilium`, `antrea`, `kube-router`,
+    `kube-network-policies`, `tungsten-fabric`, or `none` for one that enforces nothing; `generic` may be any of them, `strict`
+    drops whatever is not allowed, and `auto` is the one that is found. Default `auto`."""
+    tf_isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown"
+    """With `tungsten-fabric`: whether a pod in an isolated namespace reaches one that is not; its documentation says `allow`,
+    and its own tests `deny`. Default `unknown`."""
+
+
 class Export(Section, frozen=True):
     """What `/metrics` shows."""
 
@@ -254,6 +277,8 @@ class Settings(Section, frozen=True):
     """What is asked of the agents."""
     discovery: DiscoverySettings = DiscoverySettings()
     """What is found in a cluster."""
+    expect: ExpectSettings = ExpectSettings()
+    """What is expected."""
     external: Annotated[tuple[External, ...], Meta(max_length=500)] = ()
     """Hosts outside of the cluster, as in an inventory; in a cluster only."""
     export: Export = Export()

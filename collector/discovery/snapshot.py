@@ -3,11 +3,14 @@
 Every source of discovery yields this one type. It is a value: a stage that gets one needs to ask nobody anything.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from collector.expectation.document import Declared
 from collector.external import External, HttpOptions, HttpProbe
+from collector.policy.rules import Opaque, Policy
 from wire.path import Port
 from wire.text import Name, OptionalName
 
@@ -15,10 +18,14 @@ __all__ = [
     "Attachment",
     "DnsServer",
     "Door",
+    "Existing",
     "External",
     "HttpOptions",
     "HttpProbe",
+    "Namespace",
     "Node",
+    "Pod",
+    "PodPort",
     "Service",
     "Snapshot",
     "Vantage",
@@ -26,6 +33,13 @@ __all__ = [
 
 Address = Annotated[str, Meta(min_length=2, max_length=45)]
 """An IP address in text, in its shortest form."""
+
+
+LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
+Labels = Annotated[Mapping[LabelKey, Annotated[str, Meta(max_length=63)]], Meta(max_length=256)]
+"""Labels as Kubernetes has them: a prefix of 253 and a name of 63 characters, a value of 63."""
+Annotations = Annotated[Mapping[LabelKey, Annotated[str, Meta(max_length=2048)]], Meta(max_length=256)]
+"""Annotations, as far as anything is made of them."""
 
 
 class Node(Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +53,55 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True):
     """Its own addresses, not those of its pods; probed on the host layer."""
     excluded: Literal["", "cordoned"] = ""
     """`cordoned` where it is about to be taken away, so that nothing bad that is seen of it is a fault."""
+
+
+class Namespace(Struct, frozen=True, forbid_unknown_fields=True):
+    """A namespace. One that is named elsewhere and not listed exists as well, with nothing but its name."""
+
+    name: Name
+    """Name, unique among namespaces; one that is not listed has no labels but the one that the API server sets."""
+    labels: Labels = {}
+    """Labels, which policies select it by; `kubernetes.io/metadata.name` is always there."""
+    annotations: Annotations = {}
+    """Annotations that say something of reachability, such as `opencontrail.org/isolation`."""
+
+
+class PodPort(Struct, frozen=True, forbid_unknown_fields=True):
+    """A port that a container declares."""
+
+    port: Port
+    """Number."""
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    """`TCP`, which is the default, `UDP` or `SCTP`."""
+    name: OptionalName = ""
+    """Name that a policy may ask for."""
+
+
+class Pod(Struct, frozen=True, forbid_unknown_fields=True):
+    """A pod without an agent in it, which somebody expects something of or which is behind a service."""
+
+    namespace: Name
+    """Kubernetes namespace."""
+    name: Name
+    """Name, unique in its namespace."""
+    addresses: tuple[Address, ...]
+    """Addresses, at least one."""
+    node: OptionalName = ""
+    """Node that it is on, empty where not known."""
+    labels: Labels = {}
+    """Labels, which policies and expectations select it by."""
+    ports: Annotated[tuple[PodPort, ...], Meta(max_length=64)] = ()
+    """Ports that its containers declare, which a policy may name."""
+    uid: OptionalName = ""
+    """UID; empty where not known."""
+    host_network: bool = False
+    """`true` where it is in the network of its node."""
+    ready: bool = True
+    """`false` where nothing bad that is seen of it is a fault."""
+    probed_ports: Annotated[tuple[Port, ...], Meta(max_length=64)] = ()
+    """Ports that the kubelet has a readiness probe on: it is ready, so something listens there."""
+    annotations: Annotations = {}
+    """Annotations that say something of reachability, such as `opencontrail.org/network`."""
 
 
 Mtu = Annotated[int, Meta(ge=0, le=65535)]
@@ -81,6 +144,14 @@ class Vantage(Struct, frozen=True, forbid_unknown_fields=True):
     excluded: Literal["", "terminating", "not_ready", "settling"] = ""
     """`terminating`, `not_ready` or `settling` where nothing bad that is seen of it is a fault; one that is terminating is
     probed by nobody."""
+    labels: Labels = {}
+    """Labels of the pod, which policies and expectations select it by."""
+    annotations: Annotations = {}
+    """Annotations of the pod that say something of reachability, such as `opencontrail.org/network`."""
+    ports: Annotated[tuple[PodPort, ...], Meta(max_length=64)] = ()
+    """Ports that its containers declare, which a policy may name; its own port over TCP and UDP unless given."""
+    host_network: bool = False
+    """`true` where it is in the network of its node, so that no policy selects it."""
 
     def __repr__(self) -> str:
         """Everything but the key, so that no log ever holds it."""
@@ -148,14 +219,19 @@ class DnsServer(Struct, frozen=True, forbid_unknown_fields=True):
     """`true` to ask it from every vantage, as with services."""
 
 
-class Snapshot(Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it. Names are unique within their kind, and every vantage's node exists."""
+class Existing(Struct, frozen=True, forbid_unknown_fields=True):
+    """What exists, in the words that an inventory has for it too."""
 
     nodes: tuple[Node, ...] = ()
     vantages: tuple[Vantage, ...] = ()
     services: tuple[Service, ...] = ()
     external: tuple[External, ...] = ()
     dns: tuple[DnsServer, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    profile: Annotated[str, Meta(max_length=64)] = "generic"
+    """Network plugin: `calico`, `cilium`, `antrea`, `kube-router`, `kube-network-policies`, `tungsten-fabric`, or `none` for
+    one that enforces nothing; `strict` drops whatever is not allowed, and `generic`, which is the default, may be any."""
     mtu: Mtu = 0
     """Longest IP packet in bytes that the default pod network carries whole, 576 or more, which is then tested between the
     zones; 0, which is the default, where not known."""
@@ -165,5 +241,20 @@ class Snapshot(Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         """Sizes only, so that no log ever holds a secret."""
-        sizes = (f"{name}={len(getattr(self, name))}" for name in ("nodes", "vantages", "services", "external", "dns"))
-        return f"Snapshot({', '.join(sizes)})"
+        sizes = (f"{name}={len(getattr(self, name))}" for name in _COUNTED)
+        return f"{type(self).__name__}({', '.join(sizes)})"
+
+
+class Snapshot(Existing, frozen=True, forbid_unknown_fields=True):
+    """All of it. Names are unique within their kind, and every vantage's node exists."""
+
+    policies: tuple[Policy, ...] = ()
+    opaque: tuple[Opaque, ...] = ()
+    """Policies that cannot be read: whatever they may be about is unknown."""
+    policies_read: bool = True
+    """Whether we may look at policies: where we may not, nothing follows from there being none."""
+    expectations: tuple[Declared, ...] = ()
+    """What people declared."""
+
+
+_COUNTED = ("nodes", "vantages", "services", "external", "dns", "namespaces", "pods", "policies", "expectations")

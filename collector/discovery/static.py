@@ -3,9 +3,10 @@
 In comes the file, out comes a whole valid snapshot or one sentence. A file that went bad never replaces a good snapshot.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 from msgspec import structs
@@ -14,8 +15,13 @@ from collector.denied import address_complaint
 from collector.discovery.denied import external_complaints
 from collector.discovery.name_servers import complaints_of
 from collector.discovery.probes import service_asks
-from collector.discovery.snapshot import Attachment, DnsServer, Door, Node, Service, Snapshot, Vantage
+from collector.discovery.snapshot import Attachment, DnsServer, Door, Existing, Node, Pod, Service, Snapshot, Vantage
 from collector.document import BadFileError, bad, parse, read_text
+from collector.expectation.document import declared
+from collector.policy.document import policy_of
+from collector.policy.labels import namespace_labels
+from collector.policy.profile import PROFILES
+from collector.policy.rules import Opaque, Policy
 from collector.settings import LEAST_MTU
 from collector.watched import WatchedFile
 from wire.address import DNS_PORT
@@ -32,8 +38,20 @@ DEFAULT_NETWORK = "default"
 
 _log = structlog.get_logger()
 
+T = TypeVar("T")
+Document = Mapping[str, Any]
 Complaint = tuple[str, str]
 """Path in the file and sentence."""
+
+
+class Inventory(Existing, frozen=True, forbid_unknown_fields=True):
+    """What stands in the file."""
+
+    policies: tuple[dict[str, Any], ...] = ()
+    """Policies as Kubernetes has them: NetworkPolicy and ClusterNetworkPolicy; whatever one of another kind is about is
+    unknown."""
+    expectations: tuple[dict[str, Any], ...] = ()
+    """What should be reachable and what not: each a ReachabilityExpectation or ClusterReachabilityExpectation."""
 
 
 def parse_inventory(text: str, *, name: str) -> Snapshot:
@@ -41,11 +59,21 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
 
     Raises BadFileError: `inventory.yaml: vantages[3].addresses[0]: 10.0.0.300 is not an IP address`.
     """
-    snapshot = parse(text, Snapshot, name=name)
-    for path, sentence in _complaints(snapshot):
+    inventory = parse(text, Inventory, name=name)
+    for path, sentence in _complaints(inventory):
         raise bad(name, path, sentence)
+    policies = list(_read("policies", inventory.policies, policy_of, name))
+    fields = {field: getattr(inventory, field) for field in Existing.__struct_fields__}
+    snapshot = Snapshot(
+        **fields,
+        policies=tuple(one for one in policies if isinstance(one, Policy)),
+        opaque=tuple(one for one in policies if isinstance(one, Opaque)),
+        expectations=tuple(_read("expectations", inventory.expectations, declared, name)),
+    )
     return structs.replace(
         snapshot,
+        namespaces=tuple(structs.replace(one, labels=namespace_labels(one.name, one.labels)) for one in snapshot.namespaces),
+        pods=tuple(structs.replace(pod, addresses=_shortest(pod.addresses)) for pod in snapshot.pods),
         nodes=tuple(structs.replace(node, addresses=_shortest(node.addresses)) for node in snapshot.nodes),
         vantages=tuple(
             structs.replace(
@@ -111,15 +139,22 @@ class InventoryFile:
         return True
 
 
+def _read(group: str, documents: Sequence[Document], read: Callable[[Document], T], name: str) -> Iterator[T]:
+    """Documents of Kubernetes in a list of the file."""
+    for place, document in enumerate(documents):
+        try:
+            yield read(document)
+        except ValueError as error:
+            raise bad(name, "", f"{group}[{place}].{error}") from None
+
+
 def _shortest(addresses: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(ip_address(address)) for address in addresses)
 
 
-def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
+def _complaints(snapshot: Existing) -> Iterator[Complaint]:
     yield from _of_names(snapshot)
-    if snapshot.secret and len(snapshot.secret) < MIN_KEY:
-        yield "secret", f"shorter than {MIN_KEY} characters"
-    yield from _of_mtu("mtu", snapshot.mtu)
+    yield from _of_cluster(snapshot)
     nodes = {node.name for node in snapshot.nodes}
     keys: dict[str, int] = {}
     for place, vantage in enumerate(snapshot.vantages):
@@ -128,8 +163,9 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
             yield f"vantages[{place}].key", f"the same as that of vantages[{keys[vantage.key]}]; every vantage needs its own"
         yield from _of_networks(f"vantages[{place}]", vantage)
     seen: dict[str, str] = {}
-    groups: list[tuple[str, Sequence[Node | Service], bool]] = [
+    groups: list[tuple[str, Sequence[Node | Pod | Service], bool]] = [
         ("nodes", snapshot.nodes, True),
+        ("pods", [pod for pod in snapshot.pods if not pod.host_network], True),
         ("services", snapshot.services, False),
     ]
     for group, owners, loopback in groups:
@@ -149,11 +185,22 @@ def _complaints(snapshot: Snapshot) -> Iterator[Complaint]:
         yield from external_complaints(f"external[{place}]", external)
 
 
-def _of_names(snapshot: Snapshot) -> Iterator[Complaint]:
+def _of_cluster(snapshot: Existing) -> Iterator[Complaint]:
+    """What is said of all of it."""
+    if snapshot.profile not in PROFILES:
+        yield "profile", f"{snapshot.profile} is not allowed; allowed are {', '.join(PROFILES)}"
+    if snapshot.secret and len(snapshot.secret) < MIN_KEY:
+        yield "secret", f"shorter than {MIN_KEY} characters"
+    yield from _of_mtu("mtu", snapshot.mtu)
+
+
+def _of_names(snapshot: Existing) -> Iterator[Complaint]:
     """Names are unique, and short enough for the name of the target that they become."""
     groups = {
         "nodes": ("name", "node", [node.name for node in snapshot.nodes]),
         "vantages": ("pod", "pod", [f"{vantage.namespace}/{vantage.pod}" for vantage in snapshot.vantages]),
+        "pods": ("name", "pod", [f"{pod.namespace}/{pod.name}" for pod in snapshot.pods]),
+        "namespaces": ("name", "namespace", [namespace.name for namespace in snapshot.namespaces]),
         "services": ("name", "service", [f"{service.namespace}/{service.name}" for service in snapshot.services]),
         "external": ("name", "external", [external.name for external in snapshot.external]),
         "dns": ("name", "dns", [server.name for server in snapshot.dns]),
@@ -214,7 +261,7 @@ def _of_mtu(path: str, mtu: int) -> Iterator[Complaint]:
 
 def _of_addresses(
     path: str,
-    owner: Node | Vantage | Service | Door | DnsServer | Attachment,
+    owner: Node | Vantage | Pod | Service | Door | DnsServer | Attachment,
     seen: dict[str, str],
     *,
     loopback: bool,

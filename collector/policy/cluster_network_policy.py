@@ -5,8 +5,7 @@ rule matches nothing, and another one denies everything.
 """
 
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -28,6 +27,7 @@ from collector.policy.rules import (
     Rule,
     Tier,
     UnknownPeer,
+    network,
 )
 
 
@@ -42,6 +42,10 @@ class _Peer(Struct, frozen=True, rename="camel"):
     nodes: Selector | None = None
     networks: tuple[str, ...] | None = None
     domain_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for text in self.networks or ():
+            network(text)
 
 
 class _Range(Struct, frozen=True):
@@ -73,8 +77,10 @@ class _Rule(Struct, frozen=True):
     protocols: tuple[_Protocol, ...] | None = None
 
 
-class _Spec(Struct, frozen=True):
-    tier: Tier
+class Spec(Struct, frozen=True):
+    """What stands under `spec`."""
+
+    tier: Literal["Admin", "Baseline"]
     priority: Annotated[int, Meta(ge=0, le=1000)]
     subject: _Peer
     ingress: tuple[_Rule, ...] | None = None
@@ -87,15 +93,13 @@ class _Metadata(Struct, frozen=True):
 
 class _ClusterNetworkPolicy(Struct, frozen=True):
     metadata: _Metadata
-    spec: _Spec
+    spec: Spec
 
 
 def cluster_network_policy(document: Mapping[str, Any]) -> Policy:
     """The policy that an object describes; raises ValueError with one sentence where it cannot be one."""
     read = msgspec.convert(document, _ClusterNetworkPolicy)
     spec = read.spec
-    if spec.tier is Tier.NETWORK_POLICY:
-        raise ValueError("the tier of a ClusterNetworkPolicy is Admin or Baseline")
     subject = _pods(spec.subject)
     if subject is None:
         raise ValueError("the subject of a ClusterNetworkPolicy is namespaces or pods")
@@ -103,7 +107,7 @@ def cluster_network_policy(document: Mapping[str, Any]) -> Policy:
         Direction.INGRESS: tuple(_rule(rule, rule.sources) for rule in spec.ingress or ()),
         Direction.EGRESS: tuple(_rule(rule, rule.targets) for rule in spec.egress or ()),
     }
-    return Policy("ClusterNetworkPolicy", read.metadata.name, spec.tier, subject, rules, priority=spec.priority)
+    return Policy("ClusterNetworkPolicy", read.metadata.name, Tier(spec.tier), subject, rules, priority=spec.priority)
 
 
 def _rule(rule: _Rule, ends: Sequence[_Peer]) -> Rule:
@@ -123,7 +127,7 @@ def _peers(peer: _Peer) -> Sequence[Peer]:
     if peer.nodes is not None:
         return (NodePeer(peer.nodes),)
     if peer.networks is not None:
-        return [BlockPeer(ip_network(text, strict=False)) for text in peer.networks]
+        return [BlockPeer(network(text)) for text in peer.networks]
     return (UnknownPeer(),) if peer.domain_names is None else (DomainPeer(peer.domain_names),)
 
 

@@ -5,14 +5,25 @@ defaults are taken here. A list that is missing and one that is empty are the sa
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from collector.policy.labels import EVERYTHING, Selector
-from collector.policy.rules import BlockPeer, Direction, NamedPort, Peer, PodPeer, Policy, PortRange, Rule, Tier, UnknownPeer
+from collector.policy.rules import (
+    BlockPeer,
+    Direction,
+    NamedPort,
+    Peer,
+    PodPeer,
+    Policy,
+    PortRange,
+    Rule,
+    Tier,
+    UnknownPeer,
+    network,
+)
 
 PortNumber = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -21,17 +32,29 @@ class _Block(Struct, frozen=True):
     cidr: str
     exceptions: tuple[str, ...] | None = field(name="except", default=None)
 
+    def __post_init__(self) -> None:
+        for text in (self.cidr, *(self.exceptions or ())):
+            network(text)
+
 
 class _Peer(Struct, frozen=True, rename="camel"):
     pod_selector: Selector | None = None
     namespace_selector: Selector | None = None
     ip_block: _Block | None = None
 
+    def __post_init__(self) -> None:
+        if self.ip_block is not None and (self.pod_selector is not None or self.namespace_selector is not None):
+            raise ValueError("a peer has an ipBlock or selectors, not both")
+
 
 class _Port(Struct, frozen=True, rename="camel"):
     protocol: Literal["TCP", "UDP", "SCTP"] | None = None
     port: PortNumber | str | None = None
     end_port: PortNumber | None = None
+
+    def __post_init__(self) -> None:
+        if self.end_port is not None and (not isinstance(self.port, int) or self.end_port < self.port):
+            raise ValueError("an endPort needs a port that is a number, and is not below it")
 
 
 class _Ingress(Struct, frozen=True):
@@ -44,7 +67,9 @@ class _Egress(Struct, frozen=True):
     ports: tuple[_Port, ...] | None = None
 
 
-class _Spec(Struct, frozen=True, rename="camel"):
+class Spec(Struct, frozen=True, rename="camel"):
+    """What stands under `spec`."""
+
     pod_selector: Selector | None = None
     policy_types: tuple[Literal["Ingress", "Egress"], ...] | None = None
     ingress: tuple[_Ingress, ...] | None = None
@@ -58,7 +83,7 @@ class _Metadata(Struct, frozen=True):
 
 class _NetworkPolicy(Struct, frozen=True):
     metadata: _Metadata
-    spec: _Spec = _Spec()
+    spec: Spec = Spec()
 
 
 def network_policy(document: Mapping[str, Any]) -> Policy:
@@ -85,10 +110,8 @@ def _rule(rule: _Ingress | _Egress, namespace: str) -> Rule:
 def _peer(peer: _Peer, namespace: str) -> Peer:
     """An item with both selectors is their intersection; with the pods' alone it is of the policy's own namespace."""
     if peer.ip_block is not None:
-        if peer.pod_selector is not None or peer.namespace_selector is not None:
-            raise ValueError("a peer has an ipBlock or selectors, not both")
-        exceptions = tuple(ip_network(text, strict=False) for text in peer.ip_block.exceptions or ())
-        return BlockPeer(ip_network(peer.ip_block.cidr, strict=False), exceptions)
+        exceptions = tuple(network(text) for text in peer.ip_block.exceptions or ())
+        return BlockPeer(network(peer.ip_block.cidr), exceptions)
     if peer.namespace_selector is not None:
         return PodPeer(pods=peer.pod_selector or EVERYTHING, namespaces=peer.namespace_selector)
     return UnknownPeer() if peer.pod_selector is None else PodPeer(pods=peer.pod_selector, namespace=namespace)

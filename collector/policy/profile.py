@@ -24,6 +24,8 @@ class Profile(Struct, frozen=True):
     """`filtered`: a rule with peers and without ports lets it through, one with ports does not. `allowed`: always through."""
     hairpin: bool | None = None
     """Whether a pod reaches itself through its own service whatever the policies say."""
+    enforces: bool = True
+    """Whether it does anything about policies."""
     refuses: bool = False
     """Whether what is denied is answered with a refusal, and not dropped in silence."""
     namespace_isolation: bool = False
@@ -41,6 +43,7 @@ _ROWS = (
     Profile("kube-router", icmp="allowed", refuses=True),
     Profile("kube-network-policies"),
     Profile("tungsten-fabric", icmp="filtered", namespace_isolation=True),
+    Profile("none", enforces=False),
 )
 
 PROFILES: Final[Mapping[str, Profile]] = {row.name: row for row in _ROWS}

@@ -5,7 +5,7 @@ A match is True, False, or None where the APIs leave open whether it is one: wha
 
 from collections.abc import Iterable
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from msgspec import Struct
 
@@ -218,6 +218,14 @@ def any_of(matches: Iterable[Match]) -> Match:
         if match is None:
             found = None
     return found
+
+
+def network(cidr: str) -> Network:
+    """The network of a CIDR, of which bits of the host are dropped; raises ValueError."""
+    try:
+        return ip_network(cidr, strict=False)
+    except ValueError:
+        raise ValueError(f"{cidr[:64]!r} is not a CIDR") from None
 
 
 def _within(address: Address, network: Network) -> bool:

@@ -16,14 +16,14 @@ from pathlib import Path
 from msgspec import Struct, inspect, structs
 
 from collector.configuration import written
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import Inventory
 from collector.settings import Settings
 from tests.rules.tree import ROOT
 
 PAGE = ROOT / "docs" / "configuration.md"
 TABLES: dict[str, tuple[type[Struct], bool]] = {
     "<!-- made from collector/settings.py -->": (Settings, True),
-    "<!-- made from collector/discovery/snapshot.py -->": (Snapshot, False),
+    "<!-- made from collector/discovery/snapshot.py -->": (Inventory, False),
 }
 """The mark above each table, the type, and whether there is a column for defaults."""
 ELSEWHERE = {(Settings, "external")}

@@ -12,7 +12,7 @@ from msgspec import Struct, inspect
 from agent.settings import PREFIX, VARIABLES
 from collector.cli import UNREACHABLE, main
 from collector.cli.commands import FINDINGS
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import Inventory
 from collector.settings import Settings
 from tests.rules.tree import ROOT, files, modules, named
 
@@ -107,7 +107,7 @@ def keys(type_: type[Struct], prefix: str = "") -> Iterator[str]:
         yield from nested or [path]
 
 
-@pytest.mark.parametrize("type_", [Settings, Snapshot])
+@pytest.mark.parametrize("type_", [Settings, Inventory])
 def test_every_key_of_a_file_that_people_write_is_documented(type_: type[Struct]) -> None:
     documented = set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", CONFIGURATION.read_text(), re.MULTILINE))
     assert set(keys(type_)) <= documented
@@ -115,4 +115,4 @@ def test_every_key_of_a_file_that_people_write_is_documented(type_: type[Struct]
 
 def test_every_documented_key_exists() -> None:
     documented = set(re.findall(r"^\| `([a-z_.\[\]]+)` \|", CONFIGURATION.read_text(), re.MULTILINE))
-    assert documented <= {*keys(Settings), *keys(Snapshot)}
+    assert documented <= {*keys(Settings), *keys(Inventory)}

@@ -74,7 +74,10 @@ REFUSED = [
     (
         "pod: agent-n1",
         "pods: agent-n1",
-        "vantages[0].pods: unknown key; allowed are addresses, excluded, key, name, namespace, networks, node, pod, port, uid",
+        (
+            "vantages[0].pods: unknown key; allowed are addresses, annotations, excluded, host_network, key, labels, name, "
+            "namespace, networks, node, pod, port, ports, uid"
+        ),
     ),
     ("pod: agent-n1, ", "", "vantages[0].pod: missing"),
     ("name: n1, zone", "name: n 1, zone", "nodes[0].name: n 1 has characters or a form that are not allowed here"),
