@@ -238,6 +238,7 @@ class Collector:
     async def _replan(self, snapshot: Snapshot, settings: PlanSettings) -> str:
         """Put plans in force where others are needed; why there are none for this, or nothing."""
         if self._planning.is_planned(snapshot, settings):
+            self._matrix.exclude(snapshot)
             return ""
         generation = self._board.plans.generation + 1
         try:

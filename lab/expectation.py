@@ -87,7 +87,7 @@ class LossBand(Band, frozen=True, forbid_unknown_fields=True, omit_defaults=True
 class StateIs(Struct, frozen=True, forbid_unknown_fields=True, rename={"state": "is"}):
     """The state of a cell at every look within the interval."""
 
-    state: Literal["measured", "unknown", "unsampled"]
+    state: Literal["measured", "unknown", "excluded", "unsampled"]
     because: Glob = "*"
     """Shell pattern that the reason must match."""
 

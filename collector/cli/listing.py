@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from collector.cli.table import clean, colour_of, latency_text, loss_text, painted
+from collector.cli.table import MARKS, clean, colour_of, latency_text, loss_text, painted
 
 Row = Sequence[str]
 
@@ -118,8 +118,8 @@ def agent_lines(agents: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _loss(cell: Mapping[str, Any]) -> str:
-    """`?` and `~` stand for what is not known now; a loss from before would look like one of now."""
-    return {"unknown": "?", "unsampled": "~"}.get(cell["state"]) or loss_text(cell["loss"])
+    """`?`, `x` and `~` stand for what is not known now, or no fault; a loss would look like one."""
+    return {"unknown": "?", **MARKS}.get(cell["state"]) or loss_text(cell["loss"])
 
 
 def _because(cell: Mapping[str, Any]) -> str:

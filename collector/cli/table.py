@@ -19,9 +19,11 @@ DEGRADED_LOSS: Final = 0.05
 """From this loss on a cell is red; below it, and above nothing, yellow."""
 COMPACT_LEGEND: Final = (
     *(". no loss", ", below 1 %", ": below 10 %", "1-9 tens of percent", "# all lost"),
-    *("? unknown", "~ not in the plan now", "blank: no path"),
+    *("? unknown", "x excluded", "~ not in the plan now", "blank: no path"),
 )
-LEGEND: Final = ("from row to column", "loss  p50/p99", "? unknown", "~ not in the plan now", "blank: no path")
+MARKS: Final = {"unsampled": "~", "excluded": "x"}
+"""States that are neither measured nor unknown."""
+LEGEND: Final = ("from row to column", "loss  p50/p99", "? unknown", "x excluded", "~ not in the plan now", "blank: no path")
 
 Group = Mapping[str, Any]
 Cell = Mapping[str, Any]
@@ -75,8 +77,8 @@ def colour_of(cell: Cell) -> str:
 
 def symbol(cell: Cell) -> str:
     """A cell in one character; COMPACT_LEGEND says which."""
-    if cell.get("state") == "unsampled":
-        return "~"
+    if mark := MARKS.get(str(cell.get("state"))):
+        return mark
     if cell.get("state") != "measured" or cell.get("loss") is None:
         return "?"
     loss = float(cell["loss"])
@@ -89,8 +91,8 @@ def symbol(cell: Cell) -> str:
 
 def _words(cell: Cell) -> tuple[str, str]:
     """Loss and latency of a cell, or its state."""
-    if cell.get("state") == "unsampled":
-        return "~", "unsampled"
+    if mark := MARKS.get(str(cell.get("state"))):
+        return mark, str(cell["state"])
     if cell.get("state") != "measured" or cell.get("loss") is None:
         return "?", "unknown"
     return loss_text(float(cell["loss"])), latency_text([cell.get("p50_us"), cell.get("p99_us")])

@@ -8,8 +8,9 @@ import numpy as np
 
 from collector.matrix.catalogue import Asked, Catalogue
 from collector.matrix.departed import Departed
+from collector.matrix.exclusions import word_of
 from collector.matrix.histograms import UPPER, Floats, quantiles
-from collector.matrix.part import UNSAMPLED, Part
+from collector.matrix.part import EXCLUDED, UNSAMPLED, Part
 from collector.matrix.places import Place
 from collector.matrix.slab import NEVER
 from collector.matrix.sparse import ILL, MEASURE, UNCONFIRMED
@@ -65,6 +66,8 @@ def answers(matrix: Matrix, now_ns: int, part: Part, span_ns: int | None) -> Ite
             "measures": measures,
             "facts": dict(matrix.facts(path)),
         }
+        if state[element] == EXCLUDED:
+            answer["excluded"] = word_of(int(part.exclusions[:, element].max()))
         if state[element] == UNSAMPLED and slab.last_sent[cell]:
             answer["last"] = _last(now_ns, int(slab.last_sent[cell]), int(slab.last_lost[cell]), int(slab.good_ns[cell]))
         result.append(answer)

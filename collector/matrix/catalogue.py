@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from collector.discovery.snapshot import Snapshot
+from collector.matrix.exclusions import Codes, Exclusions, codes
 from collector.matrix.histograms import Ints, Mask
 from collector.matrix.places import Place, natural, source_places, target_places
 from wire.path import Ask, Dns, Family, Icmp, Kind, Layer, Path, Target, Udp
@@ -90,6 +91,8 @@ class Catalogue:
         self._layers: Ints = np.zeros(0, np.int64)
         self._subjects: tuple[Ints, Ints] | None = None
         self._nodes: tuple[Ints, Ints] | None = None
+        self._exclusions = Exclusions(Snapshot())
+        self._excluded: tuple[Codes, Codes] | None = None
 
     def replan(self, snapshot: Snapshot, used: Mask) -> Mask:
         """Take the places of a snapshot. `used` says which aims cells hold; the answer, which of all are of a target that is.
@@ -97,6 +100,7 @@ class Catalogue:
         Numbers of unused aims and of vanished targets may be given out again.
         """
         self._source_places, self._places = source_places(snapshot), target_places(snapshot)
+        self.exclude(snapshot)
         self._forget()
         there = np.array([aim.name in self._places for aim in self.aims], np.bool_)
         self._free_aims = np.flatnonzero(~(there & used)).tolist()
@@ -178,10 +182,25 @@ class Catalogue:
         same: Mask = self._nodes[0].take(sources) == self._nodes[1].take(aims)
         return same
 
+    def exclude(self, snapshot: Snapshot) -> None:
+        """Take which ends are excluded, and why."""
+        self._exclusions, self._excluded = Exclusions(snapshot), None
+
+    @property
+    def excluded(self) -> tuple[Codes, Codes]:
+        """Why each source and each aim is excluded, as numbers of `exclusions`: 0 where it is not."""
+        if self._excluded is None:
+            known = self._exclusions
+            self._excluded = (
+                codes((place.vantage for place in self.sources), known.sources),
+                codes((aim.name for aim in self.aims), known.targets),
+            )
+        return self._excluded
+
     def _forget(self) -> None:
         self._words.clear()
         self._masks.clear()
-        self._subjects = self._nodes = None
+        self._subjects = self._nodes = self._excluded = None
 
     def words(self, dimension: str, *, side: str) -> Words:
         """The words of a dimension. Codes are by source for the side `from`, by aim for `to`; of layer, kind, family by ask."""

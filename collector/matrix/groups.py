@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from collector.matrix.answers import MICROSECOND, Answer, seconds
 from collector.matrix.histograms import Floats, Ints, Mask, quantiles_of_rows
-from collector.matrix.part import MEASURED, UNKNOWN, UNSAMPLED, Part
+from collector.matrix.part import EXCLUDED, MEASURED, UNKNOWN, UNSAMPLED, Part
 from collector.matrix.places import DIMENSIONS
 from collector.matrix.query import ALL, DEFAULT_SPAN_NS, MAX_CELLS, Asked, Filter, TooManyError, Wanted, asked
 from collector.matrix.slab import Slab
@@ -20,7 +20,7 @@ from wire.histogram import BUCKETS
 __all__ = ["group_by", "groups_in_slices"]
 
 _BY_ASK = frozenset({"layer", "kind", "family"})
-_SUMS = ("cells", "measured", "unknown", "by_network", "sent", "lost", "late")
+_SUMS = ("cells", "measured", "unknown", "excluded", "by_network", "sent", "lost", "late")
 _WIDTH = BUCKETS + 1
 MAX_TABLE: Final = 2**22
 """Most groups, whether cells are in them or not, that are found through a table; among more they are searched for."""
@@ -42,8 +42,9 @@ def group_by(
 ) -> Answer:
     """Cells added up by a dimension of where they leave from and one of where they lead to; KeyError for others.
 
-    A group is measured where one of its cells is, unknown where none is and one is unknown, else unsampled. Its latency is
-    that of icmp, udp and tcp: an answer over HTTP or DNS also takes a server's time, and only counts where there is no other.
+    A group is measured where one of its cells is, else unknown where one is, else excluded where one is, else unsampled. What
+    excluded cells did is in no sum. Its latency is that of icmp, udp and tcp: an answer over HTTP or DNS also takes a server's
+    time, and only counts where there is no other.
     """
     return finished(groups_in_slices(matrix, now_ns, rows, columns, span_ns=span_ns, wanted=wanted))
 
@@ -122,12 +123,13 @@ class _Sums:
         state = part.states(now_ns)
         received = part.sent - part.lost
         self._count("cells", group)
-        self._count("measured", group[state == MEASURED])
-        self._count("unknown", group[state == UNKNOWN])
-        self._count("by_network", group[network & (received > 0)])
-        self._count("sent", group, part.sent)
+        for name, word in (("measured", MEASURED), ("unknown", UNKNOWN), ("excluded", EXCLUDED)):
+            self._count(name, group[state == word])
+        counts = state != EXCLUDED
+        self._count("by_network", group[network & (received > 0) & counts])
+        self._count("sent", group, part.sent * counts)
         for name, column in (("lost", part.lost), ("late", part.late)):
-            some = np.flatnonzero(column)
+            some = np.flatnonzero(column * counts)
             self._count(name, group[some], column[some])
 
     def _count(self, name: str, group: Ints, weights: Ints | None = None) -> None:
@@ -197,7 +199,8 @@ def groups_in_slices(
     networked = sums.columns["by_network"] > 0
     for slab in slabs:
         part, group, network = grouped(slab)
-        latencies.add(part, np.where(network | ~networked[group], group, -1))
+        counts = (network | ~networked[group]) & (part.exclusions.max(axis=0, initial=0) == 0)
+        latencies.add(part, np.where(counts, group, -1))
         yield
     answer = yield from _answer(keys, found.keys, sums, latencies, span)
     return answer
@@ -211,7 +214,8 @@ def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: 
     columns = {name: column[some] for name, column in sums.columns.items()}
     sent, lost = columns["sent"], columns["lost"]
     loss = np.where(sent > 0, lost / np.maximum(sent, 1), np.nan)
-    state = np.where(columns["measured"] > 0, MEASURED, np.where(columns["unknown"] > 0, UNKNOWN, UNSAMPLED))
+    words = (MEASURED, "measured"), (UNKNOWN, "unknown"), (EXCLUDED, "excluded")
+    state = np.select([columns[name] > 0 for _, name in words], [word for word, _ in words], UNSAMPLED)
     row, column = found // keys.width, found % keys.width
     values = (
         _words(keys.row_words)[row],
@@ -226,6 +230,7 @@ def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: 
         _words([STATE_WORDS[word] for word in sorted(STATE_WORDS)])[state],
         columns["cells"],
         columns["unknown"],
+        columns["excluded"],
     )
     cells: list[Answer] = []
     for start in range(0, len(found), AT_ONCE):
@@ -245,8 +250,9 @@ def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: 
                 "state": word,
                 "cells": count,
                 "unknown": unknown,
+                "excluded": excluded,
             }
-            for source, target, probes, received, late, failed, ratio, median, slow, word, count, unknown in zip(
+            for source, target, probes, received, late, failed, ratio, median, slow, word, count, unknown, excluded in zip(
                 *part, strict=True
             )
         ]

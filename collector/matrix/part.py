@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.matrix.exclusions import Codes
 from collector.matrix.histograms import Floats, Histograms, Ints, merged
 from collector.matrix.slab import PLANNED, Slab
 from collector.matrix.sparse import MORE_LOST, MORE_SENT, entries_of
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 MEASURED: Final = 0
 UNKNOWN: Final = 1
-UNSAMPLED: Final = 2
+EXCLUDED: Final = 2
+UNSAMPLED: Final = 3
 """In the order in which a group takes the state of its cells: the lowest wins."""
 
 MILLISECOND: Final = 1_000_000
@@ -148,10 +150,11 @@ class Part:
         return self.slab.min_ns[self.cells].astype(np.float64), self.slab.max_ns[self.cells].astype(np.float64)
 
     def states(self, now_ns: int) -> Ints:
-        """MEASURED, UNKNOWN or UNSAMPLED for every cell.
+        """MEASURED, UNKNOWN, EXCLUDED or UNSAMPLED for every cell.
 
         Measured needs a believable fresh window, a probe in the span, and an agent that reports: what a silent one said of its
-        rare probes a while ago is not known to hold.
+        rare probes a while ago is not known to hold. Excluded is whatever an excluded end has a part in, planned or not: others
+        let go of a pod that terminates.
         """
         slab, cells, stale_ns = self.slab, self.cells, self._matrix.stale_after_ns
         good_ns = slab.good_ns[cells]
@@ -165,7 +168,17 @@ class Part:
             fresh &= heard[slab.row[cells]]
         state = np.where(fresh & (self.sent > 0), MEASURED, UNKNOWN)
         state[slab.present[cells] != PLANNED] = UNSAMPLED
+        state[self.exclusions.max(axis=0, initial=0) > 0] = EXCLUDED
         return state
+
+    @cached_property
+    def exclusions(self) -> Codes:
+        """Why the vantage and the target of each cell are excluded, see `exclusions`: of shape (2, cells)."""
+        sources, aims = self._matrix.table.catalogue.excluded
+        result: Codes = np.stack(
+            (sources.take(self.slab.row[self.cells], mode="clip"), aims.take(self.slab.aim[self.cells], mode="clip"))
+        )
+        return result
 
 
 def present(slab: Slab) -> Ints:

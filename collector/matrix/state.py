@@ -1,7 +1,7 @@
 """Why a cell is known or not, in one sentence, and how many are.
 
 `unknown` is neither healthy nor lost: no report, no window, or only windows that must not be believed. A cell whose path is
-not in the plan now is `unsampled`, never unknown.
+not in the plan now is `unsampled`, never unknown. One of an end that comes or goes is `excluded`, whatever was measured.
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from collector.matrix.part import MEASURED, MILLISECOND, UNKNOWN, UNSAMPLED, Part, present
+from collector.matrix.exclusions import SENTENCES, word_of
+from collector.matrix.part import EXCLUDED, MEASURED, MILLISECOND, UNKNOWN, UNSAMPLED, Part, present
 from collector.matrix.slab import GOOD, ILL, LOCAL, NEVER, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix
 from wire.outcome import Outcome
 
-STATE_WORDS: Final = {MEASURED: "measured", UNKNOWN: "unknown", UNSAMPLED: "unsampled"}
+STATE_WORDS: Final = {MEASURED: "measured", UNKNOWN: "unknown", EXCLUDED: "excluded", UNSAMPLED: "unsampled"}
 
 
 def census(matrix: Matrix, now_ns: int, span_ns: int) -> Mapping[str, int]:
@@ -38,7 +39,9 @@ def because(matrix: Matrix, now_ns: int, part: Part, element: int, *, state: int
     """The reason for a cell's state, with its numbers."""
     slab, cell = part.slab, int(part.cells[element])
     if state == MEASURED:
-        return f"{int(part.lost[element])} of {int(part.sent[element])} probes lost {_within(span_ns)}"
+        return _lost_of(part, element, span_ns)
+    if state == EXCLUDED:
+        return f"{excluded_because(matrix, part, element)}; {_lost_of(part, element, span_ns)}"
     if state == UNSAMPLED:
         return left_because(now_ns, int(slab.good_ns[cell]), int(slab.last_sent[cell]), int(slab.last_lost[cell]))
     heard = matrix.table.row_of[int(slab.row[cell])].heard_ns
@@ -48,6 +51,18 @@ def because(matrix: Matrix, now_ns: int, part: Part, element: int, *, state: int
     if last > now_ns - max(matrix.stale_after_ns, 3 * MILLISECOND * int(slab.interval_ms[cell])):
         return _newest_because(slab, cell, span_ns)
     return "no result yet" if last == NEVER else f"no result for {_seconds(now_ns - last)}"
+
+
+def excluded_because(matrix: Matrix, part: Part, element: int) -> str:
+    """Which end of a cell is excluded, and why."""
+    catalogue, (source, target) = matrix.table.catalogue, part.exclusions[:, element].tolist()
+    if source:
+        return f"{catalogue.sources[int(part.slab.row[part.cells[element]])].vantage} is excluded: {SENTENCES[word_of(source)]}"
+    return f"{catalogue.aims[int(part.slab.aim[part.cells[element]])].name} is excluded: {SENTENCES[word_of(target)]}"
+
+
+def _lost_of(part: Part, element: int, span_ns: int | None) -> str:
+    return f"{int(part.lost[element])} of {int(part.sent[element])} probes lost {_within(span_ns)}"
 
 
 def _newest_because(slab: Slab, cell: int, span_ns: int | None) -> str:

@@ -98,6 +98,11 @@ class Matrix:
         self._table.replan(snapshot, plans)
         self._tallies.replan(_subjects(snapshot))
 
+    def exclude(self, snapshot: Snapshot) -> None:
+        """Take a snapshot for which nobody is asked anything else: who is excluded in it, and why."""
+        self.snapshot = snapshot
+        self._table.catalogue.exclude(snapshot)
+
     def lay(self, vantage: str, plan: Plan) -> None:
         """Take the plan of a vantage. Cells that stay keep their history; where nothing changed, nothing happens."""
         table = self._table

@@ -215,12 +215,26 @@ def test_survive_18_an_agents_pod_that_is_replaced_at_the_same_address_keeps_its
     assert vantages(cluster) == {*NODES, VANTAGE}
 
 
-def test_survive_19_a_cordoned_node_is_measured_on(cluster: LiveCluster, kubectl: Kubectl) -> None:
+def excluded_at(cluster: LiveCluster) -> set[str]:
+    """Nodes that have an end in a cell that is excluded since a node is cordoned."""
+    return {
+        cell[end]["node"]
+        for cell in cells(cluster, "&layer=pod")
+        if cell["state"] == "excluded" and cell["because"].split("; ")[0].endswith("its node is cordoned")
+        for end in ("from", "to")
+    }
+
+
+def test_survive_19_a_cordoned_node_is_measured_on_and_excluded_for_that_reason(cluster: LiveCluster, kubectl: Kubectl) -> None:
     kubectl.run("cordon", "n3")
     try:
+        eventually(lambda: excluded_at(cluster) == set(NODES), what="the cells from and to n3 to be excluded")
         goes_on(cluster, seconds=4)
+        beside = [cell for cell in cells(cluster) if "n3" not in {cell["from"]["node"], cell["to"]["node"]}]
+        assert [shown(cell) for cell in beside if cell["state"] == "excluded"] == []
     finally:
         kubectl.run("uncordon", "n3")
+    eventually(lambda: not excluded_at(cluster), what="the cells to be measured again")
 
 
 def test_survive_19_and_23_a_node_that_is_gone_leaves_the_matrix_and_comes_back_under_its_name(

@@ -152,6 +152,23 @@ async def test_survive_63_another_inventory_is_another_plan_and_a_bad_one_change
         assert [agent["vantage"] for agent in (await collector.get("/api/v1/agents"))["agents"]] == ["a", "b", "c"]
 
 
+async def test_a_node_that_is_cordoned_is_excluded_at_once_and_nobody_gets_another_plan(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    path = tmp_path / "inventory.yaml"
+    path.write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector, asyncio.timeout(60):
+        plan = await collector.plan()
+        path.write_text(inventory("a", "b").replace("{name: b,", "{name: b, excluded: cordoned,", 1))
+        while True:
+            cells = (await collector.get("/api/v1/matrix?from=a"))["cells"]
+            if {cell.get("excluded") for cell in cells if cell["to"]["node"] == "b"} == {"cordoned"}:
+                break
+            await asyncio.sleep(0.1)
+        assert (await collector.plan()).generation == plan.generation
+
+
 async def test_in_a_large_cluster_the_next_slot_brings_a_plan_with_other_peers_until_all_were_probed(
     tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
