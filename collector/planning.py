@@ -117,6 +117,7 @@ def _as_planned(snapshot: Snapshot) -> Snapshot:
         ),
         services=tuple(structs.replace(one, endpoints=one.endpoints and 1) for one in snapshot.services),
         namespaces=(),
+        backed=(),
         policies=(),
         opaque=(),
         policies_read=True,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from collector.discovery.backed import Address, Backed, Backend, ServicePort
 from collector.expectation.document import Declared
 from collector.external import External, HttpOptions, HttpProbe
 from collector.policy.rules import Opaque, Policy
@@ -16,6 +17,8 @@ from wire.text import Name, OptionalName
 
 __all__ = [
     "Attachment",
+    "Backed",
+    "Backend",
     "DnsServer",
     "Door",
     "Existing",
@@ -27,12 +30,10 @@ __all__ = [
     "Pod",
     "PodPort",
     "Service",
+    "ServicePort",
     "Snapshot",
     "Vantage",
 ]
-
-Address = Annotated[str, Meta(min_length=2, max_length=45)]
-"""An IP address in text, in its shortest form."""
 
 
 LabelKey = Annotated[str, Meta(min_length=1, max_length=317)]
@@ -53,6 +54,8 @@ class Node(Struct, frozen=True, forbid_unknown_fields=True):
     """Its own addresses, not those of its pods; probed on the host layer."""
     excluded: Literal["", "cordoned"] = ""
     """`cordoned` where it is about to be taken away, so that nothing bad that is seen of it is a fault."""
+    labels: Labels = {}
+    """Labels, which policies and expectations select it by."""
 
 
 class Namespace(Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +232,7 @@ class Existing(Struct, frozen=True, forbid_unknown_fields=True):
     dns: tuple[DnsServer, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
     pods: tuple[Pod, ...] = ()
+    backed: tuple[Backed, ...] = ()
     profile: Annotated[str, Meta(max_length=64)] = "generic"
     """Network plugin: `calico`, `cilium`, `antrea`, `kube-router`, `kube-network-policies`, `tungsten-fabric`, or `none` for
     one that enforces nothing; `strict` drops whatever is not allowed, and `generic`, which is the default, may be any."""

@@ -11,37 +11,19 @@ from typing import Any, TypeVar
 import structlog
 from msgspec import structs
 
-from collector.denied import address_complaint
-from collector.discovery.denied import external_complaints
-from collector.discovery.name_servers import complaints_of
-from collector.discovery.probes import service_asks
-from collector.discovery.snapshot import Attachment, DnsServer, Door, Existing, Node, Pod, Service, Snapshot, Vantage
+from collector.discovery.complaints import complaints
+from collector.discovery.snapshot import Existing, Snapshot
 from collector.document import BadFileError, bad, parse, read_text
 from collector.expectation.document import declared
 from collector.policy.document import policy_of
 from collector.policy.labels import namespace_labels
-from collector.policy.profile import PROFILES
 from collector.policy.rules import Opaque, Policy
-from collector.settings import LEAST_MTU
 from collector.watched import WatchedFile
-from wire.address import DNS_PORT
-from wire.text import MAX_NAME
-
-MIN_KEY = 32
-"""Shortest key of a vantage in characters: 128 bits in hexadecimal."""
-
-MAX_ADDRESSES = 16
-"""Most addresses of one owner, as many as a plan's identity takes."""
-
-DEFAULT_NETWORK = "default"
-"""What nobody may call a further network."""
 
 _log = structlog.get_logger()
 
 T = TypeVar("T")
 Document = Mapping[str, Any]
-Complaint = tuple[str, str]
-"""Path in the file and sentence."""
 
 
 class Inventory(Existing, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +42,7 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
     Raises BadFileError: `inventory.yaml: vantages[3].addresses[0]: 10.0.0.300 is not an IP address`.
     """
     inventory = parse(text, Inventory, name=name)
-    for path, sentence in _complaints(inventory):
+    for path, sentence in complaints(inventory):
         raise bad(name, path, sentence)
     policies = list(_read("policies", inventory.policies, policy_of, name))
     fields = {field: getattr(inventory, field) for field in Existing.__struct_fields__}
@@ -74,6 +56,14 @@ def parse_inventory(text: str, *, name: str) -> Snapshot:
         snapshot,
         namespaces=tuple(structs.replace(one, labels=namespace_labels(one.name, one.labels)) for one in snapshot.namespaces),
         pods=tuple(structs.replace(pod, addresses=_shortest(pod.addresses)) for pod in snapshot.pods),
+        backed=tuple(
+            structs.replace(
+                backed,
+                addresses=_shortest(backed.addresses),
+                backends=tuple(structs.replace(one, addresses=_shortest(one.addresses)) for one in backed.backends),
+            )
+            for backed in snapshot.backed
+        ),
         nodes=tuple(structs.replace(node, addresses=_shortest(node.addresses)) for node in snapshot.nodes),
         vantages=tuple(
             structs.replace(
@@ -150,133 +140,3 @@ def _read(group: str, documents: Sequence[Document], read: Callable[[Document], 
 
 def _shortest(addresses: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(ip_address(address)) for address in addresses)
-
-
-def _complaints(snapshot: Existing) -> Iterator[Complaint]:
-    yield from _of_names(snapshot)
-    yield from _of_cluster(snapshot)
-    nodes = {node.name for node in snapshot.nodes}
-    keys: dict[str, int] = {}
-    for place, vantage in enumerate(snapshot.vantages):
-        yield from _of_vantage(f"vantages[{place}]", vantage, nodes)
-        if keys.setdefault(vantage.key, place) != place:
-            yield f"vantages[{place}].key", f"the same as that of vantages[{keys[vantage.key]}]; every vantage needs its own"
-        yield from _of_networks(f"vantages[{place}]", vantage)
-    seen: dict[str, str] = {}
-    groups: list[tuple[str, Sequence[Node | Pod | Service], bool]] = [
-        ("nodes", snapshot.nodes, True),
-        ("pods", [pod for pod in snapshot.pods if not pod.host_network], True),
-        ("services", snapshot.services, False),
-    ]
-    for group, owners, loopback in groups:
-        for place, owner in enumerate(owners):
-            yield from _of_addresses(f"{group}[{place}]", owner, seen, loopback=loopback)
-    for place, server in enumerate(snapshot.dns):
-        # NodeLocal DNSCache listens on 169.254.20.10; agents ask there only where their own resolv.conf says so.
-        yield from _of_addresses(f"dns[{place}]", server, {}, loopback=False, link_local=server.port == DNS_PORT)
-        yield from complaints_of(f"dns[{place}]", server)
-    for place, service in enumerate(snapshot.services):
-        try:
-            service_asks(service, service.port)
-        except ValueError as error:
-            yield f"services[{place}].probe", str(error)
-        yield from _of_doors(f"services[{place}].doors", service)
-    for place, external in enumerate(snapshot.external):
-        yield from external_complaints(f"external[{place}]", external)
-
-
-def _of_cluster(snapshot: Existing) -> Iterator[Complaint]:
-    """What is said of all of it."""
-    if snapshot.profile not in PROFILES:
-        yield "profile", f"{snapshot.profile} is not allowed; allowed are {', '.join(PROFILES)}"
-    if snapshot.secret and len(snapshot.secret) < MIN_KEY:
-        yield "secret", f"shorter than {MIN_KEY} characters"
-    yield from _of_mtu("mtu", snapshot.mtu)
-
-
-def _of_names(snapshot: Existing) -> Iterator[Complaint]:
-    """Names are unique, and short enough for the name of the target that they become."""
-    groups = {
-        "nodes": ("name", "node", [node.name for node in snapshot.nodes]),
-        "vantages": ("pod", "pod", [f"{vantage.namespace}/{vantage.pod}" for vantage in snapshot.vantages]),
-        "pods": ("name", "pod", [f"{pod.namespace}/{pod.name}" for pod in snapshot.pods]),
-        "namespaces": ("name", "namespace", [namespace.name for namespace in snapshot.namespaces]),
-        "services": ("name", "service", [f"{service.namespace}/{service.name}" for service in snapshot.services]),
-        "external": ("name", "external", [external.name for external in snapshot.external]),
-        "dns": ("name", "dns", [server.name for server in snapshot.dns]),
-    }
-    yield from _doubles("vantages", "name", [vantage.name for vantage in snapshot.vantages])
-    for group, (key, prefix, names) in groups.items():
-        yield from _doubles(group, key, names)
-        for place, name in enumerate(names):
-            if len(f"{prefix}/{name}") > MAX_NAME:
-                yield f"{group}[{place}].{key}", f"{prefix}/{name} is longer than {MAX_NAME} characters"
-
-
-def _doubles(group: str, key: str, names: Sequence[str]) -> Iterator[Complaint]:
-    first: dict[str, int] = {}
-    for place, name in enumerate(names):
-        if first.setdefault(name, place) != place:
-            yield f"{group}[{place}].{key}", f"{name} is also {group}[{first[name]}]"
-
-
-def _of_vantage(path: str, vantage: Vantage, nodes: set[str]) -> Iterator[Complaint]:
-    if vantage.node not in nodes:
-        yield f"{path}.node", f"{vantage.node} is not one of the nodes"
-    if len(vantage.key) < MIN_KEY:
-        yield f"{path}.key", "missing" if not vantage.key else f"shorter than {MIN_KEY} characters"
-    if not all("!" <= c <= "~" for c in vantage.key):
-        yield f"{path}.key", "has other characters than printable ASCII without blanks"
-
-
-def _of_networks(path: str, vantage: Vantage) -> Iterator[Complaint]:
-    """All addresses of a vantage. The default network is not listed, since its addresses stand with the vantage itself."""
-    seen: dict[str, str] = {}
-    yield from _of_addresses(path, vantage, seen, loopback=True)
-    yield from _doubles(f"{path}.networks", "name", [attachment.name for attachment in vantage.networks])
-    for place, attachment in enumerate(vantage.networks):
-        where = f"{path}.networks[{place}]"
-        if attachment.name == DEFAULT_NETWORK:
-            yield f"{where}.name", f"{attachment.name} is the network of {path}.addresses"
-        yield from _of_mtu(f"{where}.mtu", attachment.mtu)
-        yield from _of_addresses(where, attachment, seen, loopback=True)
-
-
-def _of_doors(path: str, service: Service) -> Iterator[Complaint]:
-    """Doors may share addresses: those of a node are the same for all services."""
-    named: dict[tuple[str, str], int] = {}
-    for place, door in enumerate(service.doors):
-        where = f"{path}[{place}]"
-        yield from _of_addresses(where, door, {}, loopback=False)
-        if named.setdefault((door.kind, door.name), place) != place:
-            yield f"{where}.name", f"{door.name} is also {path}[{named[door.kind, door.name]}]"
-        if len(name := f"{door.kind}/{service.namespace}/{service.name}/{door.name}") > MAX_NAME:
-            yield f"{where}.name", f"{name} is longer than {MAX_NAME} characters"
-
-
-def _of_mtu(path: str, mtu: int) -> Iterator[Complaint]:
-    if 0 < mtu < LEAST_MTU:
-        yield path, f"{mtu} is less than the {LEAST_MTU} bytes that every host takes; 0 where it is not known"
-
-
-def _of_addresses(
-    path: str,
-    owner: Node | Vantage | Pod | Service | Door | DnsServer | Attachment,
-    seen: dict[str, str],
-    *,
-    loopback: bool,
-    link_local: bool = False,
-) -> Iterator[Complaint]:
-    if not owner.addresses and not isinstance(owner, Node) and not getattr(owner, "doors", ()):
-        yield f"{path}.addresses", "needs at least one address"
-    if len(owner.addresses) > MAX_ADDRESSES:
-        yield f"{path}.addresses", f"more than {MAX_ADDRESSES}"
-    for place, text in enumerate(owner.addresses):
-        where = f"{path}.addresses[{place}]"
-        sentence = address_complaint(text, loopback=loopback, link_local=link_local)
-        if sentence:
-            yield where, sentence
-            continue
-        first = seen.setdefault(str(ip_address(text)), where)
-        if first != where:
-            yield where, f"{text} is also {first}"

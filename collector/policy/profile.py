@@ -7,7 +7,7 @@ such a field is `unspecified`, and never guessed.
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 Icmp = Literal["filtered", "allowed", "unspecified"]
 
@@ -49,3 +49,9 @@ _ROWS = (
 PROFILES: Final[Mapping[str, Profile]] = {row.name: row for row in _ROWS}
 GENERIC: Final = PROFILES["generic"]
 """Where the plugin is not known."""
+
+
+def profile_of(name: str, *, isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown") -> Profile:
+    """The row of a plugin, with what is set; raises KeyError where there is none."""
+    row = PROFILES[name]
+    return structs.replace(row, isolated_to_open=isolated_to_open) if row.namespace_isolation else row
