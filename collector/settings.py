@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from collector.derivation import ExpectSettings
 from collector.document import parse, read_text
 from collector.duration import Duration
 from collector.external import External
@@ -211,29 +212,6 @@ class DiscoverySettings(Section, frozen=True):
             raise ValueError(f"settling must be 0s to 10m, not {self.settling}")
         if 0 < self.mtu < LEAST_MTU:
             raise ValueError(f"mtu {self.mtu} is less than the {LEAST_MTU} bytes that every host takes")
-
-
-class ExpectSettings(Section, frozen=True):
-    """What is expected of connections, and of what that follows."""
-
-    cni_profile: Literal[
-        "auto",
-        "generic",
-        "strict",
-        "calico",
-        "cilium",
-        "antrea",
-        "kube-router",
-        "kube-network-policies",
-        "tungsten-fabric",
-        "none",
-    ] = "auto"
-    """Network plugin, which decides where the NetworkPolicy API does not: `calico`, `cilium`, `antrea`, `kube-router`,
-    `kube-network-policies`, `tungsten-fabric`, or `none` for one that enforces nothing; `generic` may be any of them, `strict`
-    drops whatever is not allowed, and `auto` is the one that is found. Default `auto`."""
-    tf_isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown"
-    """With `tungsten-fabric`: whether a pod in an isolated namespace reaches one that is not; its documentation says `allow`,
-    and its own tests `deny`. Default `unknown`."""
 
 
 class Export(Section, frozen=True):
