@@ -10,12 +10,13 @@ from ipaddress import ip_address
 
 from msgspec import Struct
 
+from collector.derivation import ExpectSettings
 from collector.discovery.snapshot import Backed, Door, PodPort, Service, Snapshot, Vantage
 from collector.discovery.snapshot import Pod as OtherPod
+from collector.expectation.derived import profile_in_force
 from collector.policy.ends import ContainerPort, End, Host, Namespace, Node, Pod
 from collector.policy.labels import namespace_labels
-from collector.policy.profile import PROFILES, Profile, profile_of
-from collector.settings import ExpectSettings
+from collector.policy.profile import Profile
 
 Socket = tuple[str, int]
 """Name of a service, with its namespace, and a port of it."""
@@ -148,8 +149,7 @@ def ends(snapshot: Snapshot) -> Ends:
 
 def profile_in(snapshot: Snapshot, settings: ExpectSettings) -> Profile:
     """What the network plugin does: the one that was found, unless the settings name another."""
-    name = snapshot.profile if settings.cni_profile == "auto" else settings.cni_profile
-    return profile_of(name if name in PROFILES else "generic", isolated_to_open=settings.tf_isolated_to_open)
+    return profile_in_force(snapshot.profile, settings)
 
 
 def _ports(vantage: Vantage) -> tuple[ContainerPort, ...]:

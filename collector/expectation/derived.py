@@ -13,7 +13,7 @@ from collector.derivation import OPT_OUT, ExpectSettings
 from collector.policy.ends import Connection, End, Pod, address_of
 from collector.policy.evaluate import Answer, Decision, Policies, Reason
 from collector.policy.isolation import isolation_says
-from collector.policy.profile import GENERIC, PROFILES, Profile
+from collector.policy.profile import GENERIC, PROFILES, Profile, profile_of
 
 SourceWord = Literal["declared", "networkpolicy", "cnp", "tf", "history", "none"]
 
@@ -35,7 +35,7 @@ class Derived(Struct, frozen=True):
 def profile_in_force(detected: str, settings: ExpectSettings) -> Profile:
     """What the network plugin does: the one that was found, or that the settings name, with what they say of it."""
     name = detected if settings.cni_profile == "auto" else settings.cni_profile
-    profile = structs.replace(PROFILES.get(name, GENERIC), isolated_to_open=settings.tf_isolated_to_open)
+    profile = profile_of(name if name in PROFILES else GENERIC.name, isolated_to_open=settings.tf_isolated_to_open)
     if settings.ipblock_matches_pods == "auto":
         return profile
     return structs.replace(profile, blocks_match_pods=settings.ipblock_matches_pods)

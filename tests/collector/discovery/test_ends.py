@@ -1,5 +1,6 @@
 import pytest
 
+from collector.derivation import ExpectSettings
 from collector.discovery.ends import Landing, ends, profile_in
 from collector.discovery.snapshot import (
     Backed,
@@ -18,7 +19,6 @@ from collector.discovery.snapshot import (
 )
 from collector.policy import ends as seen
 from collector.policy.profile import PROFILES
-from collector.settings import ExpectSettings
 
 SNAPSHOT = Snapshot(
     nodes=(Node("n1", addresses=("172.30.0.1",), labels={"pool": "big"}),),
