@@ -4,22 +4,26 @@ import asyncio
 import secrets
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
-from lab import cgroups, conntrack, firewall, links, namespaces, network, rootless, state
+from msgspec import structs
+
+from lab import cgroups, conntrack, enforcement, firewall, links, namespaces, network, rootless, state
 from lab.delays import load_fabric
 from lab.doorway import Doorway
 from lab.drops import DropLog
 from lab.faults import AgentRestart, CpuHogs, DeadNode, Fault, KillCollector, NameServer, ReusedAddress, Stop, behaviour, check
 from lab.nameserver import How
+from lab.policies import Document
 from lab.programs import Programs, end_hogs, start_hogs
+from lab.roles import OPERATOR_PORT, Role
 from lab.rules import node_rules
 from lab.shape import Shape
 from lab.tampering import Stranger, Throttle
-from lab.topology import OPERATOR_PORT, Pod, Role, Topology
+from lab.topology import Pod, Topology
 
 _GRACE_SECONDS = 30.0
 """What Kubernetes grants a pod between SIGTERM and SIGKILL unless told otherwise."""
@@ -40,13 +44,31 @@ class Cluster:
     """A lab that this process has built, or that it attached to by name.
 
     `plan` goes into the collector's configuration as it is, such as `{"interval": "1s", "timeout": "500ms", "report": "1s"}`.
-    `port` is where the collector's operator port is reachable on 127.0.0.1; 0 takes any free one.
+    `port` is where the collector's operator port is reachable on 127.0.0.1; 0 takes any free one. Policies are in force, and
+    with the expectations in the collector's inventory, from the start.
     """
 
-    def __init__(self, shape: Shape, name: str, plan: Mapping[str, object] | None = None, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        name: str,
+        plan: Mapping[str, object] | None = None,
+        *,
+        port: int = 0,
+        policies: Sequence[Document] = (),
+        expectations: Sequence[Document] = (),
+    ) -> None:
         self.topology = Topology.of(shape, name)
         self.drops = DropLog(self.topology)
-        self._state = state.State(name, shape, dict(plan or {}), port)
+        self._state = state.State(
+            name,
+            shape,
+            dict(plan or {}),
+            port,
+            enforced=tuple(policies),
+            told=tuple(policies),
+            expectations=tuple(expectations),
+        )
         self._programs = Programs(self.topology, self.directory)
         collector = next(iter(self.topology.collector.addresses.values()))
         self.doorway = Doorway(self.topology.collector.netns, (collector, OPERATOR_PORT), port=port)
@@ -85,7 +107,7 @@ class Cluster:
             raise FileExistsError(f"there is a lab {self.topology.lab!r} already")
         await asyncio.to_thread(self._build)
         await self.doorway.open(*rootless.doors())
-        self._state = state.State(self._state.name, self._state.shape, self._state.plan, self.doorway.port)
+        self._state = structs.replace(self._state, port=self.doorway.port)
         state.save(self._state)
         await asyncio.to_thread(self._programs.start_all)
 
@@ -108,13 +130,45 @@ class Cluster:
         """Undo one fault, or all. One that is not active is no error."""
         await asyncio.to_thread(self._clear, fault)
 
+    @property
+    def policies(self) -> tuple[Document, ...]:
+        """Those that the nodes enforce."""
+        return self._state.enforced
+
+    @property
+    def told(self) -> tuple[Document, ...]:
+        """Those that the collector's inventory has."""
+        return self._state.told
+
+    async def enforce(self, policies: Sequence[Document]) -> None:
+        """Have the nodes enforce these policies and no others; raises ValueError where one is none."""
+        await asyncio.to_thread(self._enforce, tuple(policies))
+
+    async def tell(self, policies: Sequence[Document]) -> None:
+        """Have the collector's inventory say that these policies are in force."""
+        await asyncio.to_thread(self._tell, tuple(policies))
+
+    def _enforce(self, policies: tuple[Document, ...]) -> None:
+        with self._one_at_a_time:
+            enforcement.load(self.topology, self._state.enforced, policies)
+            self._state = structs.replace(self._state, enforced=policies)
+            state.save(self._state)
+
+    def _tell(self, policies: tuple[Document, ...]) -> None:
+        with self._one_at_a_time:
+            self._programs.write_inventory(policies, self._state.expectations)
+            self._state = structs.replace(self._state, told=policies)
+            state.save(self._state)
+
     def _build(self) -> None:
         with self._one_at_a_time:
             state.save(self._state)
             network.build(self.topology)
+            enforcement.load(self.topology, (), self._state.enforced)
             self.drops.open()
             keys = {pod.vantage: secrets.token_hex(32) for pod in self.topology.vantages}
             self._programs.write_files(keys, self._state.plan)
+            self._programs.write_inventory(self._state.told, self._state.expectations)
 
     def _demolish(self) -> None:
         with self._one_at_a_time:

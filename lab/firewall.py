@@ -10,8 +10,9 @@ from pathlib import Path
 
 from lab import namespaces
 from lab.faults import Fault
+from lab.roles import DNS_PORT, ECHO_PORT
 from lab.tampering import DnsRace, FullTable, OtherSource, StuckSession
-from lab.topology import DNS_PORT, ECHO_PORT, Node, Topology
+from lab.topology import Node, Topology
 from wire.path import Family
 
 _FORGET_AFTER = "5s"

@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
-from lab.topology import ECHO_PORT, VXLAN_PORT
+from lab.roles import ECHO_PORT, VXLAN_PORT
 
 ETHERNET = 14
 _ETHERTYPE = struct.Struct("!H")

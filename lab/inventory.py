@@ -1,16 +1,24 @@
 """What a lab's collector is told: its inventory file, as plain values."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from lab.topology import ECHO_PORT, MTU, Topology
+from lab.policies import Document
+from lab.roles import ECHO_PORT
+from lab.topology import MTU, Topology
 
 
-def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
+def inventory(
+    topology: Topology, keys: Mapping[str, str], policies: Sequence[Document] = (), expectations: Sequence[Document] = ()
+) -> dict[str, Any]:
     """The collector's inventory file as plain values; `keys` holds the token of every vantage."""
     return {
         "mtu": topology.mtu,
         "nodes": [{"name": n.name, "zone": n.zone, "addresses": list(n.addresses.values())} for n in topology.nodes],
+        "namespaces": [
+            {"name": name, "labels": dict(topology.namespace_labels(name))}
+            for name in dict.fromkeys(pod.namespace for pod in topology.pods)
+        ],
         "vantages": [
             {
                 "name": pod.vantage,
@@ -21,6 +29,8 @@ def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
                 "addresses": list(pod.addresses.values()),
                 "key": keys[pod.vantage],
                 "port": ECHO_PORT,
+                "labels": dict(pod.labels),
+                "ports": [{"name": port.name, "port": port.number, "protocol": port.protocol} for port in pod.ports],
                 "networks": [
                     {"name": further.network, "addresses": list(further.addresses.values()), "mtu": MTU}
                     for further in pod.attachments
@@ -45,6 +55,8 @@ def inventory(topology: Topology, keys: Mapping[str, str]) -> dict[str, Any]:
             if outside
         ],
         "dns": list(_name_servers(topology)),
+        "policies": list(policies),
+        "expectations": list(expectations),
     }
 
 

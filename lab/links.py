@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from lab import namespaces
 from lab.faults import Fault, FullQueue, SmallMtu
+from lab.roles import ECHO_PORT
 from lab.shape import Fabric
-from lab.topology import ECHO_PORT, Node, Topology
+from lab.topology import Node, Topology
 from wire.path import Family
 
 TUNNEL = "vxlan0"

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from lab import namespaces, rootless
 from lab.attachment import device
 from lab.links import TUNNEL, routes
+from lab.roles import VXLAN_PORT
 from lab.rules import SEEN, SINK, fabric_rules, node_rules, router_rules
 from lab.shape import Fabric
-from lab.topology import ROUTER_INSIDE, ROUTER_OUTSIDE, UNDERLAY, VXLAN_PORT, Node, Pod, Topology
+from lab.topology import ROUTER_INSIDE, ROUTER_OUTSIDE, UNDERLAY, Node, Pod, Topology
 from wire.path import Family
 
 BRIDGE = "underlay"

@@ -24,8 +24,10 @@ import yaml
 from lab import cgroups, namespaces, rootless
 from lab.inventory import inventory
 from lab.nameserver import Behaviour
+from lab.policies import Document
+from lab.roles import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, Role
 from lab.state import write_private
-from lab.topology import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, External, Pod, Role, Topology
+from lab.topology import External, Pod, Topology
 from wire.path import Family
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -50,7 +52,7 @@ class Programs:
         self._directory = directory
 
     def write_files(self, keys: Mapping[str, str], plan: Mapping[str, Any]) -> None:
-        """Everything that programs read: inventory, configuration, tokens, certificates, zone. `keys` by vantage."""
+        """All that programs read but the inventory: configuration, tokens, certificates, zone. `keys` by vantage."""
         topology = self._topology
         authority = trustme.CA()
         collector_addresses = list(topology.collector.addresses.values())
@@ -67,7 +69,6 @@ class Programs:
         write_private(
             self._directory,
             {
-                "inventory.yaml": yaml.safe_dump(inventory(topology, keys), sort_keys=False),
                 "collector.yaml": yaml.safe_dump(configuration, sort_keys=False),
                 "ca.pem": authority.cert_pem.bytes().decode(),
                 "collector.pem": b"".join(blob.bytes() for blob in certificate.cert_chain_pems).decode(),
@@ -78,6 +79,12 @@ class Programs:
             },
         )
         (self._directory / "logs").mkdir(exist_ok=True)
+
+    def write_inventory(self, policies: Sequence[Document] = (), expectations: Sequence[Document] = ()) -> None:
+        """What the collector is told; it reads the file again when it has changed."""
+        keys = {pod.vantage: self._file(f"{pod.vantage}.token").read_text() for pod in self._topology.vantages}
+        text = yaml.safe_dump(inventory(self._topology, keys, policies, expectations), sort_keys=False)
+        self._replace("inventory.yaml", text)
 
     def start_all(self, *, patience: float = 30.0) -> None:
         """Responders and the collector first, agents when those listen; raises TimeoutError with the log's end."""
@@ -131,8 +138,7 @@ class Programs:
 
     def tell_name_server(self, behaviour: Behaviour) -> None:
         """Have the DNS server behave so from its next query on."""
-        write_private(self._directory, {f"{_BEHAVIOUR}.next": msgspec.json.encode(behaviour).decode()})
-        self._file(f"{_BEHAVIOUR}.next").replace(self._file(_BEHAVIOUR))
+        self._replace(_BEHAVIOUR, msgspec.json.encode(behaviour).decode())
 
     def wait_until_listening(self, pods: Sequence[Pod], *, patience: float = 30.0) -> None:
         """Return when every pod has its port open; raises TimeoutError with the end of a log where one does not."""
@@ -190,6 +196,11 @@ class Programs:
                 "NETMATRIX_LOG": "text",
             }
         )
+
+    def _replace(self, name: str, text: str) -> None:
+        """Write a file that somebody may be reading."""
+        write_private(self._directory, {f"{name}.next": text})
+        self._file(f"{name}.next").replace(self._file(name))
 
     def _file(self, name: str) -> Path:
         return self._directory / name

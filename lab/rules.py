@@ -8,8 +8,9 @@ from itertools import product
 
 from lab.faults import RELAYED, BrokenDnat, Fault, Hit, Reject, Snat, hits
 from lab.links import TUNNEL
+from lab.roles import VXLAN_PORT
 from lab.shape import DEFAULT_NETWORK, Fabric
-from lab.topology import PODS, UNDERLAY, VXLAN_PORT, Node, Service, Topology
+from lab.topology import PODS, UNDERLAY, Node, Service, Topology
 from wire.path import Family
 
 SINK = {"in": "drop-in", "out": "drop-out"}

@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from lab import traffic
 from lab.cluster import Cluster
+from lab.deeds import deeds
 from lab.delays import lacking
 from lab.drops import Drop
 from lab.evidence import Cell, Dropped, Evidence, Look
@@ -84,13 +85,19 @@ async def run(
     except NotApplicable as reason:
         tell(f"{scenario.name}: not applicable: {reason}")
         return Result(scenario.name, passed=False, fabric=fabric, not_applicable=str(reason))
-    cluster = Cluster(scenario.cluster, lab or f"run{os.getpid()}", scenario.plan_words)
+    cluster = Cluster(
+        scenario.cluster,
+        lab or f"run{os.getpid()}",
+        scenario.plan_words,
+        policies=scenario.policies,
+        expectations=scenario.expectations,
+    )
     try:
         tell(f"{scenario.name}: building {scenario.cluster.nodes} nodes, fabric {fabric}")
         await cluster.up()
         async with aiohttp.ClientSession() as session:
             watch = Watch(cluster.api_url, session)
-            await watch.ready(READY_SECONDS)
+            await watch.ready(READY_SECONDS, closed=bool(scenario.policies))
             tell(f"{scenario.name}: every path is measured; {float(scenario.length) / SECOND:g} s to go")
             evidence, incomplete = await _observe(scenario, cluster, watch, tell)
         result = judge(scenario, evidence, drops=len(cluster.drops.records), incomplete=incomplete)
@@ -205,15 +212,11 @@ async def _look(watch: Watch, pace: Pace, length: float, looks: list[Look]) -> N
 
 async def _happen(scenario: Scenario, cluster: Cluster, pace: Pace, tell: Say) -> None:
     """Let the events happen when their times come; while one does, the scenario stands still."""
-    for event in scenario.timeline:
-        await pace.until(event.at / SECOND)
-        what = event.fault if event.fault is not None else event.clear
-        tell(f"{scenario.name}: {event.at}: {'clear ' if event.fault is None else ''}{_shown(what)}")
+    for moment, what, act in deeds(scenario, cluster):
+        await pace.until(moment / SECOND)
+        tell(f"{scenario.name}: {moment / SECOND:g}s: {what}")
         with pace.standing_still():
-            if event.fault is not None:
-                await cluster.apply(event.fault)
-            else:
-                await cluster.clear(None if event.clear == "all" else event.clear)
+            await act()
 
 
 async def _span(watch: Watch, pace: Pace, between: Interval, latencies: dict[tuple[float, float], Mapping[str, Cell]]) -> None:
@@ -235,11 +238,6 @@ async def _count(
     (before, sooner), (after, later) = samples
     took = later - sooner  # on a busy machine the two samples are not as late as each other
     packets[start, end, expected.at] = (after[0] - before[0]) / took, (after[1] - before[1]) / took
-
-
-def _shown(fault: object) -> str:
-    words = msgspec.to_builtins(fault)
-    return " ".join(f"{key}={value}" for key, value in words.items()) if isinstance(words, dict) else str(words)
 
 
 def _words(expected: CellsExpectation | AgentsExpectation | PacketsExpectation) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from collector.duration import Duration
 from collector.settings import PlanSettings
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, PacketsExpectation
 from lab.faults import CpuHogs, Fault, check
+from lab.policies import Document
+from lab.policy_change import PolicyChange, check_policies
 from lab.reading import Refused, convert, values
 from lab.shape import Fabric, Shape
 from lab.topology import Topology
@@ -38,17 +40,18 @@ class NotApplicable(Exception):  # noqa: N818 - it is no error
 
 
 class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Something that happens: a fault begins, or ends."""
+    """Something that happens: a fault begins or ends, or policies change."""
 
     at: Duration
     fault: Fault | None = None
     clear: Literal["all"] | Fault | None = None
     """`all`, or a fault in the words that it began with."""
+    policy: PolicyChange | None = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError unless there is exactly one of the two."""
-        if (self.fault is None) == (self.clear is None):
-            raise ValueError("expected either a fault or clear")
+        """Raise ValueError unless there is exactly one of the three."""
+        if [self.fault, self.clear, self.policy].count(None) != 2:  # noqa: PLR2004 - all but one
+            raise ValueError("expected one of fault, clear and policy")
 
 
 class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -89,6 +92,10 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
     cluster: Shape = field(default_factory=Shape)
     plan: PlanSettings = field(default_factory=PlanSettings)
     timeline: tuple[Event, ...] = ()
+    policies: tuple[Document, ...] = ()
+    """Kubernetes documents that are in force from the start."""
+    expectations: tuple[Document, ...] = ()
+    """Documents that declare what shall be reachable, for the collector's inventory."""
     only: Only | None = None
     """Where it makes sense; everywhere unless given."""
     survives: Annotated[tuple[Annotated[int, Meta(ge=1, le=99)], ...], Meta(min_length=1)] | None = None
@@ -109,6 +116,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
         if not self.cluster.external and any(expected.at == "external" for expected in self.expect.packets):
             raise ValueError("expect.packets: there is no host outside")
         _check_timeline(self.timeline, Topology.of(self.cluster, "check"))
+        check_policies(self.policies, [(f"timeline[{n}]", event.policy) for n, event in enumerate(self.timeline)])
         for kind, intervals in self.expect.intervals.items():
             for place, (_, end) in enumerate(intervals):
                 if end > self.length:

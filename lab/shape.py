@@ -1,8 +1,12 @@
 """What a person says of a lab: how large it is, what is in it, and how its pods are connected."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
+
+from msgspec import Struct
 
 from wire.path import Family
 
@@ -12,6 +16,9 @@ DNS_NAMESPACE = "kube-system"
 DEFAULT_NETWORK = "default"
 """Name of the network that every pod is on."""
 BOTH_FAMILIES = (Family.IPV4, Family.IPV6)
+
+VANTAGE_APP = "vantage"
+"""Name of the application that a namespace's own vantage is."""
 
 MAX_NODES = 60
 MAX_NAMESPACES = 20
@@ -28,6 +35,19 @@ class Fabric(StrEnum):
     """Routed as they are."""
     VXLAN = "vxlan"
     """Inside of UDP packets between the nodes' own addresses (RFC 7348)."""
+
+
+class Cni(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the lab enforces policies, where plugins differ."""
+
+    answer: Literal["drop", "reject", "prohibit", "reset"] = "drop"
+    """To what is not allowed: silence, an ICMP error (port unreachable, or prohibited), or a reset of TCP and an error else."""
+    established: Literal["kept", "cut"] = "kept"
+    """Whether connections go on that a policy would no longer allow to begin."""
+    icmp: Literal["rules", "always"] = "rules"
+    """Pings pass rules without ports, as with Calico; or all of them pass, as with kube-router."""
+    blocks_match_pods: bool = True
+    """Whether an ipBlock also means the pods whose addresses are in it; with Cilium it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,9 @@ class Shape:
     fabric: Fabric = Fabric.FLAT
     networks: tuple[str, ...] = (DEFAULT_NETWORK,)
     """Networks of the agents' pods, `default` first; each further one has cables and switches of its own."""
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of a namespace, such as `shop`, or of the pods of an application in it, such as `shop/vantage` or `shop/web`."""
+    cni: Cni = field(default_factory=Cni)
 
     def __post_init__(self) -> None:
         """Raise ValueError where it cannot be built."""
@@ -68,6 +91,7 @@ class Shape:
         if self.services is not None and len(set(self.services)) < len(self.services):
             raise ValueError("services must be different")
         self._check_networks()
+        self._check_labels()
 
     def _check_networks(self) -> None:
         if self.networks[:1] != (DEFAULT_NETWORK,) or len(set(self.networks)) < len(self.networks):
@@ -77,6 +101,13 @@ class Shape:
         for network in self.networks:
             if not _NETWORK.fullmatch(network):
                 raise ValueError(f"networks: {network!r} is not 1 to 8 of a-z and 0-9 that begin with a letter")
+
+    def _check_labels(self) -> None:
+        services = self.services if self.services is not None else [f"{name}/web" for name in self.namespaces]
+        known = [*self.namespaces, *(f"{name}/{VANTAGE_APP}" for name in self.namespaces), *services]
+        for owner in self.labels:
+            if owner not in known:
+                raise ValueError(f"labels: there is no {owner!r}, there are {', '.join(known) or 'none'}")
 
     @property
     def further_networks(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from lab.faults import Fault
+from lab.policies import Document
 from lab.shape import Shape
 
 ROOT = Path("/run/netmatrix-lab")
@@ -28,6 +29,11 @@ class State(Struct, frozen=True):
     """Of the doorway on 127.0.0.1; 0 where there is none."""
     faults: tuple[Fault, ...] = ()
     """Active faults. Written before a fault is applied, and after it is undone."""
+    enforced: tuple[Document, ...] = ()
+    """Policies that the nodes enforce."""
+    told: tuple[Document, ...] = ()
+    """Policies that the collector's inventory has; the same ones, unless somebody wants them to differ."""
+    expectations: tuple[Document, ...] = ()
 
     def with_faults(self, faults: tuple[Fault, ...]) -> "State":
         """The same lab with other faults."""

@@ -7,20 +7,15 @@ that knows the shape and the lab's name knows the whole cluster. Nothing here to
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from uuid import NAMESPACE_URL, uuid5
 
 from lab.attachment import Attachment, attachments, device
+from lab.policies import NAMESPACE_NAME
+from lab.roles import BACKEND_PORT, DNS_PORT, PORTS, SERVICE_PORT, ContainerPort, Role
 from lab.shape import DEFAULT_NETWORK, DNS_NAMESPACE, OWN_NAMESPACE, Fabric, Shape
 from wire.path import Family
 
-ECHO_PORT = 8620
-AGENT_PORT = 8443
-OPERATOR_PORT = 8080
-BACKEND_PORT = 8080
-SERVICE_PORT = 80
-DNS_PORT = 53
 EXTERNAL_HOST = "www.example.test"
 
 BACKENDS_PER_SERVICE = 2
@@ -29,7 +24,6 @@ UNDERLAY = {Family.IPV4: "172.30.0.0/24", Family.IPV6: "fd30::/64"}
 PODS = {Family.IPV4: "10.30.0.0/16", Family.IPV6: "fd31::/16"}
 ROUTER_INSIDE = {Family.IPV4: "172.30.0.254", Family.IPV6: "fd30::fe"}
 ROUTER_OUTSIDE = {Family.IPV4: "198.51.100.1", Family.IPV6: "2001:db8:1::1"}
-VXLAN_PORT = 4789
 MTU = 1500
 """Of every cable."""
 TUNNEL_OVERHEAD = {Family.IPV4: 50, Family.IPV6: 70}
@@ -37,18 +31,6 @@ TUNNEL_OVERHEAD = {Family.IPV4: 50, Family.IPV6: 70}
 EXTERNAL = {Family.IPV4: "198.51.100.10", Family.IPV6: "2001:db8:1::10"}
 
 _LAB_NAME = re.compile(r"[a-z0-9]{1,16}")
-
-
-class Role(StrEnum):
-    """What runs in a pod."""
-
-    AGENT = "agent"
-    """The agent of a node, in netmatrix's own namespace."""
-    VANTAGE = "vantage"
-    """A further agent, inside a namespace of the applications."""
-    BACKEND = "backend"
-    COLLECTOR = "collector"
-    DNS = "dns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +72,12 @@ class Pod:
     """Name of the vantage, for agents."""
     attachments: tuple[Attachment, ...] = ()
     """Its further networks; only pods with an agent have any."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ports(self) -> tuple[ContainerPort, ...]:
+        """What it listens on."""
+        return PORTS[self.role]
 
     @property
     def networks(self) -> Mapping[str, Mapping[Family, str]]:
@@ -193,6 +181,10 @@ class Topology:
         """The node agent's pod."""
         return next(pod for pod in self.pods if pod.node == node and pod.role is Role.AGENT)
 
+    def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Of a Kubernetes namespace; the API server gives each of them its name."""
+        return {**self.shape.labels.get(namespace, {}), NAMESPACE_NAME: namespace}
+
     @cached_property
     def namespaces(self) -> tuple[str, ...]:
         """Every Linux network namespace of the lab."""
@@ -279,6 +271,7 @@ class _Layout:
 
     def _pod(self, node: int, namespace: str, name: str, role: Role, *, vantage: str = "") -> Pod:
         self._taken[node] += 1
+        app = name.rpartition("-")[0] if role is Role.BACKEND else role.value
         place = self._taken[node]
         short = "agent" if role is Role.AGENT else name if namespace == OWN_NAMESPACE else f"{namespace}-{name}"
         netns = self._netns(f"n{node}-{short}")
@@ -293,4 +286,5 @@ class _Layout:
             uid=str(uuid5(NAMESPACE_URL, f"{netns}/{namespace}/{name}")),
             vantage=vantage,
             attachments=attachments(self._shape, node, place) if vantage else (),
+            labels={"app": app, **self._shape.labels.get(f"{namespace}/{app}", {})},
         )

@@ -4,7 +4,8 @@ import json
 from typing import Literal
 
 from lab import namespaces
-from lab.topology import ECHO_PORT, Topology
+from lab.roles import ECHO_PORT
+from lab.topology import Topology
 
 Who = Literal["external", "stranger"]
 _TABLE = "traffic"

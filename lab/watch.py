@@ -63,24 +63,31 @@ class Watch:
         matrix = await self.ask("matrix", span=f"{max(1, round(seconds))}s")
         return by_path(matrix) if matrix else {}
 
-    async def ready(self, seconds: float) -> Look:
-        """The first look at which every agent reports and every cell is measured; raises NotReadyError after so long."""
+    async def ready(self, seconds: float, *, closed: bool = False) -> Look:
+        """The first look at which every agent reports and every cell is measured; raises NotReadyError after so long.
+
+        Where some paths may be `closed`, since policies are in force, a cell need only have been tried.
+        """
         pace = Pace()
         look: Look | None = None
         while pace.now < seconds:
             look = await self.look(pace) or look
-            if look is not None and not missing(look):
+            if look is not None and not missing(look, closed=closed):
                 return look
             await asyncio.sleep(0.25)
-        raise NotReadyError(f"after {seconds:g} s {missing(look) if look else f'nothing answers at {self._api_url}'}")
+        raise NotReadyError(
+            f"after {seconds:g} s {missing(look, closed=closed) if look else f'nothing answers at {self._api_url}'}"
+        )
 
 
-def missing(look: Look) -> str:
+def missing(look: Look, *, closed: bool = False) -> str:
     """What keeps a cluster from being ready, in a few words; empty where nothing does."""
     silent = [str(agent["vantage"]) for agent in look.agents if agent["state"] != "reporting"]
     if silent or not look.agents:
         return f"no report from {', '.join(silent) or 'any agent'}"
-    unknown = [cell for cell in look.cells.values() if cell["state"] == "unknown" or not cell["received"]]
+    unknown = [
+        cell for cell in look.cells.values() if cell["state"] == "unknown" or not (cell["sent"] if closed else cell["received"])
+    ]
     if unknown or not look.cells:
         shown = "; ".join(
             f"{cell['from']['vantage']} > {cell['to']['name']} {cell['layer']} {cell['kind']} {cell['family']}: "

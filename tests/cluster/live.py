@@ -12,8 +12,8 @@ from typing import Any
 
 from lab import namespaces
 from lab.cluster import Cluster, demolish
+from lab.roles import OPERATOR_PORT
 from lab.shape import DNS_NAMESPACE, Shape
-from lab.topology import OPERATOR_PORT
 from tests.cluster.api import Object
 from tests.cluster.kubelet import Kubelet, node
 from tests.cluster.kubeproxy import rules

@@ -15,7 +15,8 @@ from signal import SIGKILL, SIGTERM
 from lab import namespaces
 from lab.cluster import Cluster
 from lab.programs import _spawn
-from lab.topology import Pod, Role
+from lab.roles import Role
+from lab.topology import Pod
 from tests.cluster import container
 from tests.cluster.api import Api, Object
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from collector.cli import main
+from lab.roles import OPERATOR_PORT
 from lab.shape import Shape
-from lab.topology import OPERATOR_PORT
 from tests.cluster.at_home import alone, at_home
 from tests.cluster.installation import CONFIGURATION, MANIFESTS, SPACE, TEAM, becomes_well, install
 from tests.cluster.kubectl import Kubectl

@@ -9,8 +9,8 @@ from functools import partial
 import pytest
 
 from lab.namespaces import call_inside
+from lab.roles import Role
 from lab.shape import Shape
-from lab.topology import Role
 from tests.cluster.api import Object
 from tests.cluster.kubelet import is_ready
 from tests.cluster.live import LiveCluster, live

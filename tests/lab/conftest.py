@@ -13,8 +13,8 @@ import pytest
 
 from lab.cluster import Cluster, demolish
 from lab.namespaces import call_inside
+from lab.roles import Role
 from lab.shape import Fabric, Shape
-from lab.topology import Role
 
 _echo_ids = itertools.count(os.getpid() % 30000)
 _OUTCOMES = {4: (8, 0, socket.AF_INET, "icmp"), 6: (128, 129, socket.AF_INET6, "ipv6-icmp")}

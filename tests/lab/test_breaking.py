@@ -12,9 +12,9 @@ from lab.cluster import Cluster
 from lab.conntrack import flush
 from lab.faults import Blackhole, BrokenDnat, DeadNode, Delay, Fault, Loss, Partition, Snat
 from lab.namespaces import call_inside, processes
+from lab.roles import BACKEND_PORT, ECHO_PORT, SERVICE_PORT, Role
 from lab.shape import Fabric
 from lab.tampering import FullTable, Tamper
-from lab.topology import BACKEND_PORT, ECHO_PORT, SERVICE_PORT, Role
 from tests.lab.conftest import Get, Ping
 from wire.path import Family
 

@@ -4,7 +4,7 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.doorway import Doorway
-from lab.topology import BACKEND_PORT, Role
+from lab.roles import BACKEND_PORT, Role
 from wire.path import Family
 
 pytestmark = pytest.mark.lab

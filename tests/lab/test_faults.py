@@ -6,9 +6,10 @@ from lab.delays import relays
 from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, NameServer, Partition, behaviour, hits, parse
 from lab.links import routes
 from lab.nameserver import Behaviour, How
+from lab.roles import Role
 from lab.rules import fabric_rules, node_rules
 from lab.shape import Fabric, Shape
-from lab.topology import Role, Topology
+from lab.topology import Topology
 
 TOPOLOGY = Topology.of(Shape(), "x")
 

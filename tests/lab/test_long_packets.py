@@ -9,8 +9,9 @@ import pytest
 from lab.cluster import Cluster
 from lab.faults import FullQueue, MtuBlackhole, Reject, SmallMtu
 from lab.namespaces import call_inside, query_inside
+from lab.roles import ECHO_PORT
 from lab.shape import Fabric
-from lab.topology import ECHO_PORT, TUNNEL_OVERHEAD
+from lab.topology import TUNNEL_OVERHEAD
 from tests.lab.conftest import Ping
 from tests.lab.test_breaking import BOTH, address, broken, pod
 from wire.path import Family

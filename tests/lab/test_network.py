@@ -12,8 +12,9 @@ import pytest
 from lab.cluster import Cluster
 from lab.faults import Blackhole
 from lab.namespaces import call_inside, run_batch
+from lab.roles import BACKEND_PORT, SERVICE_PORT, Role
 from lab.shape import Fabric, Shape
-from lab.topology import BACKEND_PORT, ROUTER_OUTSIDE, SERVICE_PORT, Pod, Role
+from lab.topology import ROUTER_OUTSIDE, Pod
 from tests.lab.conftest import Get, Ping
 from wire.path import Family
 

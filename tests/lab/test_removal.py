@@ -14,7 +14,8 @@ from lab import state
 from lab.cluster import Cluster, demolish, labs
 from lab.faults import CpuHogs, DeadNode, Delay, Loss
 from lab.namespaces import call_inside, existing, processes
-from lab.topology import Role, Topology
+from lab.roles import Role
+from lab.topology import Topology
 from tests.lab.conftest import Ping
 from wire.path import Family
 

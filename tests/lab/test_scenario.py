@@ -37,17 +37,30 @@ BAD = [
     ("name: [", "x.yaml: line 1: not YAML: expected the node content, but found '<stream end>'"),
     ("name: x", "x.yaml: expect: missing"),
     (GOOD + "name: y\n", "x.yaml: line 3: not YAML: key name stands twice"),
+    (GOOD + "policies: [{kind: Pod}]\n", "x.yaml: policies[0]: kind: Invalid value 'Pod'"),
+    (
+        GOOD + "timeline: [{at: 1s, policy: {delete: pay/x}}]\n",
+        "x.yaml: timeline[0].policy.delete: there is no policy 'pay/x' before",
+    ),
+    (GOOD + "timeline: [{at: 1s, policy: {}}]\n", "x.yaml: timeline[0].policy: expected either apply or delete"),
+    (
+        GOOD + "cluster: {labels: {shop/web2: {a: b}}}\n",
+        "x.yaml: cluster: labels: there is no 'shop/web2', there are shop, pay, shop/vantage, pay/vantage, shop/web, pay/web",
+    ),
     ("a: &a [1]\nb: *a\n", "x.yaml: line 2: not YAML: aliases are not taken"),
     (GOOD + "1: y\n", "x.yaml: line 3: not YAML: a key must be text"),
     (
         GOOD + "timelime: []\n",
-        "x.yaml: timelime: unknown key, allowed are cluster, duration, expect, name, only, plan, survives, timeline",
+        (
+            "x.yaml: timelime: unknown key, allowed are "
+            "cluster, duration, expect, expectations, name, only, plan, policies, survives, timeline"
+        ),
     ),
     (
         GOOD + "cluster: {nods: 6}\n",
         (
             "x.yaml: cluster.nods: unknown key, "
-            "allowed are external, fabric, families, namespaces, networks, nodes, services, zones"
+            "allowed are cni, external, fabric, families, labels, namespaces, networks, nodes, services, zones"
         ),
     ),
     (GOOD + "cluster: {nodes: six}\n", "x.yaml: cluster.nodes: expected int, got str"),
@@ -79,7 +92,7 @@ BAD = [
         GOOD + "timeline: [{at: 1s, fault: {kind: loss, node: n9}}]\n",
         "x.yaml: timeline[0].fault: there is no node 'n9', there are n1 to n6",
     ),
-    (GOOD + "timeline: [{at: 1s}]\n", "x.yaml: timeline[0]: expected either a fault or clear"),
+    (GOOD + "timeline: [{at: 1s}]\n", "x.yaml: timeline[0]: expected one of fault, clear and policy"),
     (
         GOOD + "timeline: [{at: 1s, clear: {kind: stop, node: n1}}]\n",
         "x.yaml: timeline[0].clear: no such fault has begun before",
@@ -148,7 +161,7 @@ BAD = [
     ),
     (
         GOOD.replace("loss: {max: 0}", "state: {is: fine}"),
-        f"x.yaml: {CELL}.state.is: 'fine' is not one of measured, unknown, unsampled",
+        f"x.yaml: {CELL}.state.is: 'fine' is not one of excluded, measured, unknown, unsampled",
     ),
     (
         GOOD.replace("loss: {max: 0}", "absent: true, loss: {max: 0}"),

@@ -4,9 +4,10 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from lab.inventory import inventory
+from lab.roles import Role
 from lab.rules import SEEN, SINK, relay_tap
 from lab.shape import Fabric, Shape
-from lab.topology import PODS, Role, Topology, netns_prefix
+from lab.topology import PODS, Topology, netns_prefix
 from wire.path import Family
 
 STANDARD = Topology.of(Shape(), "demo")
