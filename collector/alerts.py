@@ -51,6 +51,25 @@ OF_ITSELF: Final = frozenset(
     }
 )
 """Every alert that tells how it is with netmatrix itself, from other metrics."""
+SUMMARIES: Final = {
+    "NetmatrixAgentMissing": "An agent does not report, while its node is reached.",
+    "NetmatrixDNSFailing": "A name server of the cluster does not answer, or not as it should.",
+    "NetmatrixDataStale": "What the collector knows is old.",
+    "NetmatrixExpectationContradictsPolicy": "A declared expectation contradicts the network policies in force.",
+    "NetmatrixExternalTargetDown": "A host outside of the cluster cannot be reached.",
+    "NetmatrixMTUBlackHole": "Large packets are lost where small ones arrive.",
+    "NetmatrixNamespacePathBroken": "A path between namespaces that should be open is closed.",
+    "NetmatrixNamespacePathLeak": "A path between namespaces that should be closed is open.",
+    "NetmatrixNodeUnreachable": "Nothing reaches a node, or many of them.",
+    "NetmatrixPathLatencyHigh": "Packets take much longer than they used to or should.",
+    "NetmatrixPathLossHigh": "Packets are lost.",
+    "NetmatrixPolicyNotEnforced": "Network policies are not enforced on a node.",
+    "NetmatrixReachabilityUnverifiable": "Whether a path is closed as it should be cannot be proven.",
+    "NetmatrixServiceUnreachable": "A service cannot be reached through its address.",
+    "NetmatrixUnexpectedNAT": "Addresses are translated between pods, which the Kubernetes network model forbids.",
+    "NetmatrixZonePairDegraded": "Packets between two zones are lost or late.",
+}
+"""What an alert that tells of an incident says in one sentence, without its names."""
 
 
 def alert_of(kind: str, effect: str) -> str:

@@ -12,6 +12,7 @@ from collector.derivation import ExpectSettings
 from collector.document import parse, read_text
 from collector.duration import Duration
 from collector.external import External
+from collector.receivers import Notify
 from wire.path import Family
 from wire.text import Name
 
@@ -263,6 +264,8 @@ class Settings(Section, frozen=True):
     """What is exported."""
     matrix: MatrixSettings = MatrixSettings()
     """What is kept."""
+    notify: Notify = Notify()
+    """Who is told of incidents."""
     log: Log = Log()
     """What is said."""
 

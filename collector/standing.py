@@ -15,7 +15,9 @@ from collector.configuration import Configuration, written
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Source
 from collector.export.own import VERSION, OwnMetrics
+from collector.receivers import shown
 from collector.sessions import AgentState, AgentWord, Sessions
+from collector.settings import Settings
 
 if TYPE_CHECKING:  # it needs the client, which an inventory does without
     from collector.identity.cluster import ClusterIdentity
@@ -69,7 +71,7 @@ class Standing:
                 "file": configuration.name,
                 "refused": configuration.refused or None,
                 "waiting": configuration.waiting,
-                "settings": written(configuration.settings),
+                "settings": {**settings_of(configuration.settings), "notify": shown(configuration.settings.notify)},
             },
             "discovery": {
                 **discovery,
@@ -99,6 +101,11 @@ class Standing:
             "certificates": {name: {"ends": ends} for name, ends in self._identity.expiries().items()},
             "faults": some(self._identity.sentences()),
         }
+
+
+def settings_of(settings: Settings) -> Answer:
+    """The tree of settings as it stands in a file."""
+    return {field: written(getattr(settings, field)) for field in settings.__struct_fields__}
 
 
 def counts(counter: Counter) -> dict[str, int]:

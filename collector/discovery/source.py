@@ -3,11 +3,28 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.static import InventoryFile
 from collector.settings import Settings
+
+
+class Event(NamedTuple):
+    """What is to be said at an object."""
+
+    kind: str
+    """As the API calls it."""
+    namespace: str
+    """Empty for what is in none."""
+    name: str
+    key: str
+    """Names what is said, so that it is not said twice."""
+    reason: str
+    """One word."""
+    sentence: str
+    """With nothing unprintable in it."""
+    warning: bool
 
 
 class Source(Protocol):
@@ -29,6 +46,9 @@ class Source(Protocol):
 
     def complain(self, sentence: str) -> None:
         """Say where the configuration is from why it is refused, where that can be."""
+
+    async def say(self, event: Event) -> str:
+        """Say something at an object, where that can be: `sent`, `away`, `failed` or `refused`."""
 
     async def follow(self) -> None:
         """Do whatever keeps it up to date, for ever."""
@@ -59,6 +79,10 @@ class StaticSource:
 
     def complain(self, sentence: str) -> None:
         """Nothing: a file has no Events."""
+
+    async def say(self, event: Event) -> str:  # noqa: ARG002 - as the interface has it
+        """Nothing: the same."""
+        return "refused"
 
     async def follow(self) -> None:
         """Nothing: it is looked at when it is asked."""

@@ -66,6 +66,22 @@ class _Identity(Collector):
         )
 
 
+class _Notifications(Collector):
+    """What is told of incidents."""
+
+    def __init__(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it, now."""
+        queue = GaugeMetricFamily(
+            "netmatrix_notifications_queue", "Notifications that wait to be sent, by receiver.", labels=["receiver"]
+        )
+        for receiver, count in self._waiting().items():
+            queue.add_metric([receiver], count)
+        yield queue
+
+
 class OwnMetrics:
     """One set per process; tests make as many as they like."""
 
@@ -112,6 +128,13 @@ class OwnMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.notifications = Counter(
+            "netmatrix_notifications_total",
+            "Notifications by outcome: sent, refused for good, superseded by other news, dropped for want of room; and attempts"
+            " that failed, by why.",
+            ["receiver", "outcome"],
+            registry=self.registry,
+        )
         self.exposition_seconds = Gauge(
             "netmatrix_exposition_seconds", "Time that the last rendering of the metrics took.", registry=self.registry
         )
@@ -140,6 +163,14 @@ class OwnMetrics:
             "Settings in the file that come into force when the collector starts again.",
             registry=self.registry,
         ).set_function(waiting)
+
+    def follow_notifications(self, waiting: Callable[[], Mapping[str, int]]) -> None:
+        """Also say how many notifications wait, asked for with every scrape."""
+        self.registry.register(_Notifications(waiting))
+
+    def count_notifications(self, receiver: str, outcome: str, times: int) -> None:
+        """So many notifications to a receiver, or attempts, had this outcome."""
+        self.notifications.labels(receiver, outcome).inc(times)
 
     def render(self) -> bytes:
         """All of it as Prometheus text."""

@@ -27,6 +27,7 @@ PLANTED = (
     ("collector.duration", "collector.document"),
     ("collector.expectation.peers", "collector.expectation.document"),
     ("collector.matrix.store", "kubernetes"),
+    ("collector.notify.notices", "collector.notify.post"),
     ("collector.plan.mesh", "structlog"),
     ("collector.policy.rules", "collector.policy.evaluate"),
     ("collector.sessions", "agent.limits"),

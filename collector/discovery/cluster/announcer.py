@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 import structlog
@@ -17,10 +18,16 @@ from msgspec import Struct, structs
 from collector.discovery.cluster.client import Api, ApiAwayError, reason_of
 from collector.discovery.cluster.rights import right
 from collector.discovery.cluster.world import Notice
+from collector.discovery.source import Event
 
 MAX_WAITING = 100
 EVERY_SECONDS = 2.0
+MAX_MESSAGE = 1024
+"""Longest message that the API takes."""
+Body = dict[str, Any]
 _EXISTS = 409
+_LATER = {408, 429}
+_THEIRS = 500
 _FORBIDDEN = 403
 _log = structlog.get_logger()
 
@@ -66,13 +73,23 @@ class Announcer:
         try:
             if not notice.uid:
                 notice = structs.replace(notice, uid=await self._uid(notice))
-            answer = await self._api.ask("POST", f"/api/v1/namespaces/{notice.namespace}/events", body=event_of(notice, now))
         except ApiAwayError:
             return
-        if not answer.good and answer.status != _EXISTS:
-            _log.warning("an event was not taken", because=reason_of(answer))
-            if answer.status == _FORBIDDEN:
-                self._waiting.clear()
+        if await self.create(event_of(notice, now)) == "forbidden":
+            self._waiting.clear()
+
+    async def create(self, event: Body) -> str:
+        """One Event, at once; `sent`, also where it is there already, `away`, `failed`, `refused`, or `forbidden` for good."""
+        try:
+            answer = await self._api.ask("POST", f"/api/v1/namespaces/{event['metadata']['namespace']}/events", body=event)
+        except ApiAwayError:
+            return "away"
+        if answer.good or answer.status == _EXISTS:
+            return "sent"
+        _log.warning("an event was not taken", because=reason_of(answer))
+        if answer.status == _FORBIDDEN:
+            return "forbidden"
+        return "failed" if answer.status in _LATER or answer.status >= _THEIRS else "refused"
 
     async def _uid(self, notice: Notice) -> str:
         """Of the ConfigMap, without which nobody who looks at it sees the Event; empty where it cannot be had."""
@@ -83,24 +100,26 @@ class Announcer:
             return ""
 
 
-def event_of(notice: Notice, now: datetime) -> dict[str, object]:
+def event_of(notice: Notice, now: datetime) -> Body:
     """The Event of a notice; its name follows from what it says, so that another collector does not say it again."""
-    digest = blake2b(f"{notice.uid} {notice.sentence}".encode(), digest_size=8).hexdigest()
+    key = f"{notice.uid} {notice.sentence}"
+    said = Event(notice.kind, notice.namespace, notice.name, key, notice.reason, notice.sentence, warning=True)
+    return event_at(said, notice.uid, now)
+
+
+def event_at(said: Event, uid: str, now: datetime) -> Body:
+    """The Event that says this at the object with this UID. Where the object is in no namespace, it is in that of others."""
+    digest = blake2b(said.key.encode(), digest_size=8).hexdigest()
     time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    place = {"namespace": said.namespace} if said.namespace else {}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{notice.name[:200].rstrip('.-')}.{digest}", "namespace": notice.namespace},
-        "involvedObject": {
-            "apiVersion": "v1",
-            "kind": notice.kind,
-            "namespace": notice.namespace,
-            "name": notice.name,
-            "uid": notice.uid,
-        },
-        "reason": notice.reason,
-        "message": f"netmatrix: {notice.sentence}",
-        "type": "Warning",
+        "metadata": {"name": f"{said.name[:200].rstrip('.-')}.{digest}", "namespace": said.namespace or "default"},
+        "involvedObject": {"apiVersion": "v1", "kind": said.kind, **place, "name": said.name, "uid": uid},
+        "reason": said.reason,
+        "message": f"netmatrix: {said.sentence}"[:MAX_MESSAGE],
+        "type": "Warning" if said.warning else "Normal",
         "source": {"component": "netmatrix-collector"},
         "firstTimestamp": time,
         "lastTimestamp": time,

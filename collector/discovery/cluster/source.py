@@ -9,12 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from collector.discovery.cluster.announcer import Announcer
+from collector.discovery.cluster.announcer import Announcer, event_at
 from collector.discovery.cluster.assemble import Assembled, assemble
 from collector.discovery.cluster.client import Api
 from collector.discovery.cluster.follower import Follower
@@ -23,6 +24,7 @@ from collector.discovery.cluster.objects import NAMESPACES, NODES, PODS, SERVICE
 from collector.discovery.cluster.own_mtu import own_mtu
 from collector.discovery.cluster.world import Because, Refused, World, misconfigured
 from collector.discovery.snapshot import Snapshot
+from collector.discovery.source import Event
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -83,6 +85,16 @@ class ClusterSource:
     def complain(self, sentence: str) -> None:
         """Say at the ConfigMap why it is refused."""
         self._announcer.say([misconfigured(self._settings.discovery.namespace, sentence)])
+
+    async def say(self, event: Event) -> str:
+        """Say something at an object."""
+        uid = ""
+        if event.kind == "Service":
+            services = self._services.objects.values()
+            uid = next((one.uid for one in services if (one.namespace, one.name) == (event.namespace, event.name)), "")
+        elif event.kind == "Node":
+            uid = event.name  # which is what kubelets say, and what kubectl looks for
+        return await self._announcer.create(event_at(event, uid, datetime.now(UTC)))
 
     async def follow(self) -> None:
         """Follow the cluster, for ever."""

@@ -1,0 +1,1 @@
+"""Telling of incidents where there is no Prometheus: Alertmanager, webhooks and Kubernetes Events."""
