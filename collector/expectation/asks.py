@@ -46,6 +46,11 @@ class PortAsk(Struct, frozen=True, rename="camel"):
         if self.end_port is not None and (not isinstance(self.port, int) or self.end_port < self.port):
             raise ValueError("endPort needs a port that is a number and not above it")
 
+    def __str__(self) -> str:
+        """As in a sentence."""
+        last = f"-{self.end_port}" if self.end_port is not None else ""
+        return self.protocol if self.port is None else f"{self.protocol} {self.port}{last}"
+
     @property
     def transport(self) -> Literal["TCP", "UDP", "SCTP", "ICMP"]:
         """What a policy sees of it."""

@@ -72,6 +72,16 @@ class Source(Struct, frozen=True):
     host: Host | None = None
     workload: Workload | None = None
 
+    @property
+    def selectors(self) -> Iterator[tuple[str, Selector]]:
+        """The label selectors in it, with their paths."""
+        if self.nodes is not None:
+            yield "nodes.selector", self.nodes.selector
+        if self.pods is not None and self.pods.namespace_selector is not None:
+            yield "pods.namespaceSelector", self.pods.namespace_selector
+        if self.pods is not None and self.pods.pod_selector is not None:
+            yield "pods.podSelector", self.pods.pod_selector
+
 
 class Destination(Source, frozen=True):
     """Where connections go to; exactly one key."""
@@ -98,17 +108,7 @@ def peer_complaints(peer: Source, own: str, *, asks: bool) -> Iterator[tuple[str
         yield from _of_namespace("workload.namespace", peer.workload.namespace, own, asks=asks)
     if isinstance(peer, Destination) and peer.service is not None and not (own or peer.service.namespace):
         yield "service.namespace", "missing"
-    selectors = {"nodes.selector": peer.nodes.selector} if peer.nodes else {}
-    if peer.pods is not None:
-        selectors |= {
-            f"pods.{name}": selector
-            for name, selector in (
-                ("namespaceSelector", peer.pods.namespace_selector),
-                ("podSelector", peer.pods.pod_selector),
-            )
-            if selector is not None
-        }
-    for path, selector in selectors.items():
+    for path, selector in peer.selectors:
         yield from _of_selector(path, selector)
 
 

@@ -48,6 +48,18 @@ class Selector(Struct, frozen=True, rename="camel"):
             requirement.holds(labels) for requirement in self.match_expressions or ()
         )
 
+    def never(self) -> str | None:
+        """Why no labels at all can be selected, where that is so."""
+        wanted = dict(self.match_labels or {})
+        for one in self.match_expressions or ():
+            alone = Selector(match_expressions=(one,))
+            if one.key in wanted and not alone.selects(wanted):
+                return f"{one.key} would have to be {wanted[one.key]!r} and not be"
+            absent = {"DoesNotExist": "Exists", "Exists": "DoesNotExist", "In": "DoesNotExist"}.get(one.operator)
+            if any(other.key == one.key and other.operator == absent for other in self.match_expressions or ()):
+                return f"{one.key} would have to be there and not be"
+        return None
+
 
 EVERYTHING = Selector()
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
@@ -17,29 +16,10 @@ from collector.policy.ends import Connection, End, Host, Pod
 from collector.policy.evaluate import Answer, Policies
 from collector.policy.profile import GENERIC, PROFILES
 from collector.policy.rules import Opaque
-from tests.collector.policy.cluster import DNS, N1, N2, PING, STRICT, WEB, WEB6, WORLD, XA, XB, YA, YB, namespace, pod, read
+from tests.collector.expectation.declaring import CLOSED, SHOP, expectation, expectations
+from tests.collector.policy.cluster import DNS, N1, N2, PING, WEB, WEB6, WORLD, XA, XB, YA, YB, namespace, pod
 from tests.collector.policy.drawn import cluster_policies, network_policies, opaque, pods_of_a_cluster, selectors
 from wire.path import Family
-
-CLOSED = "{netpol: y/closed, spec: {}}"
-WEB_PORT = ServicePort(8080, "TCP", "http")
-SHOP = Service("y", "web", (WEB_PORT,), (Backing(YA, WEB_PORT, 80), Backing(YB, WEB_PORT, 80)))
-CLUSTER = Cluster((XA, XB, YA, YB), (N1, N2), (SHOP,))
-
-
-def expectation(name: str, spec: str, **metadata: Any) -> dict[str, Any]:
-    """`expectation("x/a", "...")` is namespaced, and `expectation("a", "...")` cluster-scoped."""
-    space, _, own = name.rpartition("/")
-    return {
-        "kind": "ReachabilityExpectation" if space else "ClusterReachabilityExpectation",
-        "metadata": {"name": own, **({"namespace": space} if space else {}), **metadata},
-        "spec": yaml.safe_load(spec),
-    }
-
-
-def expectations(*documents: dict[str, Any], policies: str = "", cluster: Cluster = CLUSTER, **more: Any) -> Expectations:
-    known = Policies(read(policies), more.pop("opaque", ()), more.pop("profile", STRICT))
-    return Expectations(known, [declared(one) for one in documents], cluster, **more)
 
 
 def answers(found: Expectation) -> tuple[str, str, str]:

@@ -1,0 +1,95 @@
+"""Between which ends a declaration is about which connections.
+
+In: a declaration and the cluster. Out: its sources, its targets with what is asked of them, and a pair of each sort of pairs
+that nothing tells apart.
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from collector.expectation.asked import Asked, asked_behind, asked_of
+from collector.expectation.cluster import Cluster
+from collector.expectation.declared import One
+from collector.expectation.expected import Expectations
+from collector.expectation.selection import EVERYBODY, Selection
+from collector.policy.ends import Connection, End, Host, address_of
+from wire.path import Family
+
+
+class Goal(Struct, frozen=True):
+    """One port of one target."""
+
+    end: End
+    asked: Asked
+    service: str = ""
+    """Namespace and name of the service that named it."""
+    through: bool = False
+    """Whether the way goes through that service's ClusterIP."""
+
+
+class Reach(Struct, frozen=True):
+    """One connection that a declaration is about."""
+
+    source: End
+    goal: Goal
+    connection: Connection
+
+    @property
+    def target(self) -> End:
+        """Where it goes to."""
+        return self.goal.end
+
+    def __str__(self) -> str:
+        """As in a sentence."""
+        port = f" {self.connection.port}" if self.connection.port else ""
+        through = f" through service {self.goal.service}" if self.goal.through else ""
+        return f"{self.source} to {self.target}{through}, {self.connection.protocol}{port}"
+
+
+def selected(one: Selection, cluster: Cluster) -> Iterator[End]:
+    """All that a selection selects; nothing for a service."""
+    if one.peer.cidr is not None:
+        yield Host((one.peer.cidr.alone,))
+    elif one.peer.host is not None:
+        yield Host((), one.peer.host.name)
+    elif one.peer.nodes is not None:
+        yield from (node for node in cluster.nodes if one.selects(node))
+    elif one.peer.pods is not None or one.peer.workload is not None or one.peer == EVERYBODY:
+        near = cluster.pods_of.get(one.near, ()) if one.near else cluster.pods
+        yield from (pod for pod in near if one.selects(pod))
+
+
+def sources_of(one: One, cluster: Cluster) -> Iterator[End]:
+    """The ends that a declaration's connections come from, each once."""
+    found = {str(end): end for selection in one.sources for end in selected(selection, cluster)}
+    yield from found.values()
+
+
+def goals_of(one: One, cluster: Cluster) -> Iterator[Goal]:
+    """What is asked of each target, each once."""
+    ports = one.declared.spec.ports
+    found = {str(end): end for selection in one.targets for end in selected(selection, cluster)}
+    for end in found.values():
+        yield from (Goal(end, asked) for asked in asked_of(ports, end))
+    for selection in one.targets:
+        service = cluster.service.get(selection.service)
+        if service is not None:
+            for backing, asked in asked_behind(ports, service):
+                yield Goal(backing.pod, asked, str(service), selection.via != "endpoints")
+
+
+def reaches(expectations: Expectations, one: One) -> Iterator[Reach]:
+    """One of each class of sources to one of each class of targets, over each family that both have."""
+    cluster = expectations.cluster
+    sources = {expectations.class_key(end): end for end in sources_of(one, cluster)}
+    goals = {
+        (expectations.class_key(goal.end), goal.asked.protocol, goal.asked.port, goal.service, goal.through): goal
+        for goal in goals_of(one, cluster)
+    }
+    for goal in goals.values():
+        for source in sources.values():
+            for family in Family:
+                both = address_of(source, family) is not None and address_of(goal.end, family) is not None
+                if both and family.value in one.families and str(source) != str(goal.end):
+                    yield Reach(source, goal, Connection(goal.asked.protocol, goal.asked.port, family, goal.through))
