@@ -17,7 +17,7 @@ from collector.matrix.state import STATE_WORDS
 from collector.matrix.store import Matrix
 from wire.histogram import BUCKETS
 
-__all__ = ["group_by", "groups_in_slices"]
+__all__ = ["Keys", "group_by", "groups_in_slices"]
 
 _BY_ASK = frozenset({"layer", "kind", "family"})
 _SUMS = ("cells", "measured", "unknown", "excluded", "by_network", "sent", "lost", "late")
@@ -49,7 +49,7 @@ def group_by(
     return finished(groups_in_slices(matrix, now_ns, rows, columns, span_ns=span_ns, wanted=wanted))
 
 
-class _Keys:
+class Keys:
     """The group of every cell as a number: that of the row's word times the width, plus that of the column's word."""
 
     def __init__(self, matrix: Matrix, rows: str, columns: str) -> None:
@@ -174,7 +174,7 @@ def groups_in_slices(
     matrix: Matrix, now_ns: int, rows: str, columns: str, *, span_ns: int | None, wanted: Wanted
 ) -> Slices[Answer]:
     """The same as `group_by` in slices. Raises TooManyError for more than MAX_CELLS groups."""
-    keys, only, span = _Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
+    keys, only, span = Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
     slabs, found = list(matrix.table.slabs), _Found(len(keys.row_words) * keys.width)
     by_network = matrix.table.catalogue.by_network
     for slab in () if found.is_known else slabs:
@@ -206,7 +206,7 @@ def groups_in_slices(
     return answer
 
 
-def _answer(keys: _Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: Asked) -> Slices[Answer]:
+def _answer(keys: Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: Asked) -> Slices[Answer]:
     p50, p99 = latencies.quantiles()
     yield
     some = np.flatnonzero(sums.columns["cells"])

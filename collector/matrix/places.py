@@ -35,6 +35,9 @@ class Place(Struct, frozen=True, omit_defaults=False):
                 yield name
         if self.target and self.target.startswith(("external/", "dns/")):
             yield self.target.partition("/")[2]
+        for dimension in ("zone", "namespace"):
+            if word := getattr(self, dimension):
+                yield f"{dimension}/{word}"
 
     def group(self, dimension: str) -> str | None:
         """Its name in a group-by; a service is named with its namespace."""

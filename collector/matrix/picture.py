@@ -1,0 +1,153 @@
+"""The matrix as a picture: one code for every pair of two dimensions, so that a million of them fit into a small answer.
+
+In: two dimensions, a measure and restrictions. Out: names, and an array with one byte for each pair of a row and a column.
+A pair that stands for many cells takes the code of its worst, so that nothing bad disappears where it is looked at from afar.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.matrix.groups import Keys
+from collector.matrix.histograms import Floats, Ints, quantiles
+from collector.matrix.part import MEASURED, UNSAMPLED, Part
+from collector.matrix.query import DEFAULT_SPAN_NS, Filter, TooManyError, Wanted, asked
+from collector.matrix.slices import Slices
+from collector.matrix.store import Matrix
+
+Codes = NDArray[np.uint8]
+
+MEASURES: Final = ("loss", "p50", "p99")
+MAX_PAIRS: Final = 4_000_000
+"""Most pairs of one picture, 2,000 by 2,000."""
+
+
+class Code(IntEnum):
+    """What a byte means below LEVEL; of several the highest is shown."""
+
+    NOTHING = 0
+    """No path."""
+    UNSAMPLED = 1
+    UNKNOWN = 2
+
+
+LEVEL: Final = 16
+"""From here on it is a level of the measure: 0 is the best."""
+LOSS_LEVELS: Final = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.999)
+"""Of loss, what each level does not exceed; what exceeds the last is another one."""
+LATENCY_LEVELS: Final = tuple(10_000 * 2 ** (step / 2) for step in range(40))
+"""The same of latencies, in nanoseconds: from 10 µs, two levels to each doubling, to 7 s."""
+
+
+class Picture(NamedTuple):
+    """Names of rows and columns as people sort them, and what is between each two."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    codes: Codes
+    """Shape (rows, columns)."""
+    span_ns: int | None
+    cells: int
+    """Number of cells that it stands for."""
+
+
+def picture_in_slices(
+    matrix: Matrix,
+    now_ns: int,
+    rows: str,
+    columns: str,
+    *,
+    measure: str,
+    wanted: Wanted,
+    span_ns: int | None = DEFAULT_SPAN_NS,
+) -> Slices[Picture]:
+    """A picture of two dimensions, in slices; rows and columns without a cell are left out.
+
+    Raises TooManyError for more than MAX_PAIRS, and KeyError for a dimension or measure that does not exist.
+    """
+    keys, only, span = Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
+    levels = {"loss": _losses, "p50": _medians, "p99": _tails}[measure]
+    slabs, count = list(matrix.table.slabs), 0
+    used = _Used(len(keys.row_words)), _Used(len(keys.column_words))
+    for slab in slabs:
+        group = keys.of(slab, only.chosen(slab))
+        group = group[group >= 0]
+        used[0].note(group // keys.width)
+        used[1].note(group % keys.width)
+        count += len(group)
+        yield
+    height, width = (one.number() for one in used)
+    if height * width > MAX_PAIRS:
+        raise TooManyError(f"{height} by {width} pairs are too many for one picture: use from, to or a coarser by")
+    codes: Codes = np.zeros(height * width, np.uint8)
+    for slab in slabs:
+        cells = only.chosen(slab)
+        group = keys.of(slab, cells)
+        row, column = (one.numbers(key) for one, key in zip(used, np.divmod(group, keys.width), strict=True))
+        some = (group >= 0) & (row >= 0) & (column >= 0)  # a row laid since then waits for the next picture
+        if some.any():
+            part = Part(matrix, slab, cells[some], span.steps)
+            np.maximum.at(codes, row[some] * width + column[some], _codes(part, levels(part), now_ns))
+        yield
+    return Picture(
+        used[0].named(keys.row_words),
+        used[1].named(keys.column_words),
+        codes.reshape(height, width),
+        span.span_ns,
+        count,
+    )
+
+
+class _Used:
+    """Which words of a dimension occur, and a number for each of those."""
+
+    def __init__(self, words: int) -> None:
+        self._there = np.zeros(words + 1, np.bool_)
+        self._numbers = np.full(words + 1, -1)
+
+    def note(self, words: Ints) -> None:
+        """Take words that occur."""
+        self._there[words] = True
+
+    def number(self) -> int:
+        """Number those that were noted; how many there are."""
+        count = int(self._there.sum())
+        self._numbers[self._there] = np.arange(count)
+        return count
+
+    def numbers(self, words: Ints) -> Ints:
+        """The number of each word, -1 for one that was not noted."""
+        return self._numbers.take(words, mode="clip")
+
+    def named(self, words: Sequence[str]) -> Sequence[str]:
+        """Those that were noted, in their order."""
+        return [words[word] for word in np.flatnonzero(self._there).tolist()]
+
+
+def _codes(part: Part, levels: Ints, now_ns: int) -> Codes:
+    """The code of each cell: its level where it is measured and the measure is known."""
+    state = part.states(now_ns)
+    result = np.where(state == UNSAMPLED, Code.UNSAMPLED, Code.UNKNOWN).astype(np.uint8)
+    known = (state == MEASURED) & (levels >= 0)
+    result[known] = LEVEL + levels[known]
+    return result
+
+
+def _losses(part: Part) -> Ints:
+    return _levels(part.loss, LOSS_LEVELS)
+
+
+def _medians(part: Part) -> Ints:
+    return _levels(quantiles(part.histograms(), 0.5, groups=len(part)), LATENCY_LEVELS)
+
+
+def _tails(part: Part) -> Ints:
+    return _levels(quantiles(part.histograms(), 0.99, groups=len(part)), LATENCY_LEVELS)
+
+
+def _levels(values: Floats, bounds: Sequence[float]) -> Ints:
+    """The first bound that each value does not exceed, and -1 where it is not known."""
+    return np.where(np.isnan(values), -1, np.searchsorted(np.array(bounds), values, side="left"))

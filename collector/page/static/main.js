@@ -1,0 +1,119 @@
+// The page: one view at a time, by the address, made anew at each beat of the collector while somebody looks.
+
+import { json, Refused } from "./ask.js";
+import { ago, h } from "./dom.js";
+import { here, link } from "./route.js";
+import { agents } from "./views/agents.js";
+import { expectations } from "./views/expectations.js";
+import { incident, incidents, sentences } from "./views/incidents.js";
+import { matrix } from "./views/matrix.js";
+import { pair } from "./views/pair.js";
+
+const PAGES = { "": matrix, pair, incidents, incident, expectations, agents };
+const BEAT_MS = 5000;
+const OLD_MS = 20000;
+
+const main = document.getElementById("main"), verdict = document.getElementById("verdict");
+const age = document.getElementById("age"), pause = document.getElementById("pause");
+const state = { view: null, shown: "", fresh: 0, paused: false, trouble: "", busy: false };
+
+async function turn() {
+  const { page, words, parameters } = here();
+  const key = [page, ...words].join("/");
+  for (const anchor of document.querySelectorAll("nav a")) {
+    const own = anchor.hash.replace(/^#\//, "");
+    anchor.toggleAttribute("aria-current", own === page || (own === "incidents" && page === "incident") || (own === "" && page === "pair"));
+  }
+  if (key !== state.shown || !state.view) {
+    state.view?.close?.();
+    state.shown = key;
+    const make = PAGES[page];
+    state.view = make ? make(words, parameters) : null;
+    main.replaceChildren(state.view ? state.view.element : lost(page));
+    main.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
+  await refresh();
+}
+
+function lost(page) {
+  return h("div", { class: "notice" }, h("h1", {}, "There is no such page"),
+    h("p", {}, `Nothing is called “${page}” here. There are the `, h("a", { href: "#/" }, "matrix"), ", ", h("a", { href: "#/incidents" }, "incidents"), ", ",
+      h("a", { href: "#/expectations" }, "expectations"), " and ", h("a", { href: "#/agents" }, "agents"), "."));
+}
+
+// Ask again for all that is shown. What fails is said, and what was there stays.
+async function refresh() {
+  if (state.busy) return void (state.again = true);
+  state.busy = true;
+  const view = state.view;
+  try {
+    const [told] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
+    sentences(verdict, told);
+    state.fresh = performance.now();
+    state.trouble = "";
+    document.title = `${told.incidents?.length ? `(${told.incidents.length}) ` : ""}netmatrix`;
+  } catch (error) {
+    state.trouble = error instanceof Refused ? error.message : String(error);
+    if (view === state.view && error instanceof Refused && error.status >= 400 && error.status < 500) view.refused?.(error);
+  } finally {
+    state.busy = false;
+  }
+  tell();
+  if (state.again) (state.again = false), void refresh();
+}
+
+// An older collector has no incidents; it is still worth looking at.
+function missing(error) {
+  if (error.status === 404) return { state: "", sentence: "", incidents: [] };
+  throw error;
+}
+
+function tell() {
+  const old = performance.now() - state.fresh, known = state.fresh > 0;
+  age.classList.toggle("old", Boolean(state.trouble) || (known && !state.paused && old > OLD_MS));
+  const words = known ? `data of ${ago(old / 1000)} ago` : "no data yet";
+  age.textContent = state.trouble ? `${words}: ${state.trouble}` : state.paused ? `${words}, paused` : words;
+}
+
+// The collector says when there is something new; where that does not get through, the page asks by itself.
+function live() {
+  let events = null, beat = 0, last = 0;
+  const due = () => {
+    if (state.paused || document.hidden) return;
+    last = performance.now();
+    void refresh();
+  };
+  const start = () => {
+    events?.close();
+    events = null;
+    if (state.paused || document.hidden) return;
+    events = new EventSource("api/v1/events");
+    events.addEventListener("beat", due);
+  };
+  beat = setInterval(() => {
+    if (performance.now() - last > BEAT_MS * 1.8) due();
+    tell();
+  }, 1000);
+  document.addEventListener("visibilitychange", () => (start(), due()));
+  pause.addEventListener("click", () => {
+    state.paused = !state.paused;
+    pause.setAttribute("aria-pressed", state.paused);
+    start();
+    state.paused ? tell() : due();
+  });
+  addEventListener("pagehide", () => (clearInterval(beat), events?.close()));
+  start();
+}
+
+addEventListener("hashchange", () => void turn());
+addEventListener("keydown", (event) => {
+  if (event.target.matches?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" || event.key === "Backspace") history.back();
+  if (event.key === "m") location.hash = link("");
+  if (event.key === "i") location.hash = link("incidents");
+  if (event.key === "p") pause.click();
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void refresh());
+void turn();
+live();

@@ -1,0 +1,92 @@
+// A pair: both directions, every layer, what should hold, which layer fails first, and its last minutes.
+
+import { json } from "../ask.js";
+import { ago, h, latency, number, percent, table } from "../dom.js";
+import { chart } from "../chart.js";
+import { link } from "../route.js";
+
+const RUNGS = [["host", "node address"], ["pod", "pod address"], ["mtu", "long packets"], ["service", "ClusterIP"], ["dns", "name server"], ["external", "outside"]];
+const MARKS = { measured: "", unknown: "?", unsampled: "·", excluded: "–" };
+
+export function pair(_, parameters) {
+  const title = h("h1", {}), words = h("div", {}), ladder = h("div", {}), charts = h("div", {}), cells = h("div", {});
+  const element = h("div", {}, h("ol", { class: "crumbs", "aria-label": "Where this is" }, h("li", {}, h("a", { href: "#/" }, "matrix")), h("li", {}, "pair")), title, words, ladder, charts, cells);
+
+  async function refresh(asked) {
+    const { from = "", to = "" } = { ...parameters, ...asked };
+    if (!from || !to) throw notAsked();
+    title.textContent = `${from} ↔ ${to}`;
+    const [found, why, past] = await Promise.all([json("pair", { from, to }), json("why", { from, to }).catch(() => null), json("history", { from, to }).catch(() => null)]);
+    if (!found.cells.length) {
+      for (const part of [ladder, charts, cells]) part.replaceChildren();
+      words.replaceChildren(h("p", { class: "notice" }, `Nothing is probed between ${from} and ${to}. Names are those of nodes, vantages, pods, services and hosts; `, h("a", { href: link("", { by: "vantage:target", table: "1" }) }, "all there are"), "."));
+      return;
+    }
+    const forth = found.cells.filter((cell) => matches(cell.from, from) && (matches(cell.to, to) || cell.to.name === to)), back = found.cells.filter((cell) => !forth.includes(cell));
+    words.replaceChildren(...reasons(why));
+    ladder.replaceChildren(...(forth.length ? [h("h2", {}, `Ladder, ${from} → ${to}`), rungs(forth)] : []), ...(back.length ? [h("h2", {}, `Ladder, ${to} → ${from}`), rungs(back)] : []));
+    charts.replaceChildren(...history(past));
+    cells.replaceChildren(listed(`${from} → ${to}`, forth), ...(back.length ? [listed(`${to} → ${from}`, back)] : []));
+  }
+
+  return {
+    element,
+    refresh,
+    refused(error) {
+      title.textContent = "Not found";
+      for (const part of [ladder, charts, cells]) part.replaceChildren();
+      words.replaceChildren(h("p", { class: "notice" }, `${error.message}. `, h("a", { href: "#/" }, "Back to the matrix"), "."));
+    },
+  };
+}
+
+function notAsked() {
+  const error = new Error("a pair needs from and to");
+  error.status = 400;
+  return error;
+}
+
+const matches = (end, name) => [end.vantage, end.node, end.pod, end.name, end.service, `${end.namespace}/${end.pod}`, `zone/${end.zone}`, `namespace/${end.namespace}`].includes(name);
+
+// Layer by layer: the first that loses is where to look.
+function rungs(cells) {
+  let failing = false;
+  return h("ol", { class: "ladder" }, RUNGS.map(([layer, words]) => {
+    const own = cells.filter((cell) => cell.layer === layer), known = own.filter((cell) => cell.state === "measured");
+    if (!own.length) return null;
+    const sent = known.reduce((sum, cell) => sum + cell.sent, 0), received = known.reduce((sum, cell) => sum + cell.received, 0);
+    const bad = sent > received, first = bad && !failing;
+    failing ||= bad;
+    const mark = !known.length ? "?" : bad ? "✕" : "✓";
+    return h("li", { class: first ? "first" : "" }, h("span", { class: `mark ${!known.length ? "quiet" : bad ? "bad" : "ok"}` }, mark), h("strong", {}, layer),
+      `${words}: ${known.length ? `${sent - received} of ${sent} probes lost by ${[...new Set(known.map((cell) => cell.kind))].join(", ")}` : own[0].because}${first ? ". This is the first layer that fails." : ""}`);
+  }));
+}
+
+function reasons(why) {
+  if (!why) return [];
+  const lines = [];
+  for (const one of why.expectations ?? []) lines.push(h("p", {}, h("strong", {}, `Expected: ${one.expected}`), ` (${one.source}) ${one.because}`));
+  for (const one of why.verdicts ?? []) lines.push(h("p", {}, h("strong", {}, `Verdict: ${one.verdict}`), ` ${one.because}`));
+  for (const one of why.incidents ?? []) lines.push(h("p", {}, h("a", { href: link("incident", {}, [one.id]) }, one.sentence)));
+  return lines;
+}
+
+function history(past) {
+  if (!past?.points?.length) return [];
+  const times = past.points.map((point) => point.at);
+  return [h("h2", {}, "The last hour"), h("div", { class: "charts" },
+    chart("loss", times, past.points.map((point) => point.loss), percent),
+    chart("median", times, past.points.map((point) => point.p50_us), latency),
+    chart("p99", times, past.points.map((point) => point.p99_us), latency))];
+}
+
+function listed(caption, cells) {
+  return table(caption, ["Layer", "Kind", "To", "Lost", "Probes", "Median", "p99", "Newest", "State"], cells.map((cell) => {
+    const facts = Object.entries(cell.facts ?? {}).map(([name, text]) => `${name}: ${text}`).join(", ");
+    const failed = Object.entries(cell.failed ?? {}).map(([word, count]) => `${count} ${word}`).join(", ");
+    return h("tr", {}, h("td", {}, cell.layer), h("td", {}, `${cell.kind}${cell.packet_bytes ? ` ${cell.packet_bytes} B` : ""}${cell.question ? ` ${cell.question.record} ${cell.question.name}` : ""}`),
+      h("td", {}, `${cell.to.name}${cell.to.port ? `:${cell.to.port}` : ""} ${cell.family === "ipv6" ? "IPv6" : ""}`), number(percent(cell.loss)), number(cell.sent), number(latency(cell.p50_us)), number(latency(cell.p99_us)),
+      number(`${ago(cell.age_seconds)}`), h("td", {}, `${MARKS[cell.state] ?? ""} ${cell.verdict ?? cell.state}: ${cell.because}`.trim(), failed && h("div", { class: "bad" }, failed), facts && h("div", { class: "quiet" }, facts)));
+  }));
+}
