@@ -73,7 +73,8 @@ def guarded(hosts: Collection[str], refused: Callable[[str], None]) -> Middlewar
             answer = json_response({"error": sentence}, status=status)
             if word == "method":
                 answer.headers[hdrs.ALLOW] = "GET, HEAD"
-        answer.headers.update(HEADERS)
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)  # the page has a policy of its own
         return answer
 
     return guard
@@ -99,4 +100,4 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse 
     except QuestionError as error:
         return "question", 400, str(error)
     except web.HTTPException as error:
-        return "path", error.status, "there is no such page; see /api/v1/matrix, pair, worst, agents, plan, self"
+        return "path", error.status, "there is no such page; see /api/v1/matrix, picture, pair, worst, agents, plan, self"

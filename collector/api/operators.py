@@ -1,10 +1,9 @@
 """The operator port: what people, scripts and Prometheus read. Nothing can be changed through it, and no secret is behind it.
 
-In: the matrix, the sessions and the plans in force. Out: `/metrics`, `/healthz`, `/readyz` and `/api/v1/*`.
+In: the matrix, the sessions and the plans in force. Out: `/metrics`, `/healthz`, `/readyz`, `/api/v1/*`, and
+the page that shows them.
 """
 
-import asyncio
-import zlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 from urllib.parse import urlencode
@@ -14,8 +13,12 @@ from aiohttp import web
 from msgspec import structs
 
 from collector.api.asking import Asking
+from collector.api.events import Beats, Events
 from collector.api.guard import guarded, json_response
+from collector.api.pages import add_page
+from collector.api.pictures import Pictures
 from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
+from collector.api.renderings import Renderings
 from collector.matrix.answers import Answer, seconds
 from collector.matrix.groups import groups_in_slices
 from collector.matrix.query import Wanted, asked, both, cells_in_slices, worst_in_slices
@@ -24,10 +27,6 @@ from collector.matrix.store import Matrix
 from collector.plan.compose import Plans
 from collector.sessions import Sessions
 
-METRICS_NS: Final = 1_000_000_000
-"""How long a rendering of the metrics is good for, however many ask."""
-COMPRESSED: Final = 2**20
-"""Bytes of them that are compressed at a time."""
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -38,36 +37,6 @@ def _nothing(_reason: str) -> None:
 def _unknown(_now_ns: int) -> Answer:
     """Nobody knows."""
     return {"version": 1}
-
-
-class _Metrics:
-    """The last rendering, shared by all who ask within a second."""
-
-    def __init__(self, render: Callable[[int], Slices[bytes]], asking: Asking) -> None:
-        self._render = render
-        self._asking = asking
-        self._lock = asyncio.Lock()
-        self._rendered_ns: int | None = None
-        self._bodies = {"": b""}
-
-    async def body(self, now_ns: int, encoding: str) -> bytes:
-        """The metrics, plain or with `gzip`."""
-        async with self._lock:
-            if self._rendered_ns is None or now_ns - self._rendered_ns >= METRICS_NS:
-                self._bodies = {"": await self._asking.finished(lambda: self._render(now_ns))}
-                self._rendered_ns = now_ns
-            if encoding not in self._bodies:
-                self._bodies[encoding] = await _compressed(self._bodies[""])
-            return self._bodies[encoding]
-
-
-async def _compressed(body: bytes) -> bytes:
-    """A gzip member, with a pause after every part of it."""
-    compressor, parts = zlib.compressobj(level=1, wbits=16 + zlib.MAX_WBITS), []
-    for start in range(0, len(body), COMPRESSED):
-        parts.append(compressor.compress(body[start : start + COMPRESSED]))
-        await asyncio.sleep(0)
-    return b"".join([*parts, compressor.flush()])
 
 
 class Operators:
@@ -88,7 +57,8 @@ class Operators:
         self._sessions = sessions
         self._plans = plans
         self._asking = Asking(matrix, now_ns)
-        self._metrics = _Metrics(metrics, self._asking)
+        self.renderings = Renderings(self._asking)
+        self._metrics = metrics
         self._now_ns = now_ns
         self._ready = ready
         self._standing = standing
@@ -99,7 +69,8 @@ class Operators:
         headers = {"Content-Type": METRICS_TYPE, "Vary": "Accept-Encoding"}
         if encoding:
             headers["Content-Encoding"] = encoding
-        return web.Response(body=await self._metrics.body(self._now_ns(), encoding), headers=headers)
+        body = await self.renderings.body("metrics", self._metrics, now_ns=self._now_ns(), encoding=encoding)
+        return web.Response(body=body, headers=headers)
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """200 while the process answers at all."""
@@ -212,12 +183,12 @@ def operator_app(
     standing: Callable[[int], Answer] = _unknown,
     hosts: Collection[str] = (),
     refused: Callable[[str], None] = _nothing,
+    beats: Beats | None = None,
 ) -> web.Application:
     """The application of the operator port.
 
     `metrics(now_ns)` renders a scrape in slices; `standing(now_ns)` is the page about the collector itself.
-    `hosts` are further names to answer to; `refused` is told the word for each
-    refusal.
+    `hosts` are further names to answer to; `refused` is told the word for each refusal; a beat of `beats` is told to pages.
     """
     operators = Operators(
         matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready, standing=standing
@@ -228,4 +199,9 @@ def operator_app(
     app.router.add_get("/readyz", operators.readyz)
     for name in ("matrix", "pair", "worst", "agents", "plan", "self"):
         app.router.add_get(f"/api/v1/{name}", getattr(operators, name))
+    app.router.add_get("/api/v1/picture", Pictures(matrix, operators.renderings, now_ns).picture)
+    events = Events(beats or Beats())
+    app.router.add_get("/api/v1/events", events.stream)
+    app.on_shutdown.append(events.end)
+    add_page(app)
     return app

@@ -1,7 +1,8 @@
 """The matrix as a picture: one code for every pair of two dimensions, so that a million of them fit into a small answer.
 
 In: two dimensions, a measure and restrictions. Out: names, and an array with one byte for each pair of a row and a column.
-A pair that stands for many cells takes the code of its worst, so that nothing bad disappears where it is looked at from afar.
+Its unit is a vantage, a target and a layer, by all kinds of probes together, since one kind alone may have sent two. A pair
+that stands for many of these takes the code of the worst, so that nothing bad disappears where it is looked at from afar.
 """
 
 from collections.abc import Sequence
@@ -11,12 +12,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.matrix.catalogue import Catalogue
 from collector.matrix.groups import Keys
-from collector.matrix.histograms import Floats, Ints, quantiles
+from collector.matrix.histograms import Floats, Ints, Mask, merged, quantiles
 from collector.matrix.part import MEASURED, UNSAMPLED, Part
 from collector.matrix.query import DEFAULT_SPAN_NS, Filter, TooManyError, Wanted, asked
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
+from wire.path import Layer
 
 Codes = NDArray[np.uint8]
 
@@ -70,6 +73,7 @@ def picture_in_slices(
     """
     keys, only, span = Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
     levels = {"loss": _losses, "p50": _medians, "p99": _tails}[measure]
+    by_network = matrix.table.catalogue.by_network
     slabs, count = list(matrix.table.slabs), 0
     used = _Used(len(keys.row_words)), _Used(len(keys.column_words))
     for slab in slabs:
@@ -90,7 +94,8 @@ def picture_in_slices(
         some = (group >= 0) & (row >= 0) & (column >= 0)  # a row laid since then waits for the next picture
         if some.any():
             part = Part(matrix, slab, cells[some], span.steps)
-            np.maximum.at(codes, row[some] * width + column[some], _codes(part, levels(part), now_ns))
+            units = _Units(part, matrix.table.catalogue, now_ns, by_network)
+            np.maximum.at(codes, (row[some] * width + column[some])[units.first], units.codes(levels(units)))
         yield
     return Picture(
         used[0].named(keys.row_words),
@@ -127,25 +132,53 @@ class _Used:
         return [words[word] for word in np.flatnonzero(self._there).tolist()]
 
 
-def _codes(part: Part, levels: Ints, now_ns: int) -> Codes:
-    """The code of each cell: its level where it is measured and the measure is known."""
-    state = part.states(now_ns)
-    result = np.where(state == UNSAMPLED, Code.UNSAMPLED, Code.UNKNOWN).astype(np.uint8)
-    known = (state == MEASURED) & (levels >= 0)
-    result[known] = LEVEL + levels[known]
-    return result
+class _Units:
+    """The cells of a part by vantage, target and layer."""
+
+    def __init__(self, part: Part, catalogue: Catalogue, now_ns: int, by_network: Mask) -> None:
+        slab, cells = part.slab, part.cells
+        key = slab.row[cells].astype(np.int64) * (len(catalogue.aims) + 1) + slab.aim[cells]
+        key = key * len(Layer) + catalogue.layers.take(slab.ask[cells], mode="clip")
+        _, self.first, self.unit = np.unique(key, return_index=True, return_inverse=True)
+        # Of each unit one cell, and of each cell its unit.
+        self.part = part
+        self._state = part.states(now_ns)
+        self._by_network = by_network.take(slab.ask[cells], mode="clip")
+
+    def summed(self, column: Ints) -> Floats:
+        """A column added up, of measured cells alone."""
+        return np.bincount(self.unit, column * (self._state == MEASURED), len(self.first))
+
+    def quantile(self, q: float) -> Floats:
+        """A quantile of the latencies of each unit: the network's alone, unless there are no others."""
+        found = self.part.histograms()
+        unit, own = self.unit[found.group], self._by_network[found.group]
+        has = np.zeros(len(self.first), np.bool_)
+        has[unit[own]] = True
+        kept = own | ~has[unit]
+        return quantiles(merged(unit[kept], found.place[kept], found.count[kept]), q, groups=len(self.first))
+
+    def codes(self, levels: Ints) -> Codes:
+        """The code of each unit: its level where it is measured and the measure is known."""
+        state = np.full(len(self.first), UNSAMPLED)
+        np.minimum.at(state, self.unit, self._state)  # measured before unknown before unsampled
+        result = np.where(state == UNSAMPLED, Code.UNSAMPLED, Code.UNKNOWN).astype(np.uint8)
+        known = (state == MEASURED) & (levels >= 0)
+        result[known] = LEVEL + levels[known]
+        return result
 
 
-def _losses(part: Part) -> Ints:
-    return _levels(part.loss, LOSS_LEVELS)
+def _losses(units: _Units) -> Ints:
+    sent, lost = units.summed(units.part.sent), units.summed(units.part.lost)
+    return _levels(np.where(sent > 0, lost / np.maximum(sent, 1), np.nan), LOSS_LEVELS)
 
 
-def _medians(part: Part) -> Ints:
-    return _levels(quantiles(part.histograms(), 0.5, groups=len(part)), LATENCY_LEVELS)
+def _medians(units: _Units) -> Ints:
+    return _levels(units.quantile(0.5), LATENCY_LEVELS)
 
 
-def _tails(part: Part) -> Ints:
-    return _levels(quantiles(part.histograms(), 0.99, groups=len(part)), LATENCY_LEVELS)
+def _tails(units: _Units) -> Ints:
+    return _levels(units.quantile(0.99), LATENCY_LEVELS)
 
 
 def _levels(values: Floats, bounds: Sequence[float]) -> Ints:

@@ -4,11 +4,11 @@
 // smaller than a pixel, pairs are pooled first and the worst of them stays: a red cell never vanishes.
 
 import { h } from "./dom.js";
-import { ink, looks, over, packed } from "./palette.js";
+import { ink, LEVEL, looks, over, packed } from "./palette.js";
 
 const LABEL = 10; // pixels a row needs before its name is written
-const LARGEST = 34; // pixels a cell has at most
-const SUMMARY = 12; // pixels of the worst of each row and column
+const LARGEST = 44; // pixels a cell has at most
+const SUMMARY = 26; // pixels of the bars beside rows and columns
 const MOST_LABEL = 150;
 
 export class Board {
@@ -32,17 +32,28 @@ export class Board {
     this.colours = Uint32Array.from(this.looks, packed);
     this.pools.clear();
     if (!same) this.view = { x: 0, y: 0, zoom: 1 }, (this.cursor = null);
-    this.rowWorst = new Uint8Array(picture.rows.length);
-    this.columnWorst = new Uint8Array(picture.columns.length);
-    const width = picture.columns.length;
-    for (let row = 0, at = 0; row < picture.rows.length; row++)
-      for (let column = 0; column < width; column++, at++) {
-        const code = picture.codes[at];
-        if (code > this.rowWorst[row]) this.rowWorst[row] = code;
-        if (code > this.columnWorst[column]) this.columnWorst[column] = code;
-      }
-    this.canvas.setAttribute("aria-label", `Matrix of ${picture.rows.length} rows and ${width} columns. Arrow keys move, Enter opens, the same stands in the table.`);
+    this.measure();
+    this.canvas.setAttribute("aria-label", `Matrix of ${picture.rows.length} rows and ${picture.columns.length} columns. Arrow keys move, Enter opens, the same stands in the table.`);
     this.draw();
+  }
+
+  // Of each row and column its worst, and how much of it is bad: one bad source is a long bar among short ones.
+  measure() {
+    const { rows, columns, codes } = this.picture, loss = this.picture.measure === "loss" || this.picture.measure === "verdict";
+    const side = (size) => ({ worst: new Uint8Array(size), bad: new Float32Array(size), known: new Float32Array(size) });
+    this.rowSide = side(rows.length);
+    this.columnSide = side(columns.length);
+    for (let row = 0, at = 0; row < rows.length; row++)
+      for (let column = 0; column < columns.length; column++, at++) {
+        const code = codes[at];
+        if (!code) continue;
+        for (const [one, place] of [[this.rowSide, row], [this.columnSide, column]]) {
+          if (code > one.worst[place]) one.worst[place] = code;
+          if (code < LEVEL) continue;
+          one.known[place]++;
+          one.bad[place] += loss ? (code > LEVEL ? 1 : 0) : (code - LEVEL) / 30;
+        }
+      }
   }
 
   // Where everything is: the size of a cell, the room for names, what is visible.
@@ -159,16 +170,15 @@ export class Board {
     }
   }
 
-  // The worst of every row and column beside it, which shows a bad source or a bad target at once.
   summaries(pen, place) {
     const seen = this.visible(place), { cell, left, top } = place, size = Math.max(1, cell - (cell > 4 ? 1 : 0));
-    const fill = (code, x, y, width, height) => {
-      if (code < 16 && code !== 2) return;
-      pen.fillStyle = this.looks[code].colour;
-      pen.fillRect(x, y, width, height);
+    const bar = (side, at, draw) => {
+      if (side.worst[at] <= LEVEL && side.worst[at] !== 2) return;
+      pen.fillStyle = this.looks[side.worst[at]].colour;
+      draw(Math.max(2, Math.round((SUMMARY - 4) * (side.known[at] ? Math.min(1, side.bad[at] / side.known[at]) : 0))));
     };
-    for (let row = seen.firstRow; row < seen.lastRow; row++) fill(this.rowWorst[row], left - SUMMARY, Math.max(top, top + (row - this.view.y) * cell), SUMMARY - 4, size);
-    for (let column = seen.firstColumn; column < seen.lastColumn; column++) fill(this.columnWorst[column], Math.max(left, left + (column - this.view.x) * cell), top - SUMMARY, size, SUMMARY - 4);
+    for (let row = seen.firstRow; row < seen.lastRow; row++) bar(this.rowSide, row, (long) => pen.fillRect(left - 3 - long, Math.max(top, top + (row - this.view.y) * cell), long, size));
+    for (let column = seen.firstColumn; column < seen.lastColumn; column++) bar(this.columnSide, column, (long) => pen.fillRect(Math.max(left, left + (column - this.view.x) * cell), top - 3 - long, size, long));
   }
 
   frame(pen, place) {

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
+from collector.api.events import Beats
 from collector.api.guard import HEADERS, is_own_host
 from collector.api.operators import operator_app
 from collector.export.exposition import exposition
@@ -43,8 +44,9 @@ class Collector:
         yield
         return exposition(self.matrix, self.sessions, self.plans, now_ns=now_ns, max_series=10_000)
 
-    def app(self) -> web.Application:
+    def app(self, beats: Beats | None = None) -> web.Application:
         return operator_app(
+            beats=beats,
             matrix=self.matrix,
             sessions=self.sessions,
             plans=lambda: self.plans,

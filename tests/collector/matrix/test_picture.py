@@ -6,7 +6,7 @@ from collector.matrix.picture import LATENCY_LEVELS, LEVEL, LOSS_LEVELS, Code, P
 from collector.matrix.query import TooManyError, Wanted
 from collector.matrix.slices import finished
 from collector.matrix.store import Matrix
-from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
+from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, paths_of, report_of, window
 from wire.outcome import Outcome
 
 NOW = 100 * SECOND
@@ -38,6 +38,14 @@ def test_what_is_bad_between_two_cells_stays_visible_between_their_zones() -> No
     one = drawn(with_loss(), "zone", "zone")
     assert code(one, "z1", "z1") == LEVEL + LOSS_LEVELS.index(0.1)
     assert code(one, "z1", "z2") == LEVEL
+
+
+def test_kinds_between_the_same_two_ends_are_added_up_and_never_the_worse_of_two() -> None:
+    matrix = matrix_of()
+    udp, icmp = (path.id for path in paths_of(SNAPSHOT, "n1") if path.target.name == "pod/shop/cart-0")
+    windows = [window(udp, [200_000] * 8, failed={Outcome.TIMEOUT: 2}), window(icmp, [200_000] * 10)]
+    matrix.apply(report_of("n1", windows), arrived_ns=NOW, counted=True)
+    assert code(drawn(matrix), "n1", "n2") == LEVEL + LOSS_LEVELS.index(0.1)
 
 
 def test_silence_is_unknown_and_no_path_is_nothing() -> None:

@@ -23,7 +23,7 @@ export function matrix() {
 
   async function refresh(parameters) {
     const asked = await settled(parameters);
-    shown = await picture({ by: asked.by, layer: asked.layer, measure: asked.measure, from: asked.from, to: asked.to, span: asked.span });
+    shown = await picture({ by: asked.by, layer: asked.layer, shade: asked.measure, from: asked.from, to: asked.to, span: asked.span });
     shown.asked = asked;
     paint(asked);
   }

@@ -22,6 +22,8 @@ export function pair(_, parameters) {
       words.replaceChildren(h("p", { class: "notice" }, `Nothing is probed between ${from} and ${to}. Names are those of nodes, vantages, pods, services and hosts; `, h("a", { href: link("", { by: "vantage:target", table: "1" }) }, "all there are"), "."));
       return;
     }
+    const rank = (cell) => `${RUNGS.findIndex(([layer]) => layer === cell.layer)} ${cell.to.name} ${cell.kind} ${cell.family}`;
+    found.cells.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
     const forth = found.cells.filter((cell) => matches(cell.from, from) && (matches(cell.to, to) || cell.to.name === to)), back = found.cells.filter((cell) => !forth.includes(cell));
     words.replaceChildren(...reasons(why));
     ladder.replaceChildren(...(forth.length ? [h("h2", {}, `Ladder, ${from} → ${to}`), rungs(forth)] : []), ...(back.length ? [h("h2", {}, `Ladder, ${to} → ${from}`), rungs(back)] : []));

@@ -1,0 +1,111 @@
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncIterator
+
+import numpy as np
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from collector.api import events
+from collector.matrix.picture import LEVEL, LOSS_LEVELS, Code
+from collector.page import POLICY, assets
+from tests.collector.api.test_operators import Collector
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    async with TestServer(Collector().app()) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(server: TestServer) -> AsyncIterator[ClientSession]:
+    async with ClientSession(server.make_url("/"), auto_decompress=False) as session:
+        yield session
+
+
+@pytest.mark.parametrize("path", ["", *sorted(assets())])
+async def test_a_file_of_the_page_comes_with_its_policy_and_is_not_sent_twice(client: ClientSession, path: str) -> None:
+    async with client.get(f"/{path}", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Security-Policy"] == POLICY
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert gzip.decompress(await answer.read()) == assets()[path].body
+        tag = answer.headers["ETag"]
+    async with client.get(f"/{path}", headers={"If-None-Match": tag}) as again:
+        assert (again.status, await again.read()) == (304, b"")
+
+
+async def picture(
+    client: ClientSession, query: str = ""
+) -> tuple[dict[str, object], np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+    async with client.get(f"/api/v1/picture{query}", headers={"Accept-Encoding": "gzip"}) as answer:
+        assert answer.status == 200
+        body = gzip.decompress(await answer.read())
+    assert body[:4] == b"NMP1"
+    size = int.from_bytes(body[4:8], "little")
+    header = json.loads(body[8 : 8 + size])
+    codes = np.frombuffer(body[8 + size :], np.uint8)
+    return header, codes.reshape(len(header["rows"]), len(header["columns"]))
+
+
+async def test_a_picture_is_a_header_and_a_byte_for_each_pair(client: ClientSession) -> None:
+    header, codes = await picture(client)
+    assert (header["by"], header["measure"], header["levels"]) == ("node", "loss", list(LOSS_LEVELS))
+    rows, columns = header["rows"], header["columns"]
+    assert isinstance(rows, list)
+    assert isinstance(columns, list)
+    assert codes[rows.index("n1"), columns.index("n3")] == LEVEL + LOSS_LEVELS.index(0.5)
+    assert codes[rows.index("n2"), columns.index("n3")] == Code.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("?by=colour", "by must be one of"),
+        ("?shade=weight", "shade must be one of loss, p50, p99"),
+        ("?layer=moon", "layer must be one of"),
+        ("?totals=true", "unknown parameter"),
+        ("?span=9y", "span must be a duration"),
+    ],
+)
+async def test_a_picture_of_what_does_not_exist_is_refused_in_one_sentence(
+    client: ClientSession, query: str, sentence: str
+) -> None:
+    async with client.get(f"/api/v1/picture{query}") as answer:
+        assert answer.status == 400
+        assert sentence in (await answer.json())["error"]
+
+
+async def test_a_beat_reaches_those_who_listen_and_the_end_sends_them_home() -> None:
+    beats = events.Beats()
+    collector = Collector()
+    app = collector.app(beats=beats)
+    async with (
+        TestServer(app) as server,
+        ClientSession(server.make_url("/")) as client,
+        client.get("/api/v1/events") as stream,
+    ):
+        assert stream.headers["Content-Type"] == "text/event-stream"
+        assert stream.headers["Cache-Control"] == "no-store"
+        assert await stream.content.readuntil(b"\n\n") == b"retry: 3000\n\n"
+        await asyncio.sleep(0)
+        beats.beat()
+        assert await stream.content.readuntil(b"\n\n") == b"event: beat\ndata: 1\n\n"
+        beats.end()
+        await stream.content.readuntil(b"\n\n")
+        assert await stream.content.read() == b""
+
+
+async def test_more_streams_than_are_served_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST", 1)
+    async with (
+        TestServer(Collector().app()) as server,
+        ClientSession(server.make_url("/")) as client,
+        client.get("/api/v1/events") as stream,
+    ):
+        await stream.content.readuntil(b"\n\n")
+        async with client.get("/api/v1/events") as refused:
+            assert refused.status == 503
