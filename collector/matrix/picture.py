@@ -147,7 +147,7 @@ class _Units:
 
     def summed(self, column: Ints) -> Floats:
         """A column added up, of measured cells alone."""
-        return np.bincount(self.unit, column * (self._state == MEASURED), len(self.first))
+        return np.bincount(self.unit, column * (self._state == MEASURED), len(self.first)).astype(np.float64)
 
     def quantile(self, q: float) -> Floats:
         """A quantile of the latencies of each unit: the network's alone, unless there are no others."""

@@ -15,14 +15,8 @@ from tests.collector.api.test_operators import Collector
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[TestServer]:
-    async with TestServer(Collector().app()) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(server: TestServer) -> AsyncIterator[ClientSession]:
-    async with ClientSession(server.make_url("/"), auto_decompress=False) as session:
+async def client() -> AsyncIterator[ClientSession]:
+    async with TestServer(Collector().app()) as server, ClientSession(server.make_url("/"), auto_decompress=False) as session:
         yield session
 
 
