@@ -17,10 +17,10 @@ HEADERS: Final = {
 def add_page(app: web.Application) -> None:
     """Put the page under `/` and its files beside it."""
     for path, asset in assets().items():
-        app.router.add_get(f"/{path}", _handler(asset))
+        app.router.add_get(f"/{path}", _served(asset))
 
 
-def _handler(asset: Asset) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _served(asset: Asset) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def serve(request: web.Request) -> web.Response:
         headers = {**HEADERS, hdrs.ETAG: asset.tag, hdrs.CONTENT_TYPE: asset.type}
         if asset.tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
