@@ -34,6 +34,7 @@ from agent.uplink import Uplink
 from agent.windows import OpenSpan
 from wire.address import refusal
 from wire.plan import Plan
+from wire.report import Acknowledgement
 
 SETTLE_NS = 2_000_000_000
 """From the first plan to the first probe: the peers have just started as well, and need their plan and keys to answer."""
@@ -79,7 +80,13 @@ class Agent:
         # schedule, probe
         self._span = OpenSpan(now)
         self._runner = Runner(
-            PROBERS, self._context, self._limits, self._span, Resolver(settings.resolv_conf).resolve, on_first_loss=self._hurry
+            PROBERS,
+            self._context,
+            self._limits,
+            self._span,
+            Resolver(settings.resolv_conf).resolve,
+            on_first_loss=self._hurry,
+            on_answer=self._answer_soon,
         )
         # window
         self._pulse = Pulse(now)
@@ -98,7 +105,7 @@ class Agent:
             self._backlog,
             boot=os.urandom(16),
             seed=settings.vantage,
-            on_contact=self._downlink.acknowledged,
+            on_contact=self._acknowledged,
             on_miss=self._downlink.missed,
         )
         # answers to the peers
@@ -192,6 +199,15 @@ class Agent:
 
     def _hurry(self) -> None:
         self._cutter.hurry()
+
+    def _answer_soon(self) -> None:
+        self._cutter.answer()
+
+    def _acknowledged(self, acknowledgement: Acknowledgement) -> None:
+        self._downlink.acknowledged(acknowledgement)
+        plan = self._downlink.plan
+        if acknowledgement.bursts and plan is not None and acknowledgement.instance == plan.instance:
+            self._runner.confirm(acknowledgement.bursts)
 
     def _wake_uplink(self) -> None:
         self._uplink.wake()

@@ -82,6 +82,13 @@ def figures(
             ("kind", "outcome"),
             counter=True,
         ),
+        Figure(
+            "bursts",
+            "Confirmation bursts, and refusals of them, by what became of them.",
+            lambda: {(fate.value,): float(count) for fate, count in runner.bursts.counts.items()},
+            ("fate",),
+            counter=True,
+        ),
         Figure("probes_in_flight", "Probes that are not judged yet.", one(lambda: len(runner.flights))),
         Figure(
             "unsupported",

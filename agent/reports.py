@@ -19,6 +19,8 @@ from wire.plan import Plan
 
 URGENT_SPACING_NS = 5_000_000_000
 """Least time between two urgent reports."""
+ANSWER_SPACING_NS = 2_000_000_000
+"""The same where the second one answers the collector, which waits for it, and has a limit of its own to what it asks."""
 GATHER_NS = 250_000_000
 """How long an urgent report waits for others of its kind: one fault is many first losses."""
 
@@ -37,10 +39,11 @@ class Urgency:
         self.due_ns: int | None = None
         self._last_ns = -URGENT_SPACING_NS
 
-    def ask(self, now: int) -> None:
+    def ask(self, now: int, *, spacing_ns: int = URGENT_SPACING_NS) -> None:
         """Something happened that somebody should hear of within a second, or as soon as the spacing permits."""
-        if self.due_ns is None:
-            self.due_ns = max(now + GATHER_NS, self._last_ns + URGENT_SPACING_NS)
+        due_ns = max(now + GATHER_NS, self._last_ns + spacing_ns)
+        if self.due_ns is None or due_ns < self.due_ns:
+            self.due_ns = due_ns
 
     def take(self, now: int) -> bool:
         """Whether the span that ends now is an urgent one."""
@@ -87,6 +90,11 @@ class Cutter:
     def hurry(self) -> None:
         """A path lost a probe after a quiet time."""
         self._urgency.ask(self._clock())
+        self._woken.set()
+
+    def answer(self) -> None:
+        """A burst that the collector asked for has ended."""
+        self._urgency.ask(self._clock(), spacing_ns=ANSWER_SPACING_NS)
         self._woken.set()
 
     def cut(self, *, urgent: bool = False, leaving: bool = False) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from agent.bursts import SPACING_NS, Bursts
 from agent.flight import Flights
 from agent.health import ILL_SUSPENDED_NS, suspended_ns
 from agent.identity import Proofs
@@ -24,6 +25,7 @@ from agent.schedule import TICK_NS, Schedule, tick_of
 from agent.stalls import Stalls
 from agent.track import Track
 from agent.windows import OpenSpan
+from wire.burst import Burst
 from wire.outcome import Outcome
 from wire.path import Family, Kind, Path
 from wire.plan import PlannedPath
@@ -58,11 +60,13 @@ class Runner:
         resolve: Resolve,
         *,
         on_first_loss: Callable[[], None] = lambda: None,
+        on_answer: Callable[[], None] = lambda: None,
         clock: Callable[[], int] = time.monotonic_ns,
         slept: Callable[[], int] = suspended_ns,
     ) -> None:
         self._counts: Counter[tuple[Kind, Outcome | None]] = Counter()
         self.flights = Flights()
+        self.bursts = Bursts()
         self.tick_ns = TICK_NS
         """Distance of two ticks under the plan in force."""
         self._context = context
@@ -70,6 +74,7 @@ class Runner:
         self._probers = self._kinds.probers
         self._span = span
         self._on_first_loss = on_first_loss
+        self._on_answer = on_answer
         self._clock = clock
         self._stalls = Stalls(slept, clock(), least_sleep_ns=ILL_SUSPENDED_NS)
         self._schedule = Schedule()
@@ -100,8 +105,20 @@ class Runner:
         }
         self.tick_ns = tick_of(planned)
         self._schedule.replan(list(self._tracks.values()), not_before)
+        self.bursts.replan(self._tracks.values())
         self._kinds.ask_anew()
         self._waiting = {path: track for path, track in self._waiting.items() if track.is_planned}
+        self._wake.set()
+
+    def confirm(self, orders: Sequence[Burst]) -> None:
+        """Begin the bursts that the collector asks for, as far as the limits of this process go."""
+        now = self._clock()
+        for order in orders if self._leave_by is None else ():
+            track = self._tracks.get(order.path)
+            refused = self.bursts.order(track, order.probes, now)
+            if track is not None and refused is not None:
+                self._span.note(track, refused)
+                self._on_answer()
         self._wake.set()
 
     def _track(self, planned: PlannedPath, known: Track | None) -> Track:
@@ -155,9 +172,16 @@ class Runner:
         self._judge(given_up, now)
         if self._leave_by is None:
             self._send(now)
+        if self.bursts:
+            for track, note, is_awaited in self.bursts.ended():
+                self._span.note(track, note)
+                if is_awaited:
+                    self._on_answer()
 
     def wake_at(self, now: int) -> int | None:
         """When the next tick should be; None where nothing is planned or in flight."""
+        if self.bursts.is_sending:
+            return now + SPACING_NS - now % SPACING_NS
         if self.flights or self._waiting or self._names:
             return now + self.tick_ns - now % self.tick_ns
         due = self._schedule.next_due()
@@ -196,6 +220,10 @@ class Runner:
         self._judge(self.flights.land(observations), now)
 
     def _judge(self, judged: Sequence[Observation], now: int) -> None:
+        if self.bursts:
+            judged, told = self.bursts.judged(judged, now)
+            for confirmed, note in told:
+                self._span.note(confirmed, note)
         self._span.observe(judged, now)
         received = 0
         for observation in judged:
@@ -209,6 +237,7 @@ class Runner:
             if outcome is not None and not outcome.is_local and track is not None and track.is_planned:
                 if now - track.lost_ns >= QUIET_NS:
                     self._on_first_loss()
+                    self.bursts.suspect(track, now)
                 track.lost_ns = now
         if received:
             self._counts[judged[0].probe.path.kind, None] += received
@@ -263,8 +292,19 @@ class Runner:
             elif not self._names.start(track.planned):
                 self._fail(track, Outcome.SKIPPED, now)
         self._packets.take(before - left, now)
+        self._send_bursts(lots, now)
         for (kind, _, timeout_ns), lot in lots.items():
             self._hand_over(kind, lot.probes, timeout_ns, now)
+
+    def _send_bursts(self, lots: dict[tuple[Kind, Family, int], _Lot], now: int) -> None:
+        """Add the probes of bursts whose turn it is; their packets are counted apart from those of the plan."""
+        while (track := self.bursts.due(now)) is not None:
+            lot = self._lot_of(lots, track, now)
+            if lot.obstacle is not None or not self._peers.take(track.path.target, now):
+                self.bursts.withheld(track)
+                continue
+            self._number += 1
+            lot.probes.append(Probe(self._number, track.path, track.address, 0, track))
 
     def _take_resolved(self, lots: dict[tuple[Kind, Family, int], _Lot], now: int) -> None:
         while self._names.ended:

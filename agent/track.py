@@ -71,6 +71,7 @@ class Track:
         "course",
         "id",
         "interval_ns",
+        "is_apart",
         "is_planned",
         "lost_ns",
         "packets",
@@ -90,6 +91,8 @@ class Track:
         self.proof = proof
         """Whether the planned pod was seen at the address; None where the target has no identity of ours."""
         self.tally = Tally()
+        self.is_apart = False
+        """It is that of a burst, of which the schedule counts nothing."""
         self.sent_ns = self.lost_ns = self.peer_until_ns = NEVER_NS
         """When a probe left last, when one was lost last, and how long the budget of peers has a place for it. The runner's."""
         self.course: Any = None

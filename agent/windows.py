@@ -85,7 +85,7 @@ class OpenSpan:
             if track.is_planned:
                 tally.count()
                 flags = (_ILL if ill else 0) | (_NAT if tally.nat else 0)
-                if tally.received and track.proof is not None:
+                if track.proof is not None and (tally.received or _answered(tally.measures)):
                     horizon_ns = 2 * max(report_ns, track.interval_ns)
                     flags |= 0 if track.proof.proved_ns >= now - horizon_ns else _UNCONFIRMED
                 dense = track.id, tally.received, tally.late, tally.sum_ns, tally.min_ns, tally.max_ns, tally.timed, flags
@@ -119,6 +119,11 @@ class OpenSpan:
             tally.learned = facts
             source = facts.get(FactName.SOURCE)
             tally.nat |= bool(source and self.own_addresses and source not in self.own_addresses)
+
+
+def _answered(measures: Mapping[Measure, int]) -> bool:
+    """Whether any probe of a burst was answered."""
+    return measures.get(Measure.BURST_SENT, 0) > measures.get(Measure.BURST_LOST, 0)
 
 
 def _failed(observation: Observation, track: Track) -> Mapping[Measure, int]:

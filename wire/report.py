@@ -13,6 +13,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from wire import WIRE_VERSION
+from wire.burst import MAX_BURSTS, Burst
 from wire.outcome import Outcome
 from wire.plan import Nanoseconds
 from wire.text import PRINTABLE, Name
@@ -167,6 +168,8 @@ class Acknowledgement(Struct, frozen=True, omit_defaults=True):
     """Highest sequence of this boot that was taken; 0 for none."""
     generation: Annotated[int, Meta(ge=0, le=2**53)] = 0
     """Of the plan that is in force for the vantage now; 0 where the collector does not say."""
+    bursts: Annotated[tuple[Burst, ...], Meta(max_length=MAX_BURSTS)] = ()
+    """What to confirm now. An order is given once: where this answer is lost, so is the order."""
 
 
 def _bytes(code: str, values: Iterable[int]) -> bytes:

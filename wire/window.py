@@ -64,11 +64,24 @@ class Measure(IntEnum):
     FIRST_BYTE_NS = 10
     TRANSFER_NS = 11
     """Phases of HTTP: sums in nanoseconds over the received probes of the window."""
+    BURST_ENDED = 12
+    """Bursts that ended in the window, those included that the agent's own limits cut short or refused."""
+    BURST_SENT = 13
+    """Probes of bursts that were sent and judged. No count of the window has them: they were sent because of a loss, and a loss
+    that is counted twenty times would be no measure of how often there is one."""
+    BURST_LOST = 14
+    """Of these, the lost."""
+    BURST_REFUSED = 15
+    """Of the lost, those that were answered with a refusal."""
+    BURST_NS = 16
+    """Sum of the latencies of those that were answered in time."""
 
     # An enumeration hashes its name, in Python; the agent looks members up several times for every probe.
     __hash__ = int.__hash__
 
 
+BURSTS: frozenset[Measure] = frozenset(measure for measure in Measure if measure.name.startswith("BURST_"))
+"""What tells of bursts."""
 HIGHEST: frozenset[Measure] = frozenset({Measure.THROUGH_SEQUENCE})
 """Measures of which a merge keeps the highest; all others add up."""
 

@@ -122,6 +122,8 @@ class DatagramProber(ABC):
         flight = self._flights.pop(self._identifier(probe), None)
         if flight is not None:
             _landed(flight.line, time.monotonic_ns())
+            if flight.course.is_apart:
+                return  # it asks for many answers at once, so its silence is no longer than that of its path
             flight.line.silent += 1
             flight.course.silent += 1
             # Once in a silence, its path asks for another line, as others may be answered on this one all the time.
@@ -190,6 +192,7 @@ class DatagramProber(ABC):
         if track is None:
             raise TypeError("a datagram prober was given a probe without a track")
         course: Course = track.course or self._course(probe.path)
+        course.is_apart = track.is_apart
         course.address = bulk.sockaddr(probe.address, course.port)
         course.text = probe.address
         course.sort = self._sorts.setdefault(course.sort, course.sort)
@@ -287,13 +290,14 @@ class DatagramProber(ABC):
                 continue
             probe, course = flight.probe, flight.course
             if self._flights.pop(flight.identifier, None) is None:
-                ready.append(Note(probe.path, {Measure.DUPLICATES: 1}))
+                if not course.is_apart:
+                    ready.append(Note(probe.path, {Measure.DUPLICATES: 1}))
                 continue
             self._answered.put(flight.identifier, flight)
             line = flight.line
             line.under_way -= 1
             line.landed_ns, line.silent, course.silent = read_ns, 0, 0
-            if probe.number < course.newest:
+            if probe.number < course.newest and not course.is_apart:
                 ready.append(Note(probe.path, {Measure.REORDERED: 1}))
             else:
                 course.newest = probe.number

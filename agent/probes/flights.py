@@ -31,6 +31,8 @@ class Course:
     text: str = ""
     address: bytes = b""
     """`struct sockaddr` of where it goes, which `text` says as well; a name may lead elsewhere with the next probe."""
+    is_apart: bool = False
+    """It is that of a burst: what happens on it is told of no path."""
     newest: int = 0
     """The highest number of a probe that was answered."""
     silent: int = 0

@@ -128,7 +128,7 @@ class UdpProber(DatagramProber):
             return None
         # A probe that was given up has no flight any more, but its answer still says which direction lost others.
         settled = session.directions.replied(reply.sequence, reply.receipt)
-        notes = () if settled is None else _notes(session, settled)
+        notes = () if settled is None or session.is_apart else _notes(session, settled)
         facts, outcome, expected, addresses = NO_FACTS, None, session.expected, self.context.addresses
         if addresses and reply.source not in addresses:
             facts = {FactName.SOURCE: reply.source}

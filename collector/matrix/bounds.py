@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from collector.matrix.histograms import UPPER
+from wire.burst import MAX_PACKETS, MINUTE_NS
 from wire.outcome import Outcome
 from wire.window import Measure
 
@@ -14,6 +15,8 @@ MAX_VALUE: Final = 2**53
 """Largest measure that is believed; sums of them stay exact and far from an overflow."""
 SECOND: Final = 1_000_000_000
 SECOND_MS: Final = 1000
+LONGEST_NS: Final = 60 * SECOND
+"""Nobody waits longer for an answer (wire.plan)."""
 MILLISECOND: Final = 1_000_000
 
 KNOWN_OUTCOMES: Final = np.isin(np.arange(256), [int(outcome) for outcome in Outcome])
@@ -25,8 +28,8 @@ AT_MOST: Final = np.concatenate((UPPER[1:-1], [np.inf, np.inf]))
 
 
 def bursts(span_ns: int) -> int:
-    """Probes of a path that confirmations may add to a schedule."""
-    return 20 * (2 + span_ns // (60 * SECOND))
+    """Most probes of a path in bursts."""
+    return MAX_PACKETS * (2 + span_ns // MINUTE_NS)
 
 
 def believed(span_ns: int) -> int:

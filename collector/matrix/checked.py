@@ -17,6 +17,7 @@ from collector.matrix.bounds import (
     AT_MOST,
     KNOWN_MEASURES,
     KNOWN_OUTCOMES,
+    LONGEST_NS,
     MAX_COUNT,
     MAX_VALUE,
     MILLISECOND,
@@ -30,12 +31,13 @@ from collector.matrix.plain import NUMBERS, Latencies, plain
 from wire.histogram import BUCKETS, FIRST_BUCKET
 from wire.outcome import Outcome
 from wire.report import MAX_ENTRIES, Columns
-from wire.window import Measure
+from wire.window import BURSTS, Measure
 
 Counts = NDArray[Any]
 """As they came, unsigned and of 32 bits: the sum of two that are believed overflows nowhere."""
 
 _KNOWN_MEASURES: Final = bytes(Measure)
+_BURSTS: Final = bytes(BURSTS)
 _ZEROS: Final = np.zeros(MAX_ENTRIES, np.int64)
 _ZEROS.flags.writeable = False  # batches share them
 
@@ -79,6 +81,8 @@ def read(columns: Columns, *, span_ns: int, planned: Planned) -> Batch:
         _refuse_slow(np.frombuffer(columns.max_ns, "<u8"), number, there, planned)
         latencies = closely(columns, received)
     measure_entry, measure_code, measure_value, unheard = _measures(columns, len(number))
+    if len(columns.measure_code.translate(None, _BURSTS)) < len(columns.measure_code):
+        _refuse_bursts(measure_entry, measure_code, measure_value, len(number), span_ns=span_ns)
     batch = Batch(
         cell=number,
         received=received,
@@ -161,6 +165,21 @@ def _measures(columns: Columns, entries: int) -> tuple[Ints, NDArray[np.uint8], 
         known = KNOWN_MEASURES[code]
         entry, code, value = entry[known], code[known], value[known]
     return entry, code, value.view(np.int64), strange
+
+
+def _refuse_bursts(entry: Ints, code: NDArray[np.uint8], value: Ints, entries: int, *, span_ns: int) -> None:
+    """Bursts have no more probes than an agent may send in them, and lose no more than they have."""
+    most = bursts(span_ns)
+    counted = (code == Measure.BURST_SENT) | (code == Measure.BURST_LOST) | (code == Measure.BURST_REFUSED)
+    _refuse_where(value[counted] > most, "absurd", "more probes in bursts than an agent sends")
+    sent, lost, refused, total_ns = (
+        np.bincount(entry[which], value[which], entries)
+        for measure in (Measure.BURST_SENT, Measure.BURST_LOST, Measure.BURST_REFUSED, Measure.BURST_NS)
+        for which in [code == measure]
+    )
+    _refuse_where(sent > most, "absurd", "more probes in bursts than an agent sends")
+    _refuse_where((lost > sent) | (refused > lost), "bursts", "bursts lost more probes than they had")
+    _refuse_where(total_ns > (sent - lost) * LONGEST_NS, "bursts", "longer latencies in bursts than anybody waits")
 
 
 def _sums(entry: Ints, count: Counts, which: Mask, entries: int) -> Ints:

@@ -65,6 +65,7 @@ class Bench:
         self.now = 0
         self.prober: FakeProber | None = None
         self.hurried = 0
+        self.answered = 0
         self.span = OpenSpan(0)
         self.slept = slept or [0]
         made = type("Made", (FakeProber,), prober)
@@ -76,6 +77,7 @@ class Bench:
             self.span,
             self.resolve,
             on_first_loss=self.hurry,
+            on_answer=self.answer,
             clock=lambda: self.now,
             slept=lambda: self.slept[0],
         )
@@ -89,6 +91,9 @@ class Bench:
 
     def hurry(self) -> None:
         self.hurried += 1
+
+    def answer(self) -> None:
+        self.answered += 1
 
     @property
     def fake(self) -> FakeProber:

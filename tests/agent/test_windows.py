@@ -189,3 +189,14 @@ def test_skipped_times_are_our_own() -> None:
     span.skip(track(), 3)
     window = cut(span)[ID]
     assert (dict(window.local), window.sent) == ({Outcome.SKIPPED: 3}, 0)
+
+
+def test_a_burst_that_was_answered_needs_the_proof_that_the_schedule_needs() -> None:
+    span, (icmp, udp) = OpenSpan(0), pod_tracks()
+    span.note(icmp, Note(icmp.path, {Measure.BURST_SENT: 2, Measure.BURST_LOST: 1}))
+    assert cut(span)[icmp.id].flags == Flag.UNCONFIRMED
+    span.note(icmp, Note(icmp.path, {Measure.BURST_SENT: 2, Measure.BURST_LOST: 2}))
+    assert cut(span)[icmp.id].flags == Flag.NONE
+    span.observe([answer(probe(udp), confirmed=True)], 20)
+    span.note(icmp, Note(icmp.path, {Measure.BURST_SENT: 2}))
+    assert cut(span, 20)[icmp.id].flags == Flag.NONE

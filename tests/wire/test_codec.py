@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.windows import windows
+from wire.burst import MAX_BURSTS, Burst
 from wire.codec import (
     MAX_REPORT_BYTES,
     CodecError,
@@ -102,6 +103,22 @@ def test_survive_50_a_message_with_some_bytes_overwritten_is_a_message_or_is_ref
         assert error.reason == "malformed"  # noqa: PT017 - the same
     else:
         encode(decoded)
+
+
+def test_an_acknowledgement_with_all_the_orders_it_can_have_is_read_by_the_first_agents_too() -> None:
+    """They read 1,024 bytes, and leave out what they do not know."""
+    most = Acknowledgement(2**63 - 1, 2**53, 2**53, tuple(Burst(2**64 - 1 - number) for number in range(MAX_BURSTS)))
+    body = encode(most)
+    assert decode_acknowledgement(body) == most
+    assert len(body) <= 1024
+
+    class First(msgspec.Struct):
+        instance: int
+        sequence: int
+        generation: int = 0
+
+    assert msgspec.msgpack.decode(body, type=First) == First(2**63 - 1, 2**53, 2**53)
+    assert decode_acknowledgement(msgspec.msgpack.encode(First(1, 2, 3))) == Acknowledgement(1, 2, 3)
 
 
 @pytest.mark.parametrize("message", [PLAN, REPORT, Acknowledgement(1, 7)])

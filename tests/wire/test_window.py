@@ -115,6 +115,11 @@ def test_a_measure_keeps_its_number_and_a_fact_its_name() -> None:
         "TLS_NS": 9,
         "FIRST_BYTE_NS": 10,
         "TRANSFER_NS": 11,
+        "BURST_ENDED": 12,
+        "BURST_SENT": 13,
+        "BURST_LOST": 14,
+        "BURST_REFUSED": 15,
+        "BURST_NS": 16,
     }
     assert {fact.value for fact in FactName} == {
         "source",

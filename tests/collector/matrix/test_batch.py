@@ -98,6 +98,32 @@ def test_survive_49_absurd_values_are_refused_with_a_word(reason: str, columns: 
     assert reason in REASONS
 
 
+SENT, LOST, REFUSED, TOTAL = Measure.BURST_SENT, Measure.BURST_LOST, Measure.BURST_REFUSED, Measure.BURST_NS
+
+
+@pytest.mark.parametrize(
+    "measures",
+    [
+        {SENT: 41},
+        {SENT: 2**53},
+        {LOST: 1},
+        {SENT: 5, LOST: 6},
+        {SENT: 5, LOST: 2, REFUSED: 3},
+        {SENT: 5, LOST: 5, TOTAL: 1},
+        {SENT: 1, TOTAL: 61 * 10**9},
+    ],
+    ids=str,
+)
+def test_survive_49_a_burst_that_no_agent_sends_is_refused(measures: dict[Measure, int]) -> None:
+    with pytest.raises(Inconsistent):
+        batch_of(window(10, measures=measures))
+
+
+def test_a_burst_within_the_limits_is_believed_and_is_no_part_of_what_was_sent() -> None:
+    batch = batch_of(window(10, [1_000_000], measures={SENT: 20, LOST: 3, REFUSED: 3, TOTAL: 17_000_000}))
+    assert (batch.received.tolist(), batch.measure_value.sum()) == ([1], 20 + 3 + 3 + 17_000_000)
+
+
 def test_a_measure_beyond_belief_is_refused() -> None:
     with pytest.raises(Inconsistent, match="measure"):
         batch_of(window(10, measures={Measure.RETRANSMITS: 2**60}))
