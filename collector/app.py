@@ -1,4 +1,4 @@
-"""The collector as a whole, and the only file that sees all of it: discovery -> plan -> intake -> matrix -> export.
+"""The collector as a whole, and the only file that sees all of it: discovery -> plan -> intake -> matrix -> verdict -> export.
 
 In: Settings, and an inventory or a cluster. Out: two ports that answer until it is told to stop. Everything is made here,
 once, and handed to whoever needs it; every task has its owner here.
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 import structlog
 from aiohttp import web
 
-from collector.admission import Admission, Refusal, SharedKeys
+from collector.admission import Admission, SharedKeys
 from collector.api.agents import AgentPort
 from collector.api.board import Board
+from collector.api.incidents import Written
 from collector.api.listener import Listener
 from collector.api.operators import operator_app
+from collector.api.verdicts import Verdicts
 from collector.configuration import Configuration
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Source, StaticSource
@@ -27,6 +29,7 @@ from collector.document import bad
 from collector.export.exposition import exposition_in_slices
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
+from collector.judging import Judging
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import PlanError, Plans
@@ -97,15 +100,16 @@ class Collector:
         self._matrix = Matrix(
             retention_ns=settings.matrix.retention, max_bytes=settings.matrix.max_bytes, stale_after_ns=silent_after_ns
         )
-        self._rows = Rows(self._matrix)
+        self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set)
+        self._rows = Rows(self._matrix, urgent=self._judging.urge)
         self._board = Board(plans, handed=self._rows.handed)
         self._agents = AgentPort(
             admission=self._admission,
             board=self._board,
             sessions=self._sessions,
             matrix=self._rows,
-            refuse=self._refused,
-            took=self._took,
+            refuse=self._own.refused,
+            took=self._own.took,
             now_ns=time.monotonic_ns,
         )
         # export
@@ -124,8 +128,9 @@ class Collector:
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
             standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
+            verdicts=Verdicts(lambda: self._judging.judgement, Written(epoch_ns=self._instance - self._began_ns)),
             hosts=settings.operators.hosts,
-            refused=self._unasked,
+            refused=self._own.unasked,
         )
         self._install(snapshot, plans)
 
@@ -147,10 +152,10 @@ class Collector:
 
     async def run(self, stop: asyncio.Event, *, listening: Callable[[int, int], None] = _tell_nobody) -> None:
         """Serve until told to stop; `listening` is told the port for agents and the one for operators."""
-        runners = self._agents.runner(), operator_runner(self._operators, self._unasked)
+        runners = self._agents.runner(), operator_runner(self._operators, self._own.unasked)
         tls = self._identity.tls if self._identity is not None else None
         agents, operators = listeners(
-            self._configuration.settings, *runners, name=self._configuration.name, tls=tls, dropped=self._dropped
+            self._configuration.settings, *runners, name=self._configuration.name, tls=tls, dropped=self._own.dropped
         )
         self._agents.prove = agents.prove
 
@@ -170,6 +175,7 @@ class Collector:
                         self._serve(agents),
                         operators.serve(),
                         self._rows.follow(),
+                        self._judging.follow(),
                         self._source.follow(),
                         self._follow(),
                         *([self._identity.follow()] if self._identity is not None else []),
@@ -269,14 +275,6 @@ class Collector:
         for note in plans.notes:
             _log.warning("the plan is not as configured", because=note)
 
-    def _refused(self, reason: str) -> None:
-        self._own.reports_repeated.inc() if reason == Refusal.REPEATED else self._own.reports_refused.labels(reason).inc()
-
-    def _took(self, seconds: float, gap: int) -> None:
-        self._own.reports_taken.inc()
-        self._own.report_gaps.inc(gap)
-        self._own.ingest_seconds.observe(seconds)
-
     def _metrics(self, now_ns: int) -> Slices[bytes]:
         export = self._configuration.settings.export
         self._standing.scraped()
@@ -289,12 +287,7 @@ class Collector:
             max_series=export.max_series,
             pairs=export.pairs,
             kept=self._kept,
+            judgement=self._judging.judgement,
         )
         self._own.exposition_seconds.set((time.monotonic_ns() - began_ns) / 1e9)
         return cluster + self._own.render()
-
-    def _dropped(self, port: str, reason: str) -> None:
-        self._own.connections_dropped.labels(port, reason).inc()
-
-    def _unasked(self, reason: str) -> None:
-        self._own.requests_refused.labels(reason).inc()

@@ -27,10 +27,13 @@ class Matrix(Protocol):
 
 
 class Rows:
-    """See the module. `now` is in seconds."""
+    """See the module. `urgent` is told of each report that was taken and could not wait; `now` is in seconds."""
 
-    def __init__(self, matrix: Matrix, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, matrix: Matrix, *, urgent: Callable[[], None] = lambda: None, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._matrix = matrix
+        self._urgent = urgent
         self._now = now
         self._plans: Plans | None = None
         self._laid: dict[str, int] = {}
@@ -59,6 +62,8 @@ class Rows:
         if report.vantage in self._waiting:
             self._lay(report.vantage)
         self._matrix.apply(report, arrived_ns=arrived_ns, counted=counted)
+        if report.urgent:
+            self._urgent()
 
     async def follow(self) -> None:
         """Lay the rows that wait, half of the time, for ever."""

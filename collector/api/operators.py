@@ -19,6 +19,7 @@ from collector.api.pages import add_page
 from collector.api.pictures import Pictures
 from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
 from collector.api.renderings import Renderings
+from collector.api.verdicts import UNJUDGED, Verdicts
 from collector.matrix.answers import Answer, seconds
 from collector.matrix.groups import groups_in_slices
 from collector.matrix.query import Wanted, asked, both, cells_in_slices, worst_in_slices
@@ -184,11 +185,13 @@ def operator_app(
     hosts: Collection[str] = (),
     refused: Callable[[str], None] = _nothing,
     beats: Beats | None = None,
+    verdicts: Verdicts = UNJUDGED,
 ) -> web.Application:
     """The application of the operator port.
 
     `metrics(now_ns)` renders a scrape in slices; `standing(now_ns)` is the page about the collector itself.
-    `hosts` are further names to answer to; `refused` is told the word for each refusal; a beat of `beats` is told to pages.
+    `hosts` are further names to answer to; `refused` is told the word for each refusal; a beat of `beats` is told to pages;
+    `verdicts` has pages of its own.
     """
     operators = Operators(
         matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready, standing=standing
@@ -199,6 +202,8 @@ def operator_app(
     app.router.add_get("/readyz", operators.readyz)
     for name in ("matrix", "pair", "worst", "agents", "plan", "self"):
         app.router.add_get(f"/api/v1/{name}", getattr(operators, name))
+    for name, handler in verdicts.pages.items():
+        app.router.add_get(f"/api/v1/{name}", handler)
     app.router.add_get("/api/v1/picture", Pictures(matrix, operators.renderings, now_ns).picture)
     events = Events(beats or Beats())
     app.router.add_get("/api/v1/events", events.stream)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from collector.export import names
+from collector.export.judged import add_judgement
 from collector.export.names import Family
 from collector.export.text import Exposition, Kept, Key, Number
 from collector.matrix.groups import group_by
@@ -18,6 +19,7 @@ from collector.matrix.slices import Slices, finished
 from collector.matrix.state import census_in_slices
 from collector.matrix.store import Matrix
 from collector.matrix.tallies import Tallies
+from collector.verdict.judgement import Judgement
 from wire.path import Layer
 from wire.report import Health
 
@@ -26,6 +28,7 @@ WORST: Final = 20
 MAX_PAIR_NODES: Final = 100
 """Largest cluster whose pairs are exported, if asked for."""
 SECOND: Final = 1e9
+UNJUDGED: Final = Judgement()
 
 
 class Agent(Protocol):
@@ -70,20 +73,37 @@ def exposition(
     max_series: int,
     pairs: bool = False,
     kept: Kept | None = None,
+    judgement: Judgement = UNJUDGED,
 ) -> bytes:
     """One scrape of at most `max_series` series; `kept` is what the scrapes of one process share."""
     return finished(
         exposition_in_slices(
-            matrix, sessions, plans, now_ns=now_ns, max_series=max_series, pairs=pairs, kept=Kept() if kept is None else kept
+            matrix,
+            sessions,
+            plans,
+            now_ns=now_ns,
+            max_series=max_series,
+            pairs=pairs,
+            kept=Kept() if kept is None else kept,
+            judgement=judgement,
         )
     )
 
 
 def exposition_in_slices(
-    matrix: Matrix, sessions: Sessions, plans: Plans, *, now_ns: int, max_series: int, pairs: bool, kept: Kept
+    matrix: Matrix,
+    sessions: Sessions,
+    plans: Plans,
+    *,
+    now_ns: int,
+    max_series: int,
+    pairs: bool,
+    kept: Kept,
+    judgement: Judgement = UNJUDGED,
 ) -> Slices[bytes]:
     """The same in slices; what belongs together, such as sent and lost, is of one moment."""
     text = Exposition(max_series=max_series, kept=kept)
+    add_judgement(text, judgement, now_ns=now_ns)
     agents = sessions.agents(now_ns)
     yield
     yield from matrix.tell_in_slices()

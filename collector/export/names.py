@@ -27,6 +27,19 @@ SERIES_DROPPED: Final = Family(
     "netmatrix_series_dropped_total", "counter", "Series left out of scrapes since they would exceed the cap.", ("family",)
 )
 
+INCIDENT_ACTIVE: Final = Family(
+    "netmatrix_incident_active",
+    "gauge",
+    "1 for each incident that is open; its labels stay as they are for as long as it is.",
+    (
+        *("id", "kind", "component", "layer", "direction", "effect", "severity"),
+        *("src_namespace", "dst_namespace", "owner", "expectation", "inhibited_by"),
+    ),
+)
+INCIDENTS: Final = Family("netmatrix_incidents_total", "counter", "Incidents that have opened.", ("kind", "effect"))
+JUDGING_AGE: Final = Family("netmatrix_judging_age_seconds", "gauge", "Time since verdicts were made last.")
+JUDGING_SECONDS: Final = Family("netmatrix_judging_seconds", "gauge", "CPU time that the last pass of verdicts took.")
+
 MATRIX_BYTES: Final = Family("netmatrix_matrix_bytes", "gauge", "Memory that the matrix occupies.")
 MATRIX_DROPPED: Final = Family(
     "netmatrix_matrix_dropped_total",

@@ -16,6 +16,8 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from collector.admission import Refusal
+
 VERSION: Final = "0.1.0"
 
 
@@ -171,6 +173,24 @@ class OwnMetrics:
     def count_notifications(self, receiver: str, outcome: str, times: int) -> None:
         """So many notifications to a receiver, or attempts, had this outcome."""
         self.notifications.labels(receiver, outcome).inc(times)
+
+    def took(self, seconds: float, gap: int) -> None:
+        """A report was taken, after so many that never came."""
+        self.reports_taken.inc()
+        self.report_gaps.inc(gap)
+        self.ingest_seconds.observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """A report was refused."""
+        self.reports_repeated.inc() if reason == Refusal.REPEATED else self.reports_refused.labels(reason).inc()
+
+    def dropped(self, port: str, reason: str) -> None:
+        """A connection was closed by us."""
+        self.connections_dropped.labels(port, reason).inc()
+
+    def unasked(self, reason: str) -> None:
+        """A question was refused."""
+        self.requests_refused.labels(reason).inc()
 
     def render(self) -> bytes:
         """All of it as Prometheus text."""

@@ -93,6 +93,8 @@ class Catalogue:
         self._nodes: tuple[Ints, Ints] | None = None
         self._exclusions = Exclusions(Snapshot())
         self._excluded: tuple[Codes, Codes] | None = None
+        self.changes = 0
+        """Goes up when a number gets another meaning."""
 
     def replan(self, snapshot: Snapshot, used: Mask) -> Mask:
         """Take the places of a snapshot. `used` says which aims cells hold; the answer, which of all are of a target that is.
@@ -124,6 +126,7 @@ class Catalogue:
     def name_source(self, number: int, vantage: str) -> None:
         """Take the place of a vantage that is where it was, or has moved."""
         self.sources[number] = self._source_places.get(vantage) or Place(vantage=vantage)
+        self.changes += 1
 
     def release_source(self, number: int) -> None:
         """Give a number back."""
@@ -201,6 +204,7 @@ class Catalogue:
         self._words.clear()
         self._masks.clear()
         self._subjects = self._nodes = self._excluded = None
+        self.changes += 1
 
     def words(self, dimension: str, *, side: str) -> Words:
         """The words of a dimension. Codes are by source for the side `from`, by aim for `to`; of layer, kind, family by ask."""

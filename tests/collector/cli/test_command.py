@@ -13,10 +13,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from collector.api.incidents import Written
 from collector.api.operators import operator_app
+from collector.api.verdicts import Verdicts
 from collector.cli import KINDS, LAYERS, main
 from collector.matrix.slices import Slices
 from collector.sessions import Sessions
+from collector.verdict.judgement import Judgement
+from tests.collector.incidents import JUDGED
 from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, paths_of, report_of, window
 from wire.outcome import Outcome
 from wire.path import Kind, Layer
@@ -43,6 +47,7 @@ class Cluster:
             self.sessions.record(report, now_ns=NOW)
         self.clock = SimpleNamespace(now=NOW + SECOND)
         self.url = ""
+        self.judgement = Judgement(NOW, cells=32, judged=32)
 
     def lose(self) -> None:
         report = report_of("n1", [window(path_to(self.matrix, "n1", "n3").id, failed={Outcome.TIMEOUT: 4})], sequence=2)
@@ -56,6 +61,7 @@ class Cluster:
             metrics=_nothing,
             now_ns=lambda: self.clock.now,
             ready=lambda: True,
+            verdicts=Verdicts(lambda: self.judgement, Written(epoch_ns=0)),
         )
 
     async def run(self, *arguments: str) -> int:
@@ -258,3 +264,31 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
         process.stdout.close()
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+async def test_incidents_are_0_while_there_are_none(cluster: Cluster, capsys: Capture) -> None:
+    assert await cluster.run("incidents") == 0
+    assert capsys.readouterr().out == "No incident; 32 of 32 paths could be judged.\n"
+
+
+async def test_incidents_are_1_with_a_line_and_a_sentence_for_each(cluster: Cluster, capsys: Capture) -> None:
+    cluster.judgement = JUDGED
+    assert await cluster.run("incidents") == 1
+    out = capsys.readouterr().out
+    assert "firing  critical  node  n3         host   both       unreachable  00f0" in out
+    assert "00f0  Node n3 is unreachable.\n" in out
+    assert "00f1" not in out
+
+
+async def test_incidents_that_are_pending_or_over_are_asked_for(cluster: Cluster, capsys: Capture) -> None:
+    cluster.judgement = JUDGED
+    assert await cluster.run("incidents", "--all") == 1
+    out = capsys.readouterr().out
+    assert "pending" in out
+    assert "Over:" in out
+
+
+async def test_incidents_are_1_while_nothing_is_known(cluster: Cluster, capsys: Capture) -> None:
+    cluster.judgement = Judgement()
+    assert await cluster.run("incidents", "-o", "json") == 1
+    assert json.loads(capsys.readouterr().out)["state"] == "unknown"

@@ -15,6 +15,7 @@ from collector.matrix.store import Matrix
 from collector.plan.compose import compose
 from collector.sessions import Sessions
 from collector.settings import PlanSettings
+from tests.collector.incidents import JUDGED
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, vantage, window
 from wire.outcome import Outcome
 from wire.window import Flag
@@ -218,3 +219,15 @@ def test_no_family_is_named_twice_and_node_labels_stand_alone() -> None:
 
 def test_an_empty_cluster_has_a_scrape_too() -> None:
     assert scrape(matrix_of(Snapshot()), pairs=True)["netmatrix_cells"]["measured",] == 0
+
+
+def test_open_incidents_survive_the_cap_and_pending_ones_are_not_shown() -> None:
+    found = scrape(filled(), max_series=70, judgement=JUDGED)
+    labels = ("00f0", "node", "n3", "host", "both", "unreachable", "critical", "", "", "", "", "")
+    assert found["netmatrix_incident_active"] == {labels: 1}
+    assert found["netmatrix_incidents_total"] == {("node", "unreachable"): 1, ("node", "loss"): 1}
+    assert found["netmatrix_judging_seconds"] == {(): 0.25}
+
+
+def test_no_age_is_told_of_what_was_never_judged() -> None:
+    assert "netmatrix_judging_age_seconds" not in scrape(filled())

@@ -1,0 +1,167 @@
+"""Judges what the matrix holds, again and again: at rest every few seconds, and at once where a report was urgent.
+
+In: the matrix, the sessions, and urgent reports. Out: the `Judgement` in force. Reading is done in slices on the loop, all
+else in a thread, so that no report waits for a verdict. A collector that has just started knows little: it judges nothing
+until its matrix can be complete.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from collector.matrix.slices import Slices, finished
+from collector.matrix.store import Matrix
+from collector.sessions import AgentState, AgentWord, Sessions
+from collector.verdict.cause import causes
+from collector.verdict.incident import Memory, settled
+from collector.verdict.judgement import Judgement, following
+from collector.verdict.noise import SILENCE, Noise
+from collector.verdict.reading import Reader, Sample, cells_of
+
+SECOND: Final = 10**9
+PASS_NS: Final = 5 * SECOND
+"""Between two passes while nothing happens."""
+LEAST_NS: Final = SECOND
+"""Between two passes at least."""
+CONFIRMING: Final = 2.5
+"""Report intervals between two passes while an incident is pending: the second one must know more than the first one."""
+COMPLETE: Final = 2
+"""Report intervals after which every agent has told what it knows."""
+ARRIVING_NS: Final = 2 * SECOND
+"""How long a report may be on its way, the waiting time of its last probes included."""
+RETURNING_NS: Final = 30 * SECOND
+"""After which every agent has tried again to reach a collector that was away (agent.contact)."""
+BEGUN: Final = 5
+"""How often a sample is begun anew where the matrix is replanned meanwhile; after that it is taken without a pause."""
+
+_log = structlog.get_logger()
+
+
+class Judging:
+    """See the module."""
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        sessions: Sessions,
+        *,
+        ready: Callable[[], bool],
+        cluster: str = "",
+        told: Callable[[Judgement], None] = lambda _: None,
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._matrix = matrix
+        self._sessions = sessions
+        self._ready = ready
+        self._cluster = cluster
+        self._told = told
+        self._now_ns = now_ns
+        self._report_ns = matrix.stale_after_ns // 3
+        self._reader = Reader()
+        self._noise: Noise = SILENCE
+        self._memory = Memory()
+        self._urgent = asyncio.Event()
+        self._began_ns: int | None = None
+        self._since_ns: dict[str, int] = {}
+        """Since when each agent is expected."""
+        self.judgement = Judgement()
+
+    def urge(self) -> None:
+        """Look again soon: an agent has lost what it did not lose before."""
+        self._urgent.set()
+
+    async def follow(self) -> None:
+        """Judge for ever."""
+        while True:
+            began_ns = self._now_ns()
+            await self.look(began_ns)
+            await self._rest(began_ns)
+
+    async def look(self, now_ns: int) -> None:
+        """One pass, unless it is too soon for any."""
+        if self._may_judge(now_ns):
+            sample = await self._sampled(now_ns)
+            self.judgement = await asyncio.to_thread(self._judged, sample)
+            self._told(self.judgement)
+
+    async def _rest(self, began_ns: int) -> None:
+        """Wait for the next pass: a while, or until it is urgent."""
+        pause_ns = PASS_NS
+        if self.judgement.pending:
+            pause_ns = min(PASS_NS, max(LEAST_NS, int(CONFIRMING * self._report_ns)))
+        least_ns = max(LEAST_NS, 2 * (self._now_ns() - began_ns))  # half of the time at most
+        await asyncio.sleep(max(0, began_ns + least_ns - self._now_ns()) / SECOND)
+        try:
+            async with asyncio.timeout(max(0, began_ns + pause_ns - self._now_ns()) / SECOND):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+        self._urgent.clear()
+
+    def _may_judge(self, now_ns: int) -> bool:
+        """Whether the matrix can be complete: who has not reported by then is missed, and not merely late."""
+        if not self._ready():
+            return False
+        if self._began_ns is None:
+            self._began_ns = now_ns
+        age_ns = now_ns - self._began_ns
+        if age_ns < COMPLETE * self._report_ns + ARRIVING_NS:
+            return False
+        if age_ns >= COMPLETE * self._report_ns + RETURNING_NS or self.judgement.at_ns is not None:
+            return True
+        return all(agent.state is not AgentWord.NEVER for agent in self._sessions.agents(now_ns))
+
+    async def _sampled(self, now_ns: int) -> Sample:
+        agents = self._sessions.agents(now_ns)
+        heard = self._heard(agents, now_ns)
+        leaving = frozenset(agent.vantage for agent in agents if agent.state is AgentWord.LEAVING)
+
+        def begun() -> Slices[Sample]:
+            return self._reader.sample_in_slices(self._matrix, now_ns, heard=heard, leaving=leaving)
+
+        for _ in range(BEGUN):
+            generation, slices = self._matrix.generation, begun()
+            while generation == self._matrix.generation:
+                try:
+                    next(slices)
+                except StopIteration as end:
+                    sample: Sample = end.value
+                    return sample
+                await asyncio.sleep(0)
+        return finished(begun())
+
+    def _heard(self, agents: list[AgentState], now_ns: int) -> dict[str, int]:
+        """When each agent was heard of which a report is expected now."""
+        excluded = {one.name for one in self._matrix.snapshot.vantages if one.excluded}
+        cordoned = {node.name for node in self._matrix.snapshot.nodes if node.excluded}
+        first_ns = now_ns if self._since_ns or self._began_ns is None else self._began_ns
+        self._since_ns = {agent.vantage: self._since_ns.get(agent.vantage, first_ns) for agent in agents}
+        heard: dict[str, int] = {}
+        for agent in agents:
+            if agent.state is AgentWord.LEAVING or agent.vantage in excluded or agent.node in cordoned:
+                continue
+            if agent.age_seconds is not None:
+                heard[agent.vantage] = now_ns - int(agent.age_seconds * SECOND)
+            elif now_ns - self._since_ns[agent.vantage] > RETURNING_NS:
+                heard[agent.vantage] = self._since_ns[agent.vantage]
+        return heard
+
+    def _judged(self, sample: Sample) -> Judgement:
+        """On a thread: from the sample to incidents."""
+        began = time.thread_time()
+        spans = cells_of(sample)
+        found, self._noise = causes(spans, self._noise)
+        told, self._memory = settled(
+            found, spans[0], self._memory, sample.now_ns, cluster=self._cluster, report_ns=self._report_ns
+        )
+        return following(
+            self.judgement,
+            told,
+            now_ns=sample.now_ns,
+            cells=len(sample),
+            judged=int(spans[0].judged.sum()),
+            took_seconds=time.thread_time() - began,
+        )

@@ -1,0 +1,83 @@
+"""A judgement: what is true of the cluster after a pass. In: incidents of the pass, and the judgement before. Out: another one.
+
+Times are on the collector's own clock. Nothing here is written or sent; whoever shows it turns it into words of its own.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from collector.verdict.hold import Phase
+from collector.verdict.incident import Incident
+
+State = Literal["ok", "degraded", "broken", "unknown"]
+
+MOST_CLOSED: Final = 200
+
+
+class Closed(NamedTuple):
+    """An incident that is over."""
+
+    incident: Incident
+    closed_ns: int
+
+
+class Judgement(NamedTuple):
+    """See the module."""
+
+    at_ns: int | None = None
+    """When it was made; None before the first one."""
+    incidents: tuple[Incident, ...] = ()
+    """Those that fire, or have just ceased to be seen."""
+    pending: tuple[Incident, ...] = ()
+    """Those that are not yet sure."""
+    closed: tuple[Closed, ...] = ()
+    """The last ones, the latest first."""
+    opened: Mapping[tuple[str, str], int] = {}
+    """How many have opened so far, by kind and effect."""
+    cells: int = 0
+    judged: int = 0
+    """How many cells there are, and of how many the shortest span could say something."""
+    took_seconds: float = 0.0
+    """CPU time of the pass."""
+
+    @property
+    def state(self) -> State:
+        """In one word."""
+        if self.at_ns is None:
+            return "unknown"
+        if any(one.severity == "critical" for one in self.incidents):
+            return "broken"
+        return "degraded" if self.incidents else "ok"
+
+    @property
+    def sentence(self) -> str:
+        """For an operator."""
+        if self.at_ns is None:
+            return "Nothing is judged yet: the collector has just started."
+        if not self.incidents:
+            return f"No incident; {self.judged} of {self.cells} paths could be judged."
+        worst = min(self.incidents, key=lambda one: (one.inhibited_by != "", one.severity != "critical", one.since_ns))
+        more = len(self.incidents) - 1
+        return f"{worst.sentence}" + (f" And {more} more." if more else "")
+
+
+def following(
+    before: Judgement, told: Sequence[Incident], *, now_ns: int, cells: int, judged: int, took_seconds: float
+) -> Judgement:
+    """The judgement after a pass that told these incidents."""
+    known = {one.id for one in before.incidents}
+    open_ = tuple(one for one in told if one.phase in {Phase.FIRING, Phase.RESOLVING})
+    opened = Counter(before.opened)
+    opened.update((one.kind, one.effect) for one in open_ if one.id not in known)
+    over = [Closed(one, now_ns) for one in told if one.phase is Phase.CLOSED]
+    return Judgement(
+        now_ns,
+        open_,
+        tuple(one for one in told if one.phase is Phase.PENDING),
+        (*over, *before.closed)[:MOST_CLOSED],
+        opened,
+        cells,
+        judged,
+        took_seconds,
+    )

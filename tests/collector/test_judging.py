@@ -1,0 +1,127 @@
+"""Judging on a clock of the test's own."""
+
+from types import SimpleNamespace
+
+from collector.judging import Judging
+from collector.matrix.store import Matrix
+from collector.plan.compose import compose
+from collector.sessions import Sessions
+from collector.settings import PlanSettings
+from collector.verdict.hold import Phase
+from simulator.cluster import drawn
+from tests.collector.small_cluster import SECOND, report_of, window
+from wire.outcome import Outcome
+
+SNAPSHOT = drawn(6, 3, 1)
+PLANS = compose(SNAPSHOT, PlanSettings(), instance=1, generation=1, keys=())
+PATHS = {name: [planned.path for planned in PLANS.plan(name).paths] for name in PLANS.vantages}
+
+
+class Played:
+    """A small cluster whose agents report each second, but for those of a dead node and those that are silent."""
+
+    def __init__(self) -> None:
+        self.clock = SimpleNamespace(now=1000 * SECOND)
+        self.sequence = 0
+        self.ready = True
+        self.boot = b"b" * 16
+        self.silent: set[str] = set()
+        self.restart()
+
+    def restart(self) -> None:
+        """Another collector, that knows nothing."""
+        self.matrix = Matrix(max_bytes=10**8, stale_after_ns=3 * SECOND)
+        self.matrix.replan(SNAPSHOT, PLANS)
+        for name in PLANS.vantages:
+            self.matrix.lay(name, PLANS.plan(name))
+        self.sessions = Sessions(instance=1, silent_after_ns=3 * SECOND)
+        self.sessions.replan(SNAPSHOT)
+        self.judging = Judging(self.matrix, self.sessions, ready=lambda: self.ready, now_ns=lambda: self.clock.now)
+
+    def report(self, dead: str = "") -> None:
+        self.sequence += 1
+        for name, paths in PATHS.items():
+            if name == dead or name in self.silent:
+                continue
+            windows = [
+                window(path.id, failed={Outcome.TIMEOUT: 2}) if path.target.peer == dead else window(path.id, [50_000] * 2)
+                for path in paths
+            ]
+            report = report_of(name, windows, sequence=self.sequence, boot=self.boot, span_ns=SECOND)
+            self.matrix.apply(report, arrived_ns=self.clock.now, counted=True)
+            self.sessions.record(report, now_ns=self.clock.now)
+
+    async def seconds(self, count: int, dead: str = "") -> None:
+        """Let time pass, with a look at every third second."""
+        for _ in range(count):
+            self.clock.now += SECOND
+            self.report(dead)
+            if self.sequence % 3 == 0:
+                await self.judging.look(self.clock.now)
+
+    @property
+    def told(self) -> list[tuple[str, str, Phase]]:
+        return [(one.kind, one.component, one.phase) for one in self.judging.judgement.incidents]
+
+
+async def test_nothing_is_judged_until_the_matrix_can_be_complete() -> None:
+    played = Played()
+    await played.seconds(6)
+    assert played.judging.judgement.state == "unknown"
+    await played.seconds(3)
+    assert played.judging.judgement.state == "ok"
+
+
+async def test_it_waits_for_agents_that_have_yet_to_come_back_but_not_for_ever() -> None:
+    played = Played()
+    played.silent = {"n3"}
+    await played.seconds(20)
+    assert played.judging.judgement.state == "unknown"
+    await played.seconds(25)
+    assert [(kind, name) for kind, name, _ in played.told] == [("agent", "n3")]
+
+
+async def test_nothing_is_judged_while_nobody_knows_what_exists() -> None:
+    played = Played()
+    played.ready = False
+    await played.seconds(40)
+    assert played.judging.judgement.state == "unknown"
+
+
+async def test_a_dead_node_is_one_incident_that_closes_when_it_is_back() -> None:
+    played = Played()
+    await played.seconds(10)
+    await played.seconds(8, dead="n3")
+    assert played.told == [("node", "n3", Phase.FIRING)]
+    assert played.judging.judgement.incidents[0].direction == "both"
+    await played.seconds(60)
+    assert played.told == []
+    assert [one.incident.component for one in played.judging.judgement.closed] == ["n3"]
+    assert dict(played.judging.judgement.opened) == {("node", played.judging.judgement.closed[0].incident.effect): 1}
+
+
+async def test_a_collector_that_restarts_neither_closes_nor_doubts_but_opens_the_same_incident_again() -> None:
+    played = Played()
+    await played.seconds(10)
+    await played.seconds(8, dead="n3")
+    before = played.judging.judgement.incidents[0]
+    played.restart()
+    played.boot = b"c" * 16
+    await played.seconds(30, dead="n3")
+    assert played.judging.judgement.closed == ()
+    await played.seconds(40, dead="n3")
+    assert [one.id for one in played.judging.judgement.incidents if one.kind == "node"] == [before.id]
+
+
+async def test_what_was_judged_goes_on_being_told_to_whoever_asked() -> None:
+    played = Played()
+    heard: list[str] = []
+    played.judging = Judging(
+        played.matrix,
+        played.sessions,
+        ready=lambda: True,
+        told=lambda one: heard.append(one.state),
+        now_ns=lambda: played.clock.now,
+    )
+    await played.seconds(12)
+    assert heard == ["ok"] * 2
