@@ -100,4 +100,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse 
     except QuestionError as error:
         return "question", 400, str(error)
     except web.HTTPException as error:
-        return "path", error.status, "there is no such page; see /api/v1/matrix, picture, pair, worst, agents, plan, self, incidents"
+        return (
+            "path",
+            error.status,
+            "there is no such page; see /api/v1/matrix, picture, pair, worst, agents, plan, self, incidents",
+        )

@@ -60,6 +60,10 @@ class Played:
                 await self.judging.look(self.clock.now)
 
     @property
+    def state(self) -> str:
+        return self.judging.judgement.state
+
+    @property
     def told(self) -> list[tuple[str, str, Phase]]:
         return [(one.kind, one.component, one.phase) for one in self.judging.judgement.incidents]
 
@@ -67,16 +71,16 @@ class Played:
 async def test_nothing_is_judged_until_the_matrix_can_be_complete() -> None:
     played = Played()
     await played.seconds(6)
-    assert played.judging.judgement.state == "unknown"
+    assert played.state == "unknown"
     await played.seconds(3)
-    assert played.judging.judgement.state == "ok"
+    assert played.state == "ok"
 
 
 async def test_it_waits_for_agents_that_have_yet_to_come_back_but_not_for_ever() -> None:
     played = Played()
     played.silent = {"n3"}
     await played.seconds(20)
-    assert played.judging.judgement.state == "unknown"
+    assert played.state == "unknown"
     await played.seconds(25)
     assert [(kind, name) for kind, name, _ in played.told] == [("agent", "n3")]
 
@@ -85,7 +89,7 @@ async def test_nothing_is_judged_while_nobody_knows_what_exists() -> None:
     played = Played()
     played.ready = False
     await played.seconds(40)
-    assert played.judging.judgement.state == "unknown"
+    assert played.state == "unknown"
 
 
 async def test_a_dead_node_is_one_incident_that_closes_when_it_is_back() -> None:
