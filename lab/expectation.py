@@ -37,13 +37,14 @@ class Place(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     def matches(self, end: Mapping[str, Any]) -> bool:
         """Whether one end of a cell, as the API names it, is meant."""
         return all(
-            wanted is None or _any_matches(wanted, end.get(key))
+            wanted is None or matches_any(wanted, end.get(key))
             for key in self.__struct_fields__
             for wanted in [getattr(self, key)]
         )
 
 
-def _any_matches(wanted: str | tuple[str, ...], value: object) -> bool:
+def matches_any(wanted: str | tuple[str, ...], value: object) -> bool:
+    """Whether a value is a text that one of the patterns matches."""
     globs = (wanted,) if isinstance(wanted, str) else wanted
     return isinstance(value, str) and any(fnmatchcase(value, glob) for glob in globs)
 

@@ -21,11 +21,11 @@ import msgspec
 import trustme
 import yaml
 
-from lab import cgroups, namespaces, rootless
+from lab import cgroups, monitoring, namespaces, rootless
 from lab.inventory import inventory
 from lab.nameserver import Behaviour
 from lab.policies import Document
-from lab.roles import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, Role
+from lab.roles import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, RECEIVER_PORT, Role
 from lab.state import write_private
 from lab.topology import External, Pod, Topology
 from wire.path import Family
@@ -37,6 +37,7 @@ _PORT_OF = {
     Role.BACKEND: BACKEND_PORT,
     Role.COLLECTOR: AGENT_PORT,
     Role.DNS: DNS_PORT,
+    Role.MONITORING: RECEIVER_PORT,
 }
 _BEHAVIOUR = "name_server.json"
 _STRANGER = "lab.stranger"
@@ -61,6 +62,7 @@ class Programs:
             "agents": {"tls": {"certificate": str(self._file("collector.pem")), "key": str(self._file("collector.key"))}},
             "plan": {"families": [family.value for family in topology.shape.families], **plan},
             "log": {"format": "text"},
+            **monitoring.notify(topology),
         }
         services = (*topology.services, topology.dns)
         zone = {f"{s.name}.{s.namespace}.svc.test": list(s.addresses.values()) for s in services}
@@ -75,6 +77,7 @@ class Programs:
                 "collector.key": certificate.private_key_pem.bytes().decode(),
                 "resolv.conf": "".join(f"nameserver {address}\n" for address in topology.dns.addresses.values()),
                 "zone.json": json.dumps(zone),
+                **monitoring.files(topology),
                 **{f"{vantage}.token": key for vantage, key in keys.items()},
             },
         )
@@ -94,6 +97,10 @@ class Programs:
             self._start_external(topology.external)
         for pod in others:
             self.start(pod)
+        if topology.monitoring:
+            for name, (command, _) in monitoring.commands(topology, self._directory).items():
+                log = self._directory / "logs" / f"{name}.log"
+                _spawn(topology.monitoring.netns, [*_restricted(), *command], _environment({}), log)
         self.wait_until_listening(others, patience=patience)
         for pod in topology.vantages:
             self.start(pod)
@@ -172,6 +179,8 @@ class Programs:
                 words = ["collector", "--inventory", str(inventory_file), "--config", str(configuration)]
             case Role.BACKEND:
                 words = ["lab.backend", f"{pod.name}.{pod.namespace}", str(BACKEND_PORT)]
+            case Role.MONITORING:
+                words = ["lab.receiver", str(self._file(monitoring.NOTIFICATIONS)), str(RECEIVER_PORT)]
             case Role.DNS:
                 words = ["lab.nameserver", str(self._file("zone.json")), str(self._file(_BEHAVIOUR)), str(DNS_PORT)]
         return [sys.executable, "-m", *words]

@@ -13,6 +13,9 @@ BACKEND_PORT = 8080
 SERVICE_PORT = 80
 DNS_PORT = 53
 VXLAN_PORT = 4789
+PROMETHEUS_PORT = 9090
+ALERTMANAGER_PORT = 9093
+RECEIVER_PORT = 9095
 
 
 class Role(StrEnum):
@@ -25,6 +28,7 @@ class Role(StrEnum):
     BACKEND = "backend"
     COLLECTOR = "collector"
     DNS = "dns"
+    MONITORING = "monitoring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,7 @@ PORTS: Mapping[Role, tuple[ContainerPort, ...]] = {
     Role.VANTAGE: _ECHO,
     Role.BACKEND: (ContainerPort("http", BACKEND_PORT),),
     Role.COLLECTOR: (ContainerPort("agents", AGENT_PORT), ContainerPort("operator", OPERATOR_PORT)),
+    Role.MONITORING: (ContainerPort("receiver", RECEIVER_PORT),),
     Role.DNS: (ContainerPort("dns", DNS_PORT, "UDP"), ContainerPort("dns-tcp", DNS_PORT)),
 }
 """What the pods of each role listen on."""

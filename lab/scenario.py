@@ -13,8 +13,10 @@ from msgspec import Meta, Struct, field, structs
 
 from collector.duration import Duration
 from collector.settings import PlanSettings
-from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, Interval, PacketsExpectation
+from lab.expectation import SECOND
+from lab.expected import Expected
 from lab.faults import CpuHogs, Fault, check
+from lab.outcomes import Happening, span
 from lab.policies import Document
 from lab.policy_change import PolicyChange, check_policies
 from lab.reading import Refused, convert, values
@@ -52,28 +54,6 @@ class Event(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         """Raise ValueError unless there is exactly one of the three."""
         if [self.fault, self.clear, self.policy].count(None) != 2:  # noqa: PLR2004 - all but one
             raise ValueError("expected one of fault, clear and policy")
-
-
-class Expected(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """All that must be seen."""
-
-    cells: tuple[CellsExpectation, ...] = ()
-    agents: tuple[AgentsExpectation, ...] = ()
-    packets: tuple[PacketsExpectation, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where nothing is expected."""
-        if not self.cells and not self.agents and not self.packets:
-            raise ValueError("expected at least one entry in cells, agents or packets")
-
-    @property
-    def intervals(self) -> dict[str, list[Interval]]:
-        """Of every expectation, by the list that it stands in."""
-        return {
-            "cells": [expected.between for expected in self.cells],
-            "agents": [expected.between for expected in self.agents],
-            "packets": [expected.between for expected in self.packets],
-        }
 
 
 class Only(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,8 +101,26 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
             for place, (_, end) in enumerate(intervals):
                 if end > self.length:
                     raise ValueError(f"expect.{kind}[{place}].between: ends at {end}, after the scenario, {self.length}")
+        self._check_said()
         if self.length > LONGEST:
             raise ValueError(f"it lasts {self.length}, allowed are {LONGEST}")
+
+    def _check_said(self) -> None:
+        for kind, expectations in self.expect.timed.items():
+            for place, expected in enumerate(expectations):
+                try:
+                    span(expected, self.happenings)
+                except ValueError as error:
+                    raise ValueError(f"expect.{kind}[{place}]: {error}") from None
+        if self.expect.alerts and self.cluster.alerting != "prometheus":
+            raise ValueError("expect.alerts: needs cluster.alerting: prometheus")
+        if self.expect.notifications is not None and self.cluster.alerting == "none":
+            raise ValueError("expect.notifications: needs cluster.alerting: webhook or prometheus")
+
+    @property
+    def happenings(self) -> tuple[Happening, ...]:
+        """The timeline, as far as what is said counts from it."""
+        return tuple(Happening(event.at, event.clear is not None) for event in self.timeline)
 
     @property
     def length(self) -> Duration:
@@ -130,6 +128,7 @@ class Scenario(Struct, frozen=True, forbid_unknown_fields=True):
         if self.duration is not None:
             return self.duration
         ends = [end for intervals in self.expect.intervals.values() for _, end in intervals]
+        ends += [Duration(span(one, self.happenings).end) for many in self.expect.timed.values() for one in many]
         settle = 3 * self.plan.report + self.plan.timeout
         return Duration(max([*ends, *(event.at for event in self.timeline)]) + settle)
 

@@ -13,6 +13,7 @@ from wire.path import Family
 OWN_NAMESPACE = "netmatrix"
 """Kubernetes namespace of the node agents and the collector."""
 DNS_NAMESPACE = "kube-system"
+MONITORING_NAMESPACE = "monitoring"
 DEFAULT_NETWORK = "default"
 """Name of the network that every pod is on."""
 BOTH_FAMILIES = (Family.IPV4, Family.IPV6)
@@ -70,6 +71,8 @@ class Shape:
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of a namespace, such as `shop`, or of the pods of an application in it, such as `shop/vantage` or `shop/web`."""
     cni: Cni = field(default_factory=Cni)
+    alerting: Literal["none", "webhook", "prometheus"] = "none"
+    """Who is told of incidents: nobody, a receiver by the collector itself, or the same one by Prometheus and Alertmanager."""
 
     def __post_init__(self) -> None:
         """Raise ValueError where it cannot be built."""
@@ -80,7 +83,7 @@ class Shape:
         if len(self.namespaces) > MAX_NAMESPACES or len(set(self.namespaces)) < len(self.namespaces):
             raise ValueError(f"namespaces must be at most {MAX_NAMESPACES} different names")
         for namespace in self.namespaces:
-            if not _LABEL.fullmatch(namespace) or namespace in {OWN_NAMESPACE, DNS_NAMESPACE}:
+            if not _LABEL.fullmatch(namespace) or namespace in {OWN_NAMESPACE, DNS_NAMESPACE, MONITORING_NAMESPACE}:
                 raise ValueError(f"namespaces: {namespace!r} is not a DNS label, or is the lab's own")
         if not self.families or len(set(self.families)) < len(self.families):
             raise ValueError("families must be ipv4, ipv6 or both")

@@ -13,7 +13,7 @@ from uuid import NAMESPACE_URL, uuid5
 from lab.attachment import Attachment, attachments, device
 from lab.policies import NAMESPACE_NAME
 from lab.roles import BACKEND_PORT, DNS_PORT, PORTS, SERVICE_PORT, ContainerPort, Role
-from lab.shape import DEFAULT_NETWORK, DNS_NAMESPACE, OWN_NAMESPACE, Fabric, Shape
+from lab.shape import DEFAULT_NETWORK, DNS_NAMESPACE, MONITORING_NAMESPACE, OWN_NAMESPACE, Fabric, Shape
 from wire.path import Family
 
 EXTERNAL_HOST = "www.example.test"
@@ -152,6 +152,11 @@ class Topology:
         return next(pod for pod in self.pods if pod.role is Role.COLLECTOR)
 
     @cached_property
+    def monitoring(self) -> Pod | None:
+        """The pod that is told of incidents, where there is one."""
+        return next((pod for pod in self.pods if pod.role is Role.MONITORING), None)
+
+    @cached_property
     def outer(self) -> Family:
         """Which family tunnels run over."""
         return Family.IPV4 if Family.IPV4 in self.shape.families else Family.IPV6
@@ -228,6 +233,8 @@ class _Layout:
             pods.extend(backends)
             addresses = self._addresses(f"10.96.0.{10 + index}", f"fd96::{10 + index:x}")
             services.append(Service(namespace, name, addresses, SERVICE_PORT, ("tcp",), BACKEND_PORT, backends))
+        if shape.alerting != "none":
+            pods.append(self._pod(1, MONITORING_NAMESPACE, "monitoring", Role.MONITORING))
         dns_addresses = self._addresses("10.96.0.253", "fd96::fd")
         external = External(EXTERNAL_HOST, self._families(EXTERNAL), self._netns("external"), self._netns("router"))
         return Topology(

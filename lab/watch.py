@@ -40,6 +40,17 @@ class Watch:
             return None
         return answer if isinstance(answer, dict) else None
 
+    async def alerts(self, url: str) -> list[dict[str, Any]] | None:
+        """Labels of every alert that an Alertmanager tells people of; None where it does not answer."""
+        try:
+            async with (
+                asyncio.timeout(LOOK_SECONDS),
+                self._session.get(f"{url}/api/v2/alerts", params={"inhibited": "false", "silenced": "false"}) as response,
+            ):
+                return [alert["labels"] for alert in json.loads(await response.read())]
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return None
+
     async def look(self, pace: Pace) -> Look | None:
         """All sums as of now; None while the collector does not answer."""
         plan = await self.ask("plan")

@@ -10,8 +10,9 @@ from lab.drops import Drop
 from lab.evidence import Evidence, Look, stretch
 from lab.expect import Finding, judge_agents, judge_cells, judge_packets
 from lab.expectation import SECOND, AgentsExpectation, CellsExpectation, PacketsExpectation
+from lab.observe import dropped_stamp
 from lab.reading import convert
-from lab.run import dropped_stamp, judge
+from lab.run import judge
 from lab.scenario import parse
 
 ADDRESS = {"n1": "10.0.0.1", "n2": "10.0.0.2"}

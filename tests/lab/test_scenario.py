@@ -60,7 +60,7 @@ BAD = [
         GOOD + "cluster: {nods: 6}\n",
         (
             "x.yaml: cluster.nods: unknown key, "
-            "allowed are cni, external, fabric, families, labels, namespaces, networks, nodes, services, zones"
+            "allowed are alerting, cni, external, fabric, families, labels, namespaces, networks, nodes, services, zones"
         ),
     ),
     (GOOD + "cluster: {nodes: six}\n", "x.yaml: cluster.nodes: expected int, got str"),
@@ -167,7 +167,7 @@ BAD = [
         GOOD.replace("loss: {max: 0}", "absent: true, loss: {max: 0}"),
         f"x.yaml: {CELL}: a cell that is absent has nothing else to expect",
     ),
-    ("name: x\nexpect: {}\n", "x.yaml: expect: expected at least one entry in cells, agents or packets"),
+    ("name: x\nexpect: {}\n", "x.yaml: expect: expected at least one entry in cells, agents, packets, incidents, verdicts, alerts, or false_incidents or notifications"),
     (
         "name: x\nexpect: {agents: [{between: [1s, 2s]}]}\n",
         "x.yaml: expect.agents[0]: an expectation of agents needs state, gaps or both",
