@@ -115,7 +115,7 @@ def test_a_notification_is_one_for_each_incident() -> None:
     group = line(FROM_ALERTMANAGER, {"groupKey": "g", "status": "firing", "alerts": [{"labels": {"id": "a"}}]})
     over = {**firing, "status": "resolved"}
     for notifications, passed in (([firing, over], True), ([group], True), ([firing, firing], False), ([over], False)):
-        (finding,) = judged(expect, Said(notifications=notifications))
+        (finding,) = judged(expect, Said(notifications=list(notifications)))
         assert finding.passed == passed
 
 
