@@ -83,7 +83,7 @@ class Collector:
             self._source: Source = StaticSource(inventory, refused=self._own.inventories_refused.inc)
         else:
             self._source = inventory
-            self._own.follow_cluster(age=inventory.sync_age_seconds, refused=inventory.refused, unread=inventory.unread)
+            self._own.follow_cluster(inventory)
             self._admission = self._identity = self._identity_in(inventory)
         self._known = asyncio.Event()
         snapshot = self._source.snapshot

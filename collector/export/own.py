@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,27 +21,39 @@ from collector.admission import Refusal
 VERSION: Final = "0.1.0"
 
 
+class Source(Protocol):
+    """What is asked of a source that follows a cluster; see collector.discovery.cluster.source."""
+
+    def sync_age_seconds(self) -> float: ...  # noqa: D102 - see there
+    def refused(self) -> Mapping[str, int]: ...  # noqa: D102 - see there
+    def unread(self) -> int: ...  # noqa: D102 - see there
+    def requests(self) -> int: ...  # noqa: D102 - see there
+
+
 class _Cluster(Collector):
     """What discovery knows of itself."""
 
-    def __init__(self, age: Callable[[], float], refused: Callable[[], Mapping[str, int]], unread: Callable[[], int]) -> None:
-        self._age, self._refused, self._unread = age, refused, unread
+    def __init__(self, source: Source) -> None:
+        self._source = source
 
     def collect(self) -> Iterator[Metric]:
         """All of it, now."""
         yield GaugeMetricFamily(
             "netmatrix_kube_sync_age_seconds",
             "How old what is known of the cluster may be: time since the Kubernetes API was last heard of some of it.",
-            self._age(),
+            self._source.sync_age_seconds(),
         )
         left_out = GaugeMetricFamily(
             "netmatrix_objects_refused", "Objects of the cluster that are left out now, by reason.", labels=["reason"]
         )
-        for reason, count in self._refused().items():
+        for reason, count in self._source.refused().items():
             left_out.add_metric([reason], count)
         yield left_out
         yield CounterMetricFamily(
-            "netmatrix_objects_unread", "Objects of the cluster that were not understood.", self._unread()
+            "netmatrix_objects_unread", "Objects of the cluster that were not understood.", self._source.unread()
+        )
+        yield CounterMetricFamily(
+            "netmatrix_kube_requests", "Requests to the Kubernetes API, reviews of tokens included.", self._source.requests()
         )
 
 
@@ -143,11 +155,9 @@ class OwnMetrics:
         build = Gauge("netmatrix_build_info", "1, with what this is.", ["version", "python"], registry=self.registry)
         build.labels(VERSION, platform.python_version()).set(1)
 
-    def follow_cluster(
-        self, *, age: Callable[[], float], refused: Callable[[], Mapping[str, int]], unread: Callable[[], int]
-    ) -> None:
+    def follow_cluster(self, source: Source) -> None:
         """Also say how it is with what we know of the cluster, asked for with every scrape."""
-        self.registry.register(_Cluster(age, refused, unread))
+        self.registry.register(_Cluster(source))
 
     def follow_identity(self, *, expiries: Callable[[], Mapping[str, float]], faults: Callable[[], int]) -> None:
         """Also say how it is with what agents know us by, asked for with every scrape."""

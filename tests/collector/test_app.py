@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import structlog
 import trustme
+import yaml
 from msgspec.structs import replace
 
 from collector import app, planning
@@ -160,10 +161,12 @@ async def test_a_node_that_is_cordoned_is_excluded_at_once_and_nobody_gets_anoth
     path.write_text(inventory("a", "b"))
     async with running(tmp_path, authority) as collector, asyncio.timeout(60):
         plan = await collector.plan()
-        path.write_text(inventory("a", "b").replace("{name: b,", "{name: b, excluded: cordoned,", 1))
+        known = yaml.safe_load(path.read_text())
+        known["nodes"][1]["excluded"] = "cordoned"
+        path.write_text(yaml.safe_dump(known))
         while True:
             cells = (await collector.get("/api/v1/matrix?from=a"))["cells"]
-            if {cell.get("excluded") for cell in cells if cell["to"]["node"] == "b"} == {"cordoned"}:
+            if {cell.get("excluded") for cell in cells if cell["to"]["node"] == "node-b"} == {"cordoned"}:
                 break
             await asyncio.sleep(0.1)
         assert (await collector.plan()).generation == plan.generation

@@ -138,6 +138,10 @@ class ClusterSource:
         """How many objects were not understood so far."""
         return self._unread
 
+    def requests(self) -> int:
+        """How many requests the API server got from us so far."""
+        return self.api.requests
+
     def refused(self) -> Mapping[str, int]:
         """How many objects are left out now, by every reason there is."""
         counts = Counter(one.because for one in self._refused)

@@ -1,0 +1,191 @@
+"""What discovery makes of an API server that is short of memory or of time; all refusals but one sort are its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from collector.discovery.cluster import follower
+from collector.discovery.cluster.client import Api as ClusterApi
+from collector.discovery.cluster.source import ClusterSource
+from tests.cluster.api import Api
+from tests.cluster.between import Between, held
+from tests.cluster.plane import Plane
+from tests.cluster.test_discovery import SETTINGS, SHOP, endpoints, namespace, service, until
+
+SERVICES = "/api/v1/services"
+NAMES = ("a", "b", "c", "d", "e")
+CROWD = "/api/v1/configmaps"
+FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture
+def api(own_plane: Plane) -> Iterator[Api]:
+    """Five services that ask to be probed."""
+    api = own_plane.api
+    api.apply(f"/api/v1/namespaces/{SHOP}", namespace(SHOP))
+    for name in NAMES:
+        api.apply(f"/api/v1/namespaces/{SHOP}/services/{name}", service(name, "tcp"))
+        api.apply(f"/apis/discovery.k8s.io/v1/namespaces/{SHOP}/endpointslices/{name}-1", endpoints(name, "10.244.0.9"))
+    yield api
+    for found in api.items(f"/api/v1/namespaces/{SHOP}/services"):
+        api.delete(f"/api/v1/namespaces/{SHOP}/services/{found['metadata']['name']}")
+
+
+@asynccontextmanager
+async def following(between: Between, name: str, folder: Path) -> AsyncIterator[ClusterSource]:
+    source = ClusterSource(SETTINGS, kubeconfig=between.kubeconfig(name, folder))
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(source.follow())
+        try:
+            yield source
+        finally:
+            task.cancel()
+
+
+def probed(source: ClusterSource) -> set[str]:
+    return {one.name for one in source.snapshot.services if one.namespace == SHOP}
+
+
+async def test_survive_16_a_page_that_expired_in_the_middle_of_a_list_begins_it_again_and_nothing_is_ever_missing(
+    own_plane: Plane, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "PAGE_OBJECTS", 2)
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    between = Between(own_plane)
+
+    async def hold_the_second_page(request: web.Request) -> web.Response | None:
+        if request.path == SERVICES and "watch" in request.query and not reached.is_set():
+            return web.Response(status=410, text="{}")  # so that there is another list
+        if request.path == SERVICES and "continue" in request.query and not reached.is_set():
+            reached.set()
+            await held(go_on)
+        return None
+
+    async with between.serving(), following(between, "pages", tmp_path) as source:
+        await until(source, lambda _: probed(source) == set(NAMES))
+        between.interfere = hold_the_second_page
+        await asyncio.to_thread(own_plane.restart_api_server)  # which ends the watches
+        async with asyncio.timeout(90):
+            await reached.wait()
+        # Between the first page and the second one goes, one comes, and the history that the token is of is gone.
+        api.delete(f"/api/v1/namespaces/{SHOP}/services/b")
+        api.apply(f"/api/v1/namespaces/{SHOP}/services/f", service("f", "tcp"))
+        api.apply(f"/apis/discovery.k8s.io/v1/namespaces/{SHOP}/endpointslices/f-1", endpoints("f", "10.244.0.9"))
+        await asyncio.to_thread(own_plane.forget_history)
+        await source.changed()
+        assert probed(source) == set(NAMES), "half of a new list is nothing"
+        go_on.set()
+        seen: set[frozenset[str]] = set()
+
+        def follows(_: object) -> bool:
+            seen.add(frozenset(probed(source)))
+            return probed(source) == {"a", "c", "d", "e", "f"}
+
+        await until(source, follows)
+    assert all(set("acde") <= one for one in seen)
+    pages = [(one.status, "continue" in one.query) for one in between.asked if one.path == SERVICES and one.is_list]
+    assert (410, True) in pages, "the API server's own word"
+    after = pages[pages.index((410, True)) + 1 :]
+    assert after[0] == (200, False), "the first page again"
+
+
+async def test_survive_17_who_is_turned_away_by_priority_and_fairness_asks_seldom_and_goes_on_when_it_may(
+    own_plane: Plane, api: Api, tmp_path: Path
+) -> None:
+    level = {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "PriorityLevelConfiguration",
+        "spec": {
+            "type": "Limited",
+            "limited": {
+                "nominalConcurrencyShares": 0,
+                "lendablePercent": 0,
+                "borrowingLimitPercent": 0,
+                "limitResponse": {"type": "Reject"},
+            },
+        },
+    }
+    subject = {"kind": "ServiceAccount", "serviceAccount": {"namespace": "default", "name": "default"}}
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}
+    schema = {
+        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
+        "kind": "FlowSchema",
+        "spec": {
+            "matchingPrecedence": 2,
+            "priorityLevelConfiguration": {"name": "turned-away"},
+            "rules": [{"subjects": [subject], "resourceRules": [everything]}],
+        },
+    }
+    between = Between(own_plane)
+    async with between.serving():
+        source = ClusterSource(SETTINGS, kubeconfig=between.kubeconfig("fair", tmp_path))
+        crowd = ClusterSource(SETTINGS, kubeconfig=between.kubeconfig("fair", tmp_path)).api
+        api.apply(f"{FLOW}/prioritylevelconfigurations/turned-away", level)
+        api.apply(f"{FLOW}/flowschemas/turned-away", schema)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                # A level without seats serves one at a time, so that there have to be others.
+                others = [tasks.create_task(_asking(crowd)) for _ in range(12)]
+                async with asyncio.timeout(60):
+                    while not any(one.status == 429 for one in between.asked):  # noqa: ASYNC110 - of another process
+                        await asyncio.sleep(0.1)
+                task = tasks.create_task(source.follow())
+                await asyncio.sleep(8.0)
+                for one in others:
+                    one.cancel()
+                api.delete(f"{FLOW}/flowschemas/turned-away")
+                await until(source, lambda _: probed(source) == set(NAMES))
+                task.cancel()
+        finally:
+            await crowd.close()
+            api.delete(f"{FLOW}/flowschemas/turned-away")
+            api.delete(f"{FLOW}/prioritylevelconfigurations/turned-away")
+    asked = [one for one in between.asked if one.path != CROWD and one.query]
+    pauses = [
+        min([other.at - one.at for other in asked if other.path == one.path and other.at > one.at], default=60.0)
+        for one in asked
+        if one.status == 429
+    ]
+    assert pauses, "refused by the API server itself, which says to come back in a second"
+    assert min(pauses) >= 1.0
+
+
+async def _asking(crowd: ClusterApi) -> None:
+    while True:
+        await crowd.ask("GET", CROWD)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_survive_17_retry_after_is_obeyed_by_lists_and_watches_and_not_by_all_in_one_moment(
+    status: int, own_plane: Plane, api: Api, tmp_path: Path
+) -> None:
+    between, began = Between(own_plane), time.monotonic()
+    first: dict[str, float] = {}
+
+    async def busy_at_first(request: web.Request) -> web.Response | None:
+        key = f"{request.path} {'watch' in request.query}"
+        if key in first:
+            return None
+        first[key] = time.monotonic()
+        return web.Response(status=status, headers={"Retry-After": "3"}, text="{}")
+
+    between.interfere = busy_at_first
+    async with between.serving(), following(between, f"later-{status}", tmp_path) as source:
+        await until(source, lambda _: probed(source) == set(NAMES))
+        await asyncio.sleep(max(0.0, began + 8.0 - time.monotonic()))
+    again: dict[str, float] = {}
+    for one in between.asked:
+        key = f"{one.path} {'watch' in one.query}"
+        if one.status == 200 and key in first:
+            again.setdefault(key, one.at - first[key])
+    assert len(again) == 10, "five lists and their watches"
+    assert min(again.values()) >= 3.0
+    lists = sorted(at for key, at in again.items() if key.endswith("False"))
+    assert lists[-1] - lists[0] > 0.02, "the waits are spread"
+    assert api
