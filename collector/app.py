@@ -88,7 +88,9 @@ class Collector:
         self._known = asyncio.Event()
         snapshot = self._source.snapshot
         # plan
-        self._planning = Planning(settings.plan, instance=self._instance, now_ns=self._now_ns)
+        self._planning = Planning(
+            settings.plan, instance=self._instance, now_ns=self._now_ns, expect=lambda: configuration.settings.expect
+        )
         try:
             plans = self._planning.compose(snapshot, generation=1)
         except PlanError as error:

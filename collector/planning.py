@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from msgspec import structs
 
+from collector.derivation import ExpectSettings
 from collector.discovery.snapshot import Snapshot
+from collector.discovery.wanted import wants_in
+from collector.expectation.wants import Wants
 from collector.plan.compose import Plans, compose, rotated
 from collector.plan.keys import PHASE_SECONDS, group_keys, group_secret, phase_of
 from collector.plan.targets import aimed_at
@@ -38,17 +41,29 @@ def turn_seconds(slot_ns: int) -> float:
 
 
 class Planning:
-    """Makes the plans of one collector process; `instance` names it. See `secret` for their group keys."""
+    """Makes the plans of one collector process; `instance` names it. See `secret` for their group keys.
 
-    def __init__(self, settings: PlanSettings, *, instance: int, now_ns: Callable[[], int]) -> None:
+    `expect` says what is made of policies, by which a control is found for each path that is to be closed.
+    """
+
+    def __init__(
+        self,
+        settings: PlanSettings,
+        *,
+        instance: int,
+        now_ns: Callable[[], int],
+        expect: Callable[[], ExpectSettings] = ExpectSettings,
+    ) -> None:
         self.settings = settings
         """Those of the last plans."""
+        self._expect = expect
         self._instance = instance
         self._now_ns = now_ns
         self.secret: bytes | Callable[[int], bytes] = b""
         """What group keys follow from, or what tells it by the epoch; of the inventory where nothing else is set before."""
         self._phase = self.phase()
         self._planned: Snapshot | None = None
+        self._wants = Wants()
         self._composed: Plans | None = None
 
     def compose(self, snapshot: Snapshot, *, generation: int, settings: PlanSettings | None = None) -> Plans:
@@ -57,10 +72,11 @@ class Planning:
         if not self.secret and snapshot.vantages:
             # For the life of the process: other keys for some agents, and not yet for others, would look like loss.
             self.secret = group_secret([snapshot.secret] if snapshot.secret else [one.key for one in snapshot.vantages])
-        phase = self.phase()
+        phase, wants = self.phase(), wants_in(snapshot, self._expect())
         plans = compose(
             snapshot,
             settings,
+            wants=wants,
             instance=self._instance,
             generation=generation,
             keys=self.keys(phase),
@@ -71,13 +87,15 @@ class Planning:
         self._composed = plans
         self.settings = settings
         self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
-        self._planned = _as_planned(snapshot)
+        self._planned, self._wants = _as_planned(snapshot), wants
         return plans
 
     def is_planned(self, snapshot: Snapshot, settings: PlanSettings | None = None) -> bool:
         """Whether the last plans are those for this snapshot too: it differs in nothing that anybody is asked to do."""
         same = settings is None or settings == self.settings
-        return same and self._planned is not None and _as_planned(snapshot) == self._planned
+        if not same or self._planned is None or _as_planned(snapshot) != self._planned:
+            return False
+        return wants_in(snapshot, self._expect()) == self._wants
 
     def is_due(self, plans: Plans) -> bool:
         """Whether these plans have the keys of another phase, or are those of another slot, by now."""
@@ -107,7 +125,7 @@ def _as_planned(snapshot: Snapshot) -> Snapshot:
     """A snapshot without what no plan depends on.
 
     That is why something is excluded, unless nobody probes it any more, how many endpoints there are besides the first, and all
-    that is known of policies.
+    that is known of policies and expectations, but for what these want.
     """
     return structs.replace(
         snapshot,
@@ -121,5 +139,7 @@ def _as_planned(snapshot: Snapshot) -> Snapshot:
         policies=(),
         opaque=(),
         policies_read=True,
+        expectations=(),
+        pods=(),
         profile="",
     )

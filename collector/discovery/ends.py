@@ -14,6 +14,7 @@ from collector.derivation import ExpectSettings
 from collector.discovery.snapshot import Backed, Door, PodPort, Service, Snapshot, Vantage
 from collector.discovery.snapshot import Pod as OtherPod
 from collector.expectation.derived import profile_in_force
+from collector.expectation.wants import outside
 from collector.policy.ends import ContainerPort, End, Host, Namespace, Node, Pod
 from collector.policy.labels import namespace_labels
 from collector.policy.profile import Profile
@@ -122,6 +123,8 @@ class Ends:
             behind = self.backends(server.name, server.port)
             lone = self._of_address.get(server.addresses[0]) if server.addresses else None
             yield f"dns/{server.name}", behind or (Landing(lone),)
+        for name in outside(snapshot.expectations):
+            yield name, (Landing(_outside(name.partition("/")[2])),)
 
     def _of_service(self, service: Service) -> Iterator[tuple[str, Sequence[Landing]]]:
         full = f"{service.namespace}/{service.name}"
@@ -150,6 +153,14 @@ def ends(snapshot: Snapshot) -> Ends:
 def profile_in(snapshot: Snapshot, settings: ExpectSettings) -> Profile:
     """What the network plugin does: the one that was found, unless the settings name another."""
     return profile_in_force(snapshot.profile, settings)
+
+
+def _outside(name: str) -> Host:
+    """A host that somebody expects something of, by its address or its name."""
+    try:
+        return Host((str(ip_address(name)),))
+    except ValueError:
+        return Host((), name)
 
 
 def _ports(vantage: Vantage) -> tuple[ContainerPort, ...]:

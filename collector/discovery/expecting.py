@@ -31,6 +31,7 @@ def _services(snapshot: Snapshot, ends: Ends) -> Iterator[Service]:
             backed.name,
             ports,
             tuple(backing for port in ports for backing in _backings(ends, name, port)),
+            backed.addresses,
         )
     for service in snapshot.services:
         name = f"{service.namespace}/{service.name}"
@@ -43,7 +44,7 @@ def _services(snapshot: Snapshot, ends: Ends) -> Iterator[Service]:
                 for landing in ends.target(f"endpoint/{name}/{door.name}")
             )
             backings = (Backing(one.end, port, one.port) for one in behind if isinstance(one.end, Pod) and one.port)
-            yield Service(service.namespace, service.name, (port,), tuple(backings))
+            yield Service(service.namespace, service.name, (port,), tuple(backings), service.addresses)
 
 
 def _backings(ends: Ends, name: str, port: ServicePort) -> Iterator[Backing]:

@@ -31,6 +31,8 @@ class Service(Struct, frozen=True):
     name: str
     ports: tuple[ServicePort, ...] = ()
     backings: tuple[Backing, ...] = ()
+    addresses: tuple[str, ...] = ()
+    """Its ClusterIPs."""
 
     def __str__(self) -> str:
         """As in a sentence, and as a key."""

@@ -26,6 +26,8 @@ class Goal(Struct, frozen=True):
     """Namespace and name of the service that named it."""
     through: bool = False
     """Whether the way goes through that service's ClusterIP."""
+    by_name: bool = False
+    """Whether that is found by its name in DNS."""
 
 
 class Reach(Struct, frozen=True):
@@ -76,7 +78,7 @@ def goals_of(one: One, cluster: Cluster) -> Iterator[Goal]:
         service = cluster.service.get(selection.service)
         if service is not None:
             for backing, asked in asked_behind(ports, service):
-                yield Goal(backing.pod, asked, str(service), selection.via != "endpoints")
+                yield Goal(backing.pod, asked, str(service), selection.via != "endpoints", selection.via == "name")
 
 
 def reaches(expectations: Expectations, one: One) -> Iterator[Reach]:

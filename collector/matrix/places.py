@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from collector.discovery.snapshot import Snapshot
+from collector.expectation.wants import outside
 
 DIMENSIONS: Final = ("vantage", "node", "zone", "namespace", "service", "target", "layer", "kind", "family")
 """What cells can be grouped by, on either side."""
@@ -66,16 +67,24 @@ def target_places(snapshot: Snapshot) -> dict[str, Place]:
         name = f"pod/{one.namespace}/{one.pod}"
         zone = zones.get(one.node, "")
         targets[name] = Place(one.name, name, one.node, zone, one.namespace, one.pod)
+    for pod in snapshot.pods:
+        name = f"pod/{pod.namespace}/{pod.name}"
+        targets[name] = Place(None, name, pod.node or None, zones.get(pod.node), pod.namespace, pod.name)
+    for backed in snapshot.backed:
+        name = f"service/{backed.namespace}/{backed.name}"
+        targets[name] = Place(target=name, namespace=backed.namespace, service=backed.name)
     for service in snapshot.services:
         name = f"service/{service.namespace}/{service.name}"
         targets[name] = Place(target=name, namespace=service.namespace, service=service.name)
         for door in service.doors:
             way = f"{door.kind}/{service.namespace}/{service.name}/{door.name}"
-            pod = door.name if door.kind == "endpoint" else None
-            targets[way] = Place(None, way, door.node or None, zones.get(door.node), service.namespace, pod)
+            behind = door.name if door.kind == "endpoint" else None
+            targets[way] = Place(None, way, door.node or None, zones.get(door.node), service.namespace, behind)
     for prefix, hosts in (("external", snapshot.external), ("dns", snapshot.dns)):
         for host in hosts:
             targets[f"{prefix}/{host.name}"] = Place(target=f"{prefix}/{host.name}")
+    for name in outside(snapshot.expectations):
+        targets.setdefault(name, Place(target=name))
     return targets
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from collector.plan.assignment import Assignment
 from collector.plan.edges import rotating_kinds
+from collector.plan.matching import Ints
 from collector.plan.population import Population
 from collector.plan.targets import Aim, Intervals, Item, mtu_aims, node_aims, pod_aims, pod_targets
 from wire.path import Family, Kind, Target
@@ -46,10 +47,16 @@ class Aims:
             for aim in mtu_aims(self._pod(peer), population.vantages[peer].port, self._mtu, self._intervals.mtu):
                 yield peer, aim
         rotating: list[int] = assignment.rotation.of(np.array([vantage]), slot)[0].tolist()
-        known = set(static)
+        known = {*static, *self._also(assignment.also_pods, vantage, len(population))}
         fresh = [peer for peer in rotating if peer not in known]
         yield from self._by_kinds(fresh, rotating_kinds(self._intervals), self._rotating)
+        nodes |= self._also(assignment.also_nodes, vantage, len(population.nodes))
         yield from self._by_host(set(population.node_of[rotating].tolist()) - nodes)
+
+    @staticmethod
+    def _also(pairs: Ints, vantage: int, count: int) -> set[int]:
+        first, last = np.searchsorted(pairs, (vantage * count, (vantage + 1) * count))
+        return set((pairs[first:last] - vantage * count).tolist())
 
     def _by_kinds(
         self, peers: list[int], kinds: dict[Kind, int], made: dict[int, tuple[Aim, ...]]

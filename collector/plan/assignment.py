@@ -6,6 +6,7 @@ where several are on one node: it is the vantage that sends, has a budget and ca
 """
 
 import numpy as np
+from msgspec import Struct
 
 from collector.discovery.snapshot import Attachment, Snapshot
 from collector.plan.matching import Ints
@@ -73,6 +74,17 @@ class Network:
         return min((self.attachments[member].mtu for member in (one, other) if self.attachments[member].mtu), default=0)
 
 
+class Also(Struct, frozen=True, eq=False):
+    """What is probed because somebody wants it, besides all that is planned anyway."""
+
+    shares: list[list[Ints]]
+    """For each further item and each family of the population the vantages that probe it."""
+    pods: Ints
+    nodes: Ints
+    peers: Ints
+    """How many distinct peers each vantage gets by it."""
+
+
 class Assignment:
     """See the module. Everything here is of numbers of vantages in the order of their names."""
 
@@ -88,8 +100,22 @@ class Assignment:
         ]
         self.mtu_pairs = one_of_each_zone(self.peers, hashes=population.hashes, zones=population.zones)
         self.mtu_peers = Lists(self.mtu_pairs)
+        self._items = len(items)
         self.shares = [self._shares(item, population, settings) for item in items]
         """For each item and each family of the population the vantages that probe it."""
+        self.also_pods: Ints = np.zeros(0, np.int64)
+        """Pairs that are probed over UDP in every plan, though not as static peers: vantage times their number, plus peer."""
+        self.also_nodes: Ints = np.zeros(0, np.int64)
+        """The same of nodes by their addresses: vantage times the number of nodes, plus node."""
+        self._settle(population, settings, distinct=0)
+
+    def take(self, also: Also, population: Population, settings: PlanSettings) -> None:
+        """Also what is probed by whom because it is wanted, as further items behind all others."""
+        self.shares += also.shares
+        self.also_pods, self.also_nodes = also.pods, also.nodes
+        self._settle(population, settings, distinct=also.peers)
+
+    def _settle(self, population: Population, settings: PlanSettings, *, distinct: int | Ints) -> None:
         families = len(population.families)
         shares = [
             np.stack((vantages, np.full(len(vantages), number * families + family)), axis=1)
@@ -98,7 +124,7 @@ class Assignment:
         ]
         self.items_of = Lists(np.concatenate([np.zeros((0, 2), np.int64), *shares]))
         """What each vantage has a share in: number of the item times the number of families, plus that of the family."""
-        self.distinct_peers = self._distinct_peers(population)
+        self.distinct_peers = self._distinct_peers(population) + distinct
         """Peers of each vantage in any minute, but for the rotation."""
         turns = 1 + -(-MINUTE // settings.rotation.slot)
         room = (MAX_PEERS - int(self.distinct_peers.max(initial=0))) // turns
@@ -132,7 +158,7 @@ class Assignment:
         peers = np.bincount(pairs // max(nodes, 1), minlength=len(population))
         if not self.sparse:
             peers = np.full(len(population), int((population.node_addresses.sum(axis=1) > 0).sum()) if nodes else 0)
-        for by_family in self.shares:
+        for by_family in self.shares[: self._items]:
             peers[np.unique(np.concatenate(by_family))] += 1
         return peers
 

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct, structs
 
 from collector.discovery.snapshot import Snapshot
+from collector.expectation.wants import Wants
 from collector.plan.aims import Aims
 from collector.plan.assignment import MAX_PEERS, Assignment
 from collector.plan.budget import Load, factors, received, sent, stretched
@@ -19,10 +20,12 @@ from collector.plan.matching import Ints
 from collector.plan.population import Population
 from collector.plan.prints import Printer, Prints
 from collector.plan.targets import Intervals, Item, items, pod_name
+from collector.plan.wanted import wanted_items
 from collector.settings import PlanSettings
 from wire.path import Paths
 from wire.plan import MAX_PATHS, GroupKey, Identity, Plan, PlannedPath
 
+NOTHING_WANTED = Wants()
 MAX_NOTES = 20
 """Most notes of one sort; how many more there are is said."""
 
@@ -148,12 +151,23 @@ class Plans(Struct, frozen=True, eq=False):
 
 
 def compose(
-    snapshot: Snapshot, settings: PlanSettings, *, instance: int, generation: int, keys: tuple[GroupKey, ...], slot: int = 0
+    snapshot: Snapshot,
+    settings: PlanSettings,
+    *,
+    instance: int,
+    generation: int,
+    keys: tuple[GroupKey, ...],
+    slot: int = 0,
+    wants: Wants = NOTHING_WANTED,
 ) -> Plans:
-    """The plans for a snapshot in a slot; raises PlanError where one has too many paths."""
+    """The plans for a snapshot in a slot, with what expectations want; raises PlanError where one has too many paths."""
     intervals, population = Intervals(settings), Population(snapshot, settings.families)
     shared = items(snapshot, intervals)
     assignment = Assignment(snapshot, population, shared, settings)
+    if wants.paths:
+        wanted, also = wanted_items(wants.paths, population, assignment, shared, intervals)
+        shared = [*shared, *wanted]
+        assignment.take(also, population, settings)
     maker = EdgeMaker(population, assignment, shared, intervals, snapshot.mtu)
     edges = maker.static()
     names = [
@@ -192,7 +206,11 @@ def compose(
         keys=keys,
         stretched=heaviest.factor if heaviest else 1.0,
         heaviest=heaviest,
-        notes=(*_budget_notes(heaviest, over), *_notes(snapshot, assignment, population, settings)),
+        notes=(
+            *_budget_notes(heaviest, over),
+            *_notes(snapshot, assignment, population, settings),
+            *(f"expectation {name}: {said}" for name, said in wants.notes[:MAX_NOTES]),
+        ),
         ground=ground,
         counts=np.zeros(0, np.int64),
         rates=np.zeros(0),

@@ -86,7 +86,7 @@ class EdgeMaker:
         peers = assignment.rotation.of(everybody, slot)
         static = assignment.peers
         rows = rows_of(peers)
-        fresh = ~_in_row(peers, static).ravel()
+        fresh = ~_in_row(peers, static).ravel() & ~np.isin(rows * self._pods + peers.ravel(), assignment.also_pods)
         pods = self._by_kinds(
             rows[fresh],
             peers.ravel()[fresh],
@@ -95,7 +95,7 @@ class EdgeMaker:
         )
         nodes, before = population.node_of[peers], population.node_of[static]
         far = ~_in_row(nodes, before).ravel()
-        pairs = np.unique((rows * max(self._nodes, 1) + nodes.ravel())[far])
+        pairs = np.setdiff1d((rows * max(self._nodes, 1) + nodes.ravel())[far], assignment.also_nodes)
         return Edges.of([pods, self._hosts(pairs // max(self._nodes, 1), pairs % max(self._nodes, 1))])
 
     def most_rotating(self) -> tuple[Floats, Floats]:

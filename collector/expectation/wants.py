@@ -1,0 +1,227 @@
+"""What declared expectations want probed: paths without which nobody could say whether they hold.
+
+In: expectations, and the places that probes leave from. Out: paths, with what proves of each closed one that its target
+listens, and a sentence for each declaration of which something is not probed. Who probes the same already is not known here.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from collector.expectation.asks import DNS_PORT, PortAsk
+from collector.expectation.cluster import Service
+from collector.expectation.declared import One
+from collector.expectation.document import Declared
+from collector.expectation.expected import Expectations
+from collector.expectation.reaches import Goal, goals_of
+from collector.policy.ends import Connection, End, Host, Node, Pod, address_of
+from collector.policy.evaluate import Answer
+from wire.path import Ask, Dns, Family, Http, Icmp, Layer, Target, Tcp, Udp
+
+MOST_PATHS: Final = 500
+"""Most paths of one declaration."""
+
+Proof = Literal["vantage", "kubelet", "none"]
+"""What proves that a target listens: a vantage that may reach it, the kubelet's readiness probe, or nothing."""
+
+
+class Place(Struct, frozen=True):
+    """A place that probes leave from."""
+
+    name: str
+    pod: Pod
+    port: int
+    """Where its agent answers."""
+    uid: str = ""
+
+
+class Want(Struct, frozen=True):
+    """One path."""
+
+    vantage: str
+    target: Target
+    layer: Layer
+    family: Family
+    ask: Ask
+
+
+class Wants(Struct, frozen=True):
+    """All of them, in an order that depends on nothing but names."""
+
+    paths: tuple[Want, ...] = ()
+    proofs: Mapping[str, Proof] = {}
+    """By target and port, as in `pod/shop/db-0:5432`: what will prove of a target of a closed path that it listens."""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Name of a declaration, and what of it is not probed and why."""
+
+
+class Wanting:
+    """Makes the wants of one moment. `probed` are the ports that the kubelet has readiness probes on, by pod, of ready ones."""
+
+    def __init__(
+        self,
+        expectations: Expectations,
+        places: Sequence[Place],
+        *,
+        probed: Mapping[str, Sequence[int]] | None = None,
+        domain: str = "cluster.local",
+    ) -> None:
+        self._expectations = expectations
+        self._places = sorted(places, key=lambda place: place.name)
+        self._own = {str(place.pod): place for place in self._places}
+        self._probed = probed or {}
+        self._domain = domain
+        self._proofs: dict[str, Proof] = {}
+        self._notes: list[tuple[str, str]] = []
+
+    def wants(self) -> Wants:
+        """Everything that declarations want, each path once."""
+        found: dict[Want, None] = {}
+        for one in self._expectations.declarations.every:
+            found.update(dict.fromkeys(self._of(one)))
+        paths = sorted(found, key=lambda want: (want.target.name, want.layer, want.family, str(want.ask), want.vantage))
+        return Wants(tuple(paths), self._proofs, tuple(self._notes))
+
+    def _of(self, one: One) -> Iterator[Want]:
+        sources = [place for place in self._places if any(selection.selects(place.pod) for selection in one.sources)]
+        name, every = one.declared.name, list(goals_of(one, self._expectations.cluster))
+        if not sources and every:
+            self._notes.append((name, "no vantage is among its sources, so that nothing measures it"))
+            return
+        unasked = sorted({str(goal.asked.protocol) for goal in every if self._ask(goal) is None})
+        if unasked:
+            self._notes.append((name, f"{' and '.join(unasked)} is not probed but towards our own agents"))
+        wanted = [
+            (place, want, goal)
+            for goal in every
+            for place in sources
+            if str(place.pod) != str(goal.end)
+            for want in self._paths(place, one, goal)
+        ]
+        if len(wanted) > MOST_PATHS:
+            self._notes.append((name, f"{MOST_PATHS} of {len(wanted)} paths are probed, which are the most of one declaration"))
+            wanted = sorted(wanted, key=lambda each: _rank(name, each[1]))[:MOST_PATHS]
+        yield from (want for _, want, _ in wanted)
+        if one.declared.spec.expect == "deny":
+            for goal, want in {(want.target.name, want.ask, want.family): (goal, want) for _, want, goal in wanted}.values():
+                yield from self._control(goal, want)
+
+    def _paths(self, place: Place, one: One, goal: Goal) -> Iterator[Want]:
+        ask = self._ask(goal)
+        for family in Family:
+            target = self._target(goal, family)
+            if ask is not None and target is not None and family.value in one.families and address_of(place.pod, family):
+                yield Want(place.name, target, self._layer(goal, ask), family, ask)
+
+    def _ask(self, goal: Goal) -> Ask | None:
+        """How it is asked; None where no probe can: UDP of those who are not ours has no answer that means anything."""
+        asked, by = goal.asked, goal.asked.by
+        port = self._service_port(goal) if goal.through else asked.port
+        if by is not None and by.protocol == "HTTP":
+            return Http(port=port, path=by.path or "/", expect_status=_statuses(by))
+        if by is not None and by.protocol == "DNS":
+            return Dns(name=by.name.rstrip(".") + ".", port=port or DNS_PORT)
+        match asked.protocol:
+            case "TCP":
+                return Tcp(port=port)
+            case "ICMP" if not goal.through:
+                return Icmp()
+            case "UDP" if not goal.through and (place := self._own.get(str(goal.end))) is not None and place.port == port:
+                return Udp(port=port)
+        return None
+
+    def _service_port(self, goal: Goal) -> int:
+        service = self._expectations.cluster.service[goal.service]
+        return next(
+            one.port.port
+            for one in service.backings
+            if str(one.pod) == str(goal.end) and (one.port.protocol, one.target_port) == (goal.asked.protocol, goal.asked.port)
+        )
+
+    def _target(self, goal: Goal, family: Family) -> Target | None:
+        if goal.through:
+            return self._of_service(self._expectations.cluster.service[goal.service], goal, family)
+        address = address_of(goal.end, family)
+        match goal.end:
+            case Pod() as pod if address is not None:
+                own = self._own.get(str(pod))
+                name = f"pod/{pod}"
+                return Target(name=name, peer=pod.node or name, address=str(address), uid=own.uid if own else "")
+            case Node(name=name) if address is not None:
+                return Target(name=f"node/{name}", peer=name, address=str(address))
+            case Host(addresses=(), name=host) if host:
+                return Target(name=f"external/{host}", peer=f"external/{host}", host=host)
+            case Host() if address is not None:
+                return Target(name=f"external/{address}", peer=f"external/{address}", address=str(address))
+        return None
+
+    def _of_service(self, service: Service, goal: Goal, family: Family) -> Target | None:
+        name = f"service/{service}"
+        if goal.by_name:
+            host = f"{service.name}.{service.namespace}.svc.{self._domain}"
+            return Target(name=name, peer=name, host=host)
+        address = next((one for one in service.addresses if Family.of(one) is family), None)
+        return None if address is None else Target(name=name, peer=name, address=address)
+
+    def _layer(self, goal: Goal, ask: Ask) -> Layer:
+        if isinstance(ask, Dns):
+            return Layer.DNS
+        if goal.through:
+            return Layer.SERVICE
+        if isinstance(goal.end, Pod):
+            return Layer.POD
+        return Layer.HOST if isinstance(goal.end, Node) else Layer.EXTERNAL
+
+    def _control(self, goal: Goal, want: Want) -> Iterator[Want]:
+        """A path that proves that the target of a closed one listens, from the one who is the likeliest to be let through."""
+        key = f"{want.target.name}:{goal.asked.port}" if goal.asked.port else want.target.name
+        place = self._allowed(goal, want)
+        if place is not None:
+            self._proofs[key] = "vantage"
+            yield Want(place.name, want.target, want.layer, want.family, want.ask)
+        else:
+            ready = goal.asked.port in self._probed.get(str(goal.end), ())
+            self._proofs[key] = "kubelet" if ready else "none"
+
+    def _allowed(self, goal: Goal, want: Want) -> Place | None:
+        """Of those who may reach it, by what is declared or else by the policies, one who stays the same while he is there."""
+        connection = Connection(goal.asked.protocol, goal.asked.port, want.family, via_service=goal.through)
+        able = [
+            place
+            for place in self._places
+            if str(place.pod) != str(goal.end) and address_of(place.pod, want.family) is not None
+        ]
+        for place in sorted(able, key=lambda one: (_distance(one.pod, goal.end), _rank(one.name, want))):
+            if self._expectations.of(place.pod, goal.end, connection, goal.service).answer is Answer.ALLOW:
+                return place
+        return None
+
+
+def outside(declared: Iterable[Declared]) -> Iterator[str]:
+    """The names of targets outside of the cluster that declarations name."""
+    for one in declared:
+        for peer in one.spec.to:
+            if peer.cidr is not None:
+                yield f"external/{peer.cidr.alone}"
+            if peer.host is not None:
+                yield f"external/{peer.host.name}"
+
+
+def _distance(source: Pod, target: End) -> int:
+    """Whom to ask first: the same namespace, then the same node, whose own network no policy keeps out, then anybody."""
+    if not isinstance(target, Pod):
+        return 0
+    if source.namespace.name == target.namespace.name:
+        return 0
+    return 1 if source.host_network and source.node == target.node else 2
+
+
+def _rank(name: str, want: Want) -> bytes:
+    words = f"{name}\n{want.vantage}\n{want.target.name}\n{want.family}\n{want.ask}"
+    return blake2b(words.encode(), digest_size=8).digest()
+
+
+def _statuses(ask: PortAsk) -> str:
+    return "" if ask.status is None else str(ask.status)
