@@ -5,7 +5,6 @@ once, and handed to whoever needs it; every task has its owner here.
 """
 
 import asyncio
-import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -17,7 +16,10 @@ from aiohttp import web
 
 from collector.admission import Admission, SharedKeys
 from collector.api.agents import AgentPort
+from collector.api.asking import Asking
 from collector.api.board import Board
+from collector.api.events import Beats
+from collector.api.histories import add_history
 from collector.api.incidents import Written
 from collector.api.listener import Listener
 from collector.api.operators import operator_app
@@ -29,6 +31,8 @@ from collector.document import bad
 from collector.export.exposition import exposition_in_slices
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
+from collector.history.keeper import Keeper, opened
+from collector.identified import identity_in
 from collector.judging import Judging
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
@@ -40,6 +44,7 @@ from collector.rows import Rows
 from collector.sessions import Sessions
 from collector.settings import PlanSettings
 from collector.standing import Standing
+from collector.verdict.judgement import Judgement
 
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
     from collector.discovery.cluster.source import ClusterSource
@@ -84,7 +89,7 @@ class Collector:
         else:
             self._source = inventory
             self._own.follow_cluster(inventory)
-            self._admission = self._identity = self._identity_in(inventory)
+            self._admission = self._identity = identity_in(inventory, settings.discovery, self._own)
         self._known = asyncio.Event()
         snapshot = self._source.snapshot
         # plan
@@ -102,7 +107,7 @@ class Collector:
         self._matrix = Matrix(
             retention_ns=settings.matrix.retention, max_bytes=settings.matrix.max_bytes, stale_after_ns=silent_after_ns
         )
-        self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set)
+        self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set, told=self._judged)
         self._rows = Rows(self._matrix, urgent=self._judging.urge)
         self._board = Board(plans, handed=self._rows.handed)
         self._agents = AgentPort(
@@ -122,6 +127,12 @@ class Collector:
             sessions=self._sessions,
             own=self._own,
         )
+        self._beats = Beats()
+        failed = self._own.history_failures.inc
+        file = opened(settings.history.file, failed)
+        asking = Asking(self._matrix, time.monotonic_ns)
+        self._history = Keeper(file, self._matrix, finished=asking.finished, failed=failed) if file else None
+        self._written = Written(epoch_ns=self._instance - self._began_ns)
         self._operators = operator_app(
             matrix=self._matrix,
             sessions=self._sessions,
@@ -130,27 +141,13 @@ class Collector:
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
             standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
-            verdicts=Verdicts(lambda: self._judging.judgement, Written(epoch_ns=self._instance - self._began_ns)),
+            verdicts=Verdicts(lambda: self._judging.judgement, self._written),
+            beats=self._beats,
             hosts=settings.operators.hosts,
             refused=self._own.unasked,
         )
+        add_history(self._operators, self._history)
         self._install(snapshot, plans)
-
-    def _identity_in(self, cluster: "ClusterSource") -> "ClusterIdentity":
-        # Both for a cluster alone, as its source.
-        from collector.identity.cluster import ClusterIdentity  # noqa: PLC0415 - as above
-        from collector.identity.own_addresses import own_addresses  # noqa: PLC0415 - as above
-
-        found = self._configuration.settings.discovery
-        identity = ClusterIdentity(
-            cluster.api,
-            namespace=found.namespace,
-            cluster_domain=found.cluster_domain,
-            addresses=own_addresses(os.environ.get("KUBERNETES_SERVICE_HOST", "")),
-            count=lambda word: self._own.token_reviews.labels(word).inc(),
-        )
-        self._own.follow_identity(expiries=identity.expiries, faults=lambda: identity.faults)
-        return identity
 
     async def run(self, stop: asyncio.Event, *, listening: Callable[[int, int], None] = _tell_nobody) -> None:
         """Serve until told to stop; `listening` is told the port for agents and the one for operators."""
@@ -180,7 +177,7 @@ class Collector:
                         self._judging.follow(),
                         self._source.follow(),
                         self._follow(),
-                        *([self._identity.follow()] if self._identity is not None else []),
+                        *(one.follow() for one in (self._identity, self._history) if one is not None),
                     )
                 ]
                 _log.info(
@@ -256,6 +253,12 @@ class Collector:
         self._install(snapshot, plans)
         self._board.publish(plans, over_seconds=len(plans) / PLANS_A_SECOND if plans.rotates else 0.0)
         return ""
+
+    def _judged(self, judgement: Judgement) -> None:
+        """Let whoever follows judgements know of another one."""
+        if self._history is not None:
+            self._history.ended([self._written.closed(one) for one in judgement.closed])
+        self._beats.beat()
 
     def _refuse_inventory(self, fault: str) -> None:
         if fault:

@@ -238,6 +238,14 @@ class MatrixSettings(Section, frozen=True):
             raise ValueError(f"retention must be 10s to 1h, not {self.retention}")
 
 
+class HistorySettings(Section, frozen=True):
+    """What is remembered longer than the matrix does."""
+
+    file: Annotated[str, Meta(max_length=4096)] = ""
+    """SQLite file of the last hour of groups and thirty days of incidents, in a folder that can be written to, 512 MiB at most.
+    Default: none, and nothing of it is remembered."""
+
+
 class Log(Section, frozen=True):
     """What the program says of itself, on standard output."""
 
@@ -264,6 +272,8 @@ class Settings(Section, frozen=True):
     """What is exported."""
     matrix: MatrixSettings = MatrixSettings()
     """What is kept."""
+    history: HistorySettings = HistorySettings()
+    """What is remembered longer."""
     notify: Notify = Notify()
     """Who is told of incidents."""
     log: Log = Log()

@@ -5,7 +5,7 @@ from typing import Any
 
 from collector.alerts import alert_of, runbook_of
 from collector.verdict.incident import Incident
-from collector.verdict.judgement import Judgement
+from collector.verdict.judgement import Closed, Judgement
 
 Answer = dict[str, Any]
 
@@ -25,7 +25,7 @@ class Written:
             "at": None if judgement.at_ns is None else self._time(judgement.at_ns),
             "incidents": [self.incident(one) for one in judgement.incidents],
             "pending": [self.incident(one) for one in judgement.pending],
-            "closed": [self.incident(one.incident, closed_ns=one.closed_ns) for one in judgement.closed],
+            "closed": [self.closed(one) for one in judgement.closed],
         }
 
     def whole(self, judgement: Judgement, name: str) -> Answer | None:
@@ -38,6 +38,10 @@ class Written:
                 whole = {**self.incident(one, closed_ns=closed_ns), "evidence": evidence, "against": one.against}
                 return {"version": 1, "incident": whole}
         return None
+
+    def closed(self, one: Closed) -> Answer:
+        """One incident that is over."""
+        return self.incident(one.incident, closed_ns=one.closed_ns)
 
     def incident(self, one: Incident, *, closed_ns: int | None = None) -> Answer:
         """One incident without its evidence."""

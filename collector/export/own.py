@@ -136,6 +136,9 @@ class OwnMetrics:
             "Changed inventories that were not taken, so that the last good one stays in force.",
             registry=self.registry,
         )
+        self.history_failures = Counter(
+            "netmatrix_history_failures_total", "Times that history could not be written or read.", registry=self.registry
+        )
         self.token_reviews = Counter(
             "netmatrix_token_reviews_total",
             "Tokens of agents that the API server was asked about: it found them valid, refused them, or was away.",

@@ -7,6 +7,7 @@ a report waiting. Where a file fails it is said once, counted each time, and eve
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -25,6 +26,24 @@ MOST_CLOSED: Final = 200
 """Incidents that are over, of one answer."""
 
 _log = structlog.get_logger()
+
+
+def opened(path: str, failed: Callable[[], None]) -> HistoryFile | None:
+    """The file at a path, None without one or where it cannot be had: then it is said, and there is no history."""
+    if not path:
+        return None
+    try:
+        file = HistoryFile(Path(path))
+    except HistoryError as error:
+        failed()
+        _log.warning("there is no history", because=str(error))
+        return None
+    if file.put_aside:
+        failed()
+        _log.warning("the history was torn and is begun anew", kept=f"{path}.torn")
+    return file
+
+
 Finished = Callable[[Callable[[], Slices[dict[str, Any]]]], Any]
 
 
@@ -49,10 +68,13 @@ class Keeper:
         self._now = now
         self._said = ""
         self._ended: dict[tuple[str, str], dict[str, Any]] = {}
+        self._told: frozenset[tuple[str, str]] = frozenset()
 
     def ended(self, incidents: Sequence[dict[str, Any]]) -> None:
         """Take incidents that are over; one that is told again is the same one."""
-        self._ended |= {(one["id"], one["since"]): one for one in incidents}
+        told = {(one["id"], one["since"]): one for one in incidents}
+        self._ended |= {key: one for key, one in told.items() if key not in self._told}
+        self._told = frozenset(told)
 
     async def follow(self) -> None:
         """Keep a minute at a time, for ever."""

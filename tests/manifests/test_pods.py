@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from agent.app import DRAIN_SECONDS, FLUSH_SECONDS, LAND_SECONDS
 from agent.backlog import MAX_BYTES
 from agent.settings import VARIABLES, Settings, read
 from collector.__main__ import arguments
+from collector.history.file import MOST_BYTES
 from collector.settings import Settings as Configuration
 from collector.settings import parse_settings
 from tests.manifests.rendering import ADDED, INSTALLED, PATCHING, Object, container_of, rendered, the, workloads
@@ -109,13 +111,24 @@ def test_ports_of_services_policies_and_monitors_are_ports_of_the_pods_that_they
 def test_the_collector_follows_the_cluster_and_the_file_that_is_mounted() -> None:
     container = container_of(pods()["collector"])
     asked = arguments(container["args"])
-    (mount,) = container["volumeMounts"]
-    (volume,) = pod_of("collector")["volumes"]
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod_of("collector")["volumes"]}
     assert asked.cluster
-    assert str(asked.config) == f"{mount['mountPath']}/config.yaml"
-    assert "subPath" not in mount, "what is mounted so never changes"
-    assert volume == {"name": mount["name"], "configMap": {"name": "netmatrix"}}
+    assert str(asked.config) == f"{mounts['configuration']['mountPath']}/config.yaml"
+    assert "subPath" not in mounts["configuration"], "what is mounted so never changes"
+    assert volumes["configuration"] == {"name": "configuration", "configMap": {"name": "netmatrix"}}
     assert Configuration().discovery.namespace == "netmatrix"
+
+
+def test_the_history_has_a_place_that_can_be_written_to_and_is_large_enough() -> None:
+    mounts = {mount["name"]: mount for mount in container_of(pods()["collector"])["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod_of("collector")["volumes"]}
+    configuration = the(rendered("base"), "ConfigMap", "netmatrix")
+    file = parse_settings(configuration["data"]["config.yaml"], name="config.yaml").history.file
+    assert Path(file).parent == Path(mounts["history"]["mountPath"])
+    assert not mounts["history"].get("readOnly")
+    limit = volumes["history"]["emptyDir"]["sizeLimit"]
+    assert int(limit.removesuffix("Mi")) * 2**20 > MOST_BYTES
 
 
 def test_scrape_annotations_name_the_port_of_the_metrics(tmp_path_factory: pytest.TempPathFactory) -> None:
