@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from collector.api.incidents import Written
 from collector.api.listener import Listener
 from collector.api.operators import operator_app
 from collector.api.verdicts import Verdicts
+from collector.bursts import Bursts
 from collector.configuration import Configuration
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Source, StaticSource
@@ -36,6 +38,7 @@ from collector.identified import identity_in
 from collector.judging import Judging
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
+from collector.matrix.suspects import suspects
 from collector.plan.compose import PlanError, Plans
 from collector.planning import Planning, rest_seconds, turn_seconds
 from collector.ports import OPERATOR_CONNECTIONS, listeners, operator_runner
@@ -109,6 +112,12 @@ class Collector:
         )
         self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set, told=self._judged)
         self._rows = Rows(self._matrix, urgent=self._judging.urge)
+        self._bursts = Bursts(
+            settings=lambda: configuration.settings.bursts,
+            find=partial(suspects, self._matrix),
+            count=lambda fate, times: self._own.bursts.labels(fate.value).inc(times),
+            now_ns=time.monotonic_ns,
+        )
         self._board = Board(plans, handed=self._rows.handed)
         self._agents = AgentPort(
             admission=self._admission,
@@ -117,6 +126,7 @@ class Collector:
             matrix=self._rows,
             refuse=self._own.refused,
             took=self._own.took,
+            confirm=self._bursts.took,
             now_ns=time.monotonic_ns,
         )
         # export
@@ -273,6 +283,7 @@ class Collector:
         """Let everything but the agents know of other plans. They are told last, so whatever they send is expected."""
         self._sessions.replan(snapshot)
         self._rows.install(snapshot, plans)
+        self._bursts.install(plans.total_packets_per_second, plans.vantages)
         self._admission.install(snapshot.vantages)
         _log.info("planned", generation=plans.generation, vantages=len(plans), paths=plans.paths, stretched=plans.stretched)
         if short := shortage(descriptors(), len(plans), others=OTHER_FILES):

@@ -224,6 +224,16 @@ class Export(Section, frozen=True):
     """Also one set of series for every pair, for clusters of up to 100 nodes. Default `false`."""
 
 
+class BurstSettings(Section, frozen=True):
+    """How much looking again may cost: a few probes of one path at once, where a loss raises a question."""
+
+    share: Annotated[float, Meta(ge=0.0, le=0.1)] = 0.01
+    """Share of all packets a second of the plan that confirmations may add to them, 0 to 0.1. Default `0.01`."""
+    least: Rate = 100
+    """Packets a second that may be added however few the plan has. What people ask for by hand may cost as much
+    again. Default `100`."""
+
+
 class MatrixSettings(Section, frozen=True):
     """What is kept in memory."""
 
@@ -270,6 +280,8 @@ class Settings(Section, frozen=True):
     """Hosts outside of the cluster, as in an inventory; in a cluster only."""
     export: Export = Export()
     """What is exported."""
+    bursts: BurstSettings = BurstSettings()
+    """What looking again may cost."""
     matrix: MatrixSettings = MatrixSettings()
     """What is kept."""
     history: HistorySettings = HistorySettings()

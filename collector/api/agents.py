@@ -18,6 +18,7 @@ from collector.admission import Admission, Refusal, RefusedError
 from collector.api.board import Board
 from collector.api.faults import server_log
 from collector.sessions import Sessions
+from wire.burst import Burst
 from wire.codec import MAX_REPORT_BYTES, CodecError, decode_report, decompress, encode
 from wire.report import Acknowledgement, Report
 
@@ -76,7 +77,7 @@ class AgentPort:
     """Answers agents.
 
     `refuse` is told the reason of everything that is not taken, `took` of every report that is: the seconds to decode and
-    apply it, and how many reports before it never came.
+    apply it, and how many reports before it never came. `confirm` is told of the same, and says what its agent is to confirm.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class AgentPort:
         refuse: Callable[[str], None],
         now_ns: Callable[[], int],
         took: Callable[[float, int], None] = lambda _seconds, _gap: None,
+        confirm: Callable[[Report], tuple[Burst, ...]] = lambda _report: (),
         body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._admission = admission
@@ -96,6 +98,7 @@ class AgentPort:
         """Told of every request whose token is known, and says how many seconds ago its last bytes came; set by whoever puts us
         behind a listener."""
         self._took = took
+        self._confirm = confirm
         self._body_seconds = body_seconds
         self._board = board
         self._sessions = sessions
@@ -219,12 +222,12 @@ class AgentPort:
         gap = self._sessions.record(report, now_ns=now_ns)
         self._taken_ns = now_ns
         self._took((self._now_ns() - began_ns) / 1e9, gap)
-        return self._acknowledged(vantage, report.sequence)
+        return self._acknowledged(vantage, report.sequence, bursts=self._confirm(report))
 
-    def _acknowledged(self, vantage: str, sequence: int, *, status: int = 200) -> web.Response:
+    def _acknowledged(self, vantage: str, sequence: int, *, status: int = 200, bursts: tuple[Burst, ...] = ()) -> web.Response:
         plans = self._board.in_force(vantage)
         generation = plans.generation_of(vantage)
-        acknowledgement = Acknowledgement(instance=plans.instance, sequence=sequence, generation=generation)
+        acknowledgement = Acknowledgement(plans.instance, sequence, generation, bursts)
         return web.Response(status=status, body=encode(acknowledgement), content_type=MSGPACK)
 
 

@@ -152,6 +152,9 @@ class OwnMetrics:
             ["receiver", "outcome"],
             registry=self.registry,
         )
+        self.bursts = Counter(
+            "netmatrix_bursts_total", "Confirmation bursts, by what became of them.", ["fate"], registry=self.registry
+        )
         self.exposition_seconds = Gauge(
             "netmatrix_exposition_seconds", "Time that the last rendering of the metrics took.", registry=self.registry
         )

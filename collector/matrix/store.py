@@ -14,6 +14,7 @@ import numpy as np
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.batch import NOTHING, Inconsistent, Planned
+from collector.matrix.catalogue import Catalogue
 from collector.matrix.checked import read
 from collector.matrix.departed import KIND
 from collector.matrix.facts import Facts
@@ -211,6 +212,21 @@ class Matrix:
         if self._waiting:
             self._settle()
         return self._table
+
+    @property
+    def rows(self) -> Mapping[str, Row]:
+        """The rows as they are laid, by vantage: for whoever asks what is planned, and not what was measured."""
+        return self._table.rows
+
+    @property
+    def row_of(self) -> Mapping[int, Row]:
+        """The same by number."""
+        return self._table.row_of
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The words of all cells."""
+        return self._table.catalogue
 
     def _most(self) -> Most:
         """Sparse counts of each sort that a row may hold: its fair share of the memory."""

@@ -145,6 +145,11 @@ class Plans(Struct, frozen=True, eq=False):
         """Number of paths of one vantage, known without making its plan; raises KeyError."""
         return int(self.counts[self.ground.population.number[vantage]])
 
+    @property
+    def total_packets_per_second(self) -> float:
+        """What all vantages send together."""
+        return float(self.rates.sum()) / self.stretched
+
     def packets_per_second(self, vantage: str) -> float:
         """What one vantage sends, known without making its plan; raises KeyError."""
         return float(self.rates[self.ground.population.number[vantage]]) / self.stretched

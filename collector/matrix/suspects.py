@@ -1,0 +1,61 @@
+"""Which paths may be looked at in a burst, with what a burst of them costs.
+
+In: paths by their ids, or by names of both ends. Out: suspects, all of them paths of the plans in force: a burst goes nowhere
+else, so nothing that anybody asks for becomes a target by being asked for.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from collector.matrix.histograms import Ints
+from collector.matrix.query import Filter, Wanted
+from collector.matrix.slab import PLANNED, Slab
+from collector.matrix.store import Matrix
+from wire.path import Kind, Layer, packets
+
+KINDS: Final = frozenset({Kind.ICMP, Kind.UDP, Kind.TCP})
+"""As agents have them, which refuse all others."""
+
+
+class Suspect(NamedTuple):
+    """A path that may be looked at."""
+
+    vantage: str
+    path: int
+    """Its id."""
+    target: str
+    packets: int = 1
+    """Of one probe."""
+
+
+def suspects(matrix: Matrix, vantage: str, paths: Sequence[int]) -> list[Suspect]:
+    """Those of some paths of a vantage that may be looked at."""
+    row = matrix.rows.get(vantage)
+    if row is None or not row.size:
+        return []
+    ids = np.array(sorted(set(paths)), np.uint64)
+    known = row.slab.ids[row.cells]
+    place = np.minimum(known.searchsorted(ids), len(known) - 1)
+    return list(_suspects(matrix, row.slab, place[known[place] == ids] + row.cells.start))
+
+
+def suspects_between(matrix: Matrix, wanted: Wanted, *, most: int) -> tuple[list[Suspect], int]:
+    """Planned paths that are asked for, at most so many, and how many more are planned that no burst is for."""
+    only = Filter(matrix, wanted)
+    found: list[Suspect] = []
+    planned = 0
+    for slab in matrix.table.slabs:
+        chosen = only.chosen(slab)
+        planned += int(np.count_nonzero(slab.present[chosen] == PLANNED))
+        found += _suspects(matrix, slab, chosen)
+    return found[:most], planned - min(len(found), most)
+
+
+def _suspects(matrix: Matrix, slab: Slab, cells: Ints) -> Iterable[Suspect]:
+    catalogue, row_of = matrix.catalogue, matrix.row_of
+    for cell in cells[slab.present[cells] == PLANNED].tolist():
+        asked, aim = catalogue.asks[int(slab.ask[cell])], catalogue.aims[int(slab.aim[cell])]
+        if asked.kind in KINDS and asked.layer is not Layer.EXTERNAL:
+            yield Suspect(row_of[int(slab.row[cell])].vantage, int(slab.ids[cell]), aim.name, packets(asked.ask))
