@@ -18,9 +18,8 @@ from collector.bursts import (
     Bursts,
     Fate,
     Result,
-    Suspect,
 )
-from collector.matrix.suspects import suspects
+from collector.matrix.suspects import Suspect, suspects
 from collector.settings import BurstSettings
 from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
 from wire.burst import MAX_BURSTS, MAX_PACKETS, Burst
