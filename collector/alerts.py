@@ -52,7 +52,11 @@ OF_ITSELF: Final = frozenset(
 )
 """Every alert that tells how it is with netmatrix itself, from other metrics."""
 SUMMARIES: Final = {
-    "NetmatrixAgentMissing": "An agent does not report, while its node is reached.",
+    "NetmatrixAgentMissing": "An agent does not report.",
+    "NetmatrixAgentUnhealthy": "An agent is kept from measuring.",
+    "NetmatrixCertificateExpiring": "A certificate that agents know the collector by ends soon.",
+    "NetmatrixCollectorDown": "There are no metrics of the collector.",
+    "NetmatrixConfigurationRefused": "The configuration is refused, and the last good one stays in force.",
     "NetmatrixDNSFailing": "A name server of the cluster does not answer, or not as it should.",
     "NetmatrixDataStale": "What the collector knows is old.",
     "NetmatrixExpectationContradictsPolicy": "A declared expectation contradicts the network policies in force.",
@@ -61,15 +65,17 @@ SUMMARIES: Final = {
     "NetmatrixNamespacePathBroken": "A path between namespaces that should be open is closed.",
     "NetmatrixNamespacePathLeak": "A path between namespaces that should be closed is open.",
     "NetmatrixNodeUnreachable": "Nothing reaches a node, or many of them.",
+    "NetmatrixNotificationsFailing": "Notifications of the collector do not arrive.",
     "NetmatrixPathLatencyHigh": "Packets take much longer than they used to or should.",
     "NetmatrixPathLossHigh": "Packets are lost.",
     "NetmatrixPolicyNotEnforced": "Network policies are not enforced on a node.",
     "NetmatrixReachabilityUnverifiable": "Whether a path is closed as it should be cannot be proven.",
+    "NetmatrixSeriesCapped": "Series are left out of the metrics, since there are too many.",
     "NetmatrixServiceUnreachable": "A service cannot be reached through its address.",
     "NetmatrixUnexpectedNAT": "Addresses are translated between pods, which the Kubernetes network model forbids.",
     "NetmatrixZonePairDegraded": "Packets between two zones are lost or late.",
 }
-"""What an alert that tells of an incident says in one sentence, without its names."""
+"""What an alert says in one sentence, without names."""
 
 
 def alert_of(kind: str, effect: str) -> str:

@@ -39,6 +39,7 @@ from collector.judging import Judging
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.matrix.suspects import suspects
+from collector.notify.notifier import Notifier
 from collector.plan.compose import PlanError, Plans
 from collector.planning import Planning, rest_seconds, turn_seconds
 from collector.ports import OPERATOR_CONNECTIONS, listeners, operator_runner
@@ -110,6 +111,8 @@ class Collector:
         self._matrix = Matrix(
             retention_ns=settings.matrix.retention, max_bytes=settings.matrix.max_bytes, stale_after_ns=silent_after_ns
         )
+        self._notifier = Notifier(settings.notify, count=self._own.count_notifications, announce=self._source.say)
+        self._own.follow_notifications(self._notifier.waiting)
         self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set, told=self._judged)
         self._rows = Rows(self._matrix, urgent=self._judging.urge)
         self._bursts = Bursts(
@@ -185,6 +188,7 @@ class Collector:
                         operators.serve(),
                         self._rows.follow(),
                         self._judging.follow(),
+                        self._notifier.follow(),
                         self._source.follow(),
                         self._follow(),
                         *(one.follow() for one in (self._identity, self._history) if one is not None),
@@ -235,6 +239,7 @@ class Collector:
                 self._refuse_inventory(fault)
             elif not fault:
                 self._configuration.take(candidate)
+                self._notifier.configure(candidate.settings.notify)
             else:
                 self._source.configure(running)
                 self._configuration.refuse(f"{self._configuration.name}: {fault}")
@@ -266,6 +271,7 @@ class Collector:
 
     def _judged(self, judgement: Judgement) -> None:
         """Let whoever follows judgements know of another one."""
+        self._notifier.hear(judgement)
         if self._history is not None:
             self._history.ended([self._written.closed(one) for one in judgement.closed])
         self._beats.beat()

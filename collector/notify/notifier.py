@@ -19,6 +19,7 @@ from collector.notify.telling import Count, Links, Telling
 from collector.notify.webhook import Webhook
 from collector.receivers import Authorities, Notify
 from collector.verdict.incident import Incident
+from collector.verdict.judgement import Judgement
 
 
 class Receiver(Protocol):
@@ -64,6 +65,11 @@ class Notifier:
         if news:
             for telling in self._tellings.values():
                 telling.put(news)
+
+    def hear(self, judgement: Judgement) -> None:
+        """The same, of a judgement."""
+        if judgement.at_ns is not None:
+            self.tell(judgement.incidents, judgement.at_ns)
 
     def waiting(self) -> Mapping[str, int]:
         """How many notifications wait for each receiver."""

@@ -14,7 +14,7 @@ from aiohttp import web
 from structlog.testing import LogCapture
 
 from collector.discovery.source import Event
-from collector.notify import outbox
+from collector.notify import alertmanager, outbox
 from collector.notify.events import event_of, object_of
 from collector.notify.notices import Ledger, Notice, followed
 from collector.notify.notifier import Notifier
@@ -151,7 +151,8 @@ async def test_a_webhook_may_hear_of_grave_ones_alone_and_not_when_they_are_over
     assert [one["id"] for one in got] == ["b", "c"]
 
 
-async def test_an_alertmanager_hears_of_all_that_goes_on_again_and_again() -> None:
+async def test_an_alertmanager_hears_of_all_that_goes_on_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alertmanager, "KEPT_FOR", 10_000)
     async with inbox() as there:
         text = f"alertmanager: {{urls: ['{there.url}/prefix/']}}, external_url: 'http://netmatrix.example', cluster: blue"
         to = Telling(text)
