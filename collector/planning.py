@@ -3,12 +3,13 @@
 In: snapshots and `now_ns`, which never goes back. Out: Plans. All else about plans is in `collector.plan`, which has no time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from msgspec import structs
 
 from collector.derivation import ExpectSettings
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.snapshot import Snapshot, Vantage
 from collector.discovery.wanted import wants_in
 from collector.expectation.wants import Wants
 from collector.plan.compose import Plans, compose, rotated
@@ -16,6 +17,8 @@ from collector.plan.keys import PHASE_SECONDS, group_keys, group_secret, phase_o
 from collector.plan.targets import aimed_at
 from collector.settings import SECOND, PlanSettings
 from wire.plan import GroupKey
+
+T = TypeVar("T")
 
 PLANNING_SHARE = 0.05
 """Share of a core that planning for a restless cluster may take."""
@@ -87,13 +90,13 @@ class Planning:
         self._composed = plans
         self.settings = settings
         self._phase = phase  # and not before: where there is no plan, the keys of this phase are still to be spread
-        self._planned, self._wants = _as_planned(snapshot), wants
+        self._planned, self._wants = snapshot, wants
         return plans
 
     def is_planned(self, snapshot: Snapshot, settings: PlanSettings | None = None) -> bool:
         """Whether the last plans are those for this snapshot too: it differs in nothing that anybody is asked to do."""
         same = settings is None or settings == self.settings
-        if not same or self._planned is None or _as_planned(snapshot) != self._planned:
+        if not same or self._planned is None or not _asks_the_same(self._planned, snapshot):
             return False
         return wants_in(snapshot, self._expect()) == self._wants
 
@@ -121,19 +124,23 @@ class Planning:
         return self._now_ns() // (settings or self.settings).rotation.slot
 
 
-def _as_planned(snapshot: Snapshot) -> Snapshot:
-    """A snapshot without what no plan depends on.
+def _asks_the_same(before: Snapshot, after: Snapshot) -> bool:
+    """Whether two snapshots differ in nothing that a plan depends on; what is equal as it stands is not looked at closely."""
+    return (
+        _without_lists(before) == _without_lists(after)
+        and _same(before.nodes, after.nodes, lambda one: structs.replace(one, excluded="", labels={}))
+        and _same(before.vantages, after.vantages, _asked_of)
+        and _same(before.services, after.services, lambda one: structs.replace(one, endpoints=one.endpoints and 1))
+    )
 
-    That is why something is excluded, unless nobody probes it any more, how many endpoints there are besides the first, and all
-    that is known of policies and expectations, but for what these want.
-    """
+
+def _without_lists(snapshot: Snapshot) -> Snapshot:
+    """What is left without nodes, vantages, services and all that is known of policies and expectations."""
     return structs.replace(
         snapshot,
-        nodes=tuple(structs.replace(node, excluded="") if node.excluded else node for node in snapshot.nodes),
-        vantages=tuple(
-            structs.replace(one, excluded="") if one.excluded and aimed_at(one) else one for one in snapshot.vantages
-        ),
-        services=tuple(structs.replace(one, endpoints=one.endpoints and 1) for one in snapshot.services),
+        nodes=(),
+        vantages=(),
+        services=(),
         namespaces=(),
         backed=(),
         policies=(),
@@ -142,4 +149,15 @@ def _as_planned(snapshot: Snapshot) -> Snapshot:
         expectations=(),
         pods=(),
         profile="",
+    )
+
+
+def _asked_of(one: Vantage) -> Vantage:
+    """A vantage without why it is excluded, unless nobody probes it any more, and without what policies select it by."""
+    return structs.replace(one, excluded="" if aimed_at(one) else one.excluded, labels={}, annotations={})
+
+
+def _same(before: Sequence[T], after: Sequence[T], asked: Callable[[T], T]) -> bool:
+    return len(before) == len(after) and all(
+        one == other or asked(one) == asked(other) for one, other in zip(before, after, strict=True)
     )

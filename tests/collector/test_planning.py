@@ -17,6 +17,8 @@ def test_what_is_excluded_from_verdicts_alone_needs_no_other_plan() -> None:
     for word in ("not_ready", "settling"):
         marked = replace(SNAPSHOT.vantages[0], excluded=word)
         assert planning().is_planned(replace(SNAPSHOT, vantages=(marked, *SNAPSHOT.vantages[1:])))
+    labelled = replace(SNAPSHOT.vantages[0], labels={"app": "other"}, annotations={"opencontrail.org/isolation": "true"})
+    assert planning().is_planned(replace(SNAPSHOT, vantages=(labelled, *SNAPSHOT.vantages[1:])))
     cordoned = replace(SNAPSHOT.nodes[0], excluded="cordoned")
     assert planning().is_planned(replace(SNAPSHOT, nodes=(cordoned, *SNAPSHOT.nodes[1:])))
 
