@@ -21,16 +21,19 @@ from urllib.parse import urlsplit
 from bench.load_agent import Agent, Collector
 from bench.load_connection import Loop
 from bench.load_tally import Tally, summed
+from bench.load_windows import LOSS
 
 
 class Load:
     """All agents, on one loop."""
 
-    def __init__(self, collector: Collector, keys: Sequence[tuple[str, str]], *, ramp: float, entries: int = 0) -> None:
+    def __init__(
+        self, collector: Collector, keys: Sequence[tuple[str, str]], *, ramp: float, entries: int = 0, loss: float = LOSS
+    ) -> None:
         self.tally = Tally()
         self._loop = Loop()
         self._began = self._loop.now
-        self._agents = [Agent(self._loop, collector, name, key, self.tally, entries=entries) for name, key in keys]
+        self._agents = [Agent(self._loop, collector, name, key, self.tally, entries=entries, loss=loss) for name, key in keys]
         for place, agent in enumerate(self._agents):
             self._loop.at(self._began + ramp * place / len(self._agents), agent.start)
         self._ended = False
@@ -86,7 +89,9 @@ def main(words: Sequence[str]) -> int:
         sys.stderr.write(f"{asked.keys} has {len(keys)} keys, not {asked.agents}\n")
         return 2
     _allow_files(asked.agents + 100)
-    load = Load(_collector(asked.collector, asked.ca), keys[: asked.agents], ramp=asked.ramp, entries=asked.entries)
+    load = Load(
+        _collector(asked.collector, asked.ca), keys[: asked.agents], ramp=asked.ramp, entries=asked.entries, loss=asked.loss
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, load.end)
     warm = load.warm(asked.warm)
@@ -122,6 +127,9 @@ def _asked(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--entries", type=int, default=0, metavar="N", help="only so many paths of each plan, all in every report"
+    )
+    parser.add_argument(
+        "--loss", type=float, default=LOSS, metavar="SHARE", help="of probes that get no answer (default %(default)s)"
     )
     return parser.parse_args(words)
 

@@ -12,7 +12,7 @@ from ssl import SSLContext
 
 from bench.load_connection import Connection, Loop
 from bench.load_tally import Tally
-from bench.load_windows import Windows
+from bench.load_windows import LOSS, Windows
 from wire.codec import CodecError, compress, decode_acknowledgement, decode_plan, encode
 from wire.path import Layer
 from wire.report import Acknowledgement, Columns, Health, Report
@@ -47,7 +47,9 @@ class _Span:
 class Agent:
     """One vantage. `start` begins; the loop does the rest."""
 
-    def __init__(self, loop: Loop, collector: Collector, name: str, key: str, tally: Tally, *, entries: int = 0) -> None:
+    def __init__(
+        self, loop: Loop, collector: Collector, name: str, key: str, tally: Tally, *, entries: int = 0, loss: float = LOSS
+    ) -> None:
         self.name = name
         self.external: dict[str, float] = {}
         """Packets per second that its plan sends to each external target."""
@@ -56,6 +58,7 @@ class Agent:
         self._loop = loop
         self._tally = tally
         self._entries = entries
+        self._loss = loss
         self._connection = Connection(loop, collector.address, collector.trust)
         host = f"[{collector.address[0]}]" if ":" in collector.address[0] else collector.address[0]
         self._common = f"HTTP/1.1\r\nHost: {host}:{collector.address[1]}\r\nAuthorization: Bearer {key}\r\n"
@@ -135,7 +138,7 @@ class Agent:
                 if planned.path.layer is Layer.EXTERNAL:
                     name = planned.path.target.name
                     self.external[name] = self.external.get(name, 0.0) + rate
-            self._windows = Windows(plan, entries=self._entries)
+            self._windows = Windows(plan, entries=self._entries, loss=self._loss)
             self._adopt(plan.instance)
             self._span_seconds = plan.report_interval_ms / 1000
             if first:

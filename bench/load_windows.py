@@ -38,8 +38,9 @@ Array = NDArray[Any]
 class Windows:
     """The paths of one plan, as arrays: some 40 B a path."""
 
-    def __init__(self, plan: Plan, *, entries: int = 0) -> None:
+    def __init__(self, plan: Plan, *, entries: int = 0, loss: float = LOSS) -> None:
         """With `entries` only so many paths, and all of them in every span."""
+        self._loss = loss
         paths = sorted(plan.paths, key=lambda planned: planned.path.id)[: entries or None]
         self._ids = np.array([planned.path.id for planned in paths], "<u8")
         every = [planned.interval_ms for planned in paths]
@@ -72,7 +73,7 @@ class Windows:
         entry = np.repeat(np.arange(entries), sent)
         start = (self._seed + number * 7919) % _POOL
         draw = np.arange(start, start + probes) % _POOL
-        kept = _CHANCE[draw] >= LOSS
+        kept = _CHANCE[draw] >= self._loss
         entry, lost = entry[kept], np.bincount(entry[~kept], minlength=entries)
         latency = (self._usual_ns[due][entry] * _JITTER[draw[kept]]).astype(np.int64)
         received = (sent - lost).astype("<u4")

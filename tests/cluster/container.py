@@ -100,20 +100,21 @@ def write(api: Api, pod: Object, folder: Path, name_server: str, *, domain: str 
         place.mkdir(parents=True, exist_ok=True)
         wanted = dict(_files(api, pod, volume, place))
         for name, content in wanted.items():
-            _put(place / name, content)
+            if content is not None:
+                _put(place / name, content)
         for file in place.iterdir():
             if "emptyDir" not in volume and file.name not in wanted:
                 file.unlink()
 
 
-def _files(api: Api, pod: Object, volume: Object, place: Path) -> Iterator[tuple[str, bytes]]:
+def _files(api: Api, pod: Object, volume: Object, place: Path) -> Iterator[tuple[str, bytes | None]]:
+    """The files of a volume; None stands for what is there and stays, whatever a test writes into it meanwhile."""
     for source in volume.get("projected", {}).get("sources", [volume]):
         if request := source.get("serviceAccountToken"):
-            file = place / request["path"]
             yield (
                 request["path"],
-                file.read_bytes()
-                if file.exists()
+                None
+                if (place / request["path"]).exists()
                 else tokens.token_for_pod(
                     api, pod, audience=request.get("audience", ""), seconds=request.get("expirationSeconds", 3600)
                 ).encode(),

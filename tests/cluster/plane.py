@@ -83,7 +83,7 @@ class Plane:
         try:
             self.etcd.start(self._has_etcd)
             self._start_api_server()
-            self.controllers.start(lambda: bool(self.api.items("/api/v1/namespaces/default/serviceaccounts")))
+            self._start_controllers()
         except BaseException:
             self.__exit__()
             raise
@@ -100,6 +100,7 @@ class Plane:
         """End the API server and start it again at the same address: its watch caches begin anew."""
         self.api_server.stop(patience=_GRACE_SECONDS, how=how)
         self._start_api_server()
+        self._restart_controllers()
 
     @contextmanager
     def without_api_server(self) -> Iterator[None]:
@@ -109,6 +110,7 @@ class Plane:
             yield
         finally:
             self._start_api_server()
+            self._restart_controllers()
 
     @contextmanager
     def paused_api_server(self) -> Iterator[None]:
@@ -118,6 +120,7 @@ class Plane:
             yield
         finally:
             self.api_server.send(signal.SIGCONT)
+            self._restart_controllers()
 
     def forget_history(self) -> None:
         """Have etcd forget all but the present, and the API server its caches: whoever asks for older gets 410.
@@ -150,6 +153,17 @@ class Plane:
     def _start_api_server(self) -> None:
         self.api.close()
         self.api_server.start(self._is_ready)
+
+    def _start_controllers(self) -> None:
+        self.controllers.start(lambda: bool(self.api.items("/api/v1/namespaces/default/serviceaccounts")))
+
+    def _restart_controllers(self) -> None:
+        """As they do who lost the API server and with it their lease.
+
+        Those that stay wait up to a minute before they look again, each of their watches by itself, and longer each time.
+        """
+        self.controllers.stop(how=signal.SIGKILL)
+        self._start_controllers()
 
     def _is_ready(self) -> bool:
         try:

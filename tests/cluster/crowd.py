@@ -1,0 +1,170 @@
+"""Many agents that all end at once: `python -m tests.cluster.crowd` says how long it takes until the matrix is whole again.
+
+Control plane, DaemonSet, tokens, the collector and every report are real. The agents are those of `bench.load`, since real ones
+by the hundred are too much for a small machine: they send no probes, and report what such agents would that reach all peers.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import programs
+from tests.cluster.api import Api, Object
+from tests.cluster.child import Child
+from tests.cluster.granted import collector_of
+from tests.cluster.installation import MANIFESTS, SPACE
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.kubelet import Kubelet, is_ready, node
+from tests.cluster.plane import Plane, eventually
+from tests.cluster.test_identity_agents import free_port
+from tests.cluster.tokens import token_for_pod
+
+PATIENCE_SECONDS = 300.0
+_AGENTS = f"/api/v1/namespaces/{SPACE}/pods"
+
+
+class Crowd:
+    """A collector and as many agents as there are nodes."""
+
+    def __init__(self, plane: Plane, folder: Path, count: int) -> None:
+        self.plane = plane
+        self._folder = folder
+        self._count = count
+        self._ports = free_port(), free_port()
+        kubectl = Kubectl(plane)
+        kubectl.run("apply", "--server-side", "-f", str(MANIFESTS / "install.yaml"))
+        for number in range(count):
+            address = f"172.30.{number // 250}.{1 + number % 250}"
+            plane.api.create("/api/v1/nodes", node(f"n{number}", [address], zone=f"z{number % 3}"))
+        settings = {
+            "agents": {"listen": f"127.0.0.1:{self._ports[0]}", "max_connections_per_address": 2 * count},
+            "operators": {"listen": f"127.0.0.1:{self._ports[1]}"},
+        }
+        (folder / "config.yaml").write_text(json.dumps(settings))
+        kubeconfig = collector_of(plane, SPACE)
+        words = [sys.executable, "-m", "collector", "--cluster", "--kubeconfig", str(kubeconfig)]
+        self.collector = Child([*words, "--config", str(folder / "config.yaml")], folder / "collector.log")
+        self._clients = [plane.client() for _ in range(4)]
+        self._played: Child | None = None
+
+    def get(self, path: str) -> Any:
+        """What the collector answers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[1]}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def cells(self) -> dict[str, int]:
+        """How many cells there are in each state."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[1]}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        return {line.split('"')[1]: int(float(line.split()[-1])) for line in lines if line.startswith("netmatrix_cells{")}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """While the collector runs, and nodes do their part."""
+        with Kubelet(self.plane.client(), frozenset({SPACE})).playing():
+            self.collector.start(self._answers, patience=120)
+            try:
+                yield
+            finally:
+                self.end()
+                self.collector.stop()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.get("/api/v1/self")["identity"]["certificates"])
+        except (OSError, KeyError):
+            return False
+
+    def pods(self) -> list[Object]:
+        """Those of agents that are ready; none before there is one for each node."""
+        found = self.plane.api.items(_AGENTS, labelSelector="app.kubernetes.io/component=agent")
+        there = [pod for pod in found if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        return there if len(there) == self._count else []
+
+    def start(self) -> None:
+        """Start an agent in each pod, once all are ready."""
+        pods = eventually(self.pods, patience=PATIENCE_SECONDS, what="the agents' pods")
+        with ThreadPoolExecutor(len(self._clients)) as several:
+            tokens = list(several.map(token_for_pod, self._of(len(pods)), pods))
+        names = [pod["spec"]["nodeName"] for pod in pods]
+        (self._folder / "keys").write_text("".join(f"{name} {token}\n" for name, token in zip(names, tokens, strict=True)))
+        data = self.plane.api.get(f"/api/v1/namespaces/{SPACE}/configmaps/netmatrix-ca")["data"]
+        (self._folder / "ca.crt").write_text(data["ca.crt"])
+        self._played = Child(
+            [
+                *(sys.executable, "-m", "bench.load", "--collector", f"https://127.0.0.1:{self._ports[0]}"),
+                *("--ca", str(self._folder / "ca.crt"), "--keys", str(self._folder / "keys")),
+                *("--agents", str(self._count), "--seconds", "3600", "--loss", "0"),
+            ],
+            self._folder / "load.log",
+        )
+        self._played.start(lambda: True)
+
+    def _of(self, count: int) -> list[Api]:
+        return [self._clients[number % len(self._clients)] for number in range(count)]
+
+    def end(self) -> None:
+        """End all agents, without a farewell."""
+        if self._played is not None:
+            self._played.stop(patience=0.0)
+
+    def replace(self) -> None:
+        """Delete the pods of all agents at once; their DaemonSet makes others."""
+        self.plane.api.request("DELETE", f"{_AGENTS}?labelSelector=app.kubernetes.io/component=agent&gracePeriodSeconds=0")
+
+    def reporting(self) -> int:
+        """How many agents report."""
+        return sum(one["state"] == "reporting" for one in self.get("/api/v1/agents")["agents"])
+
+    def is_whole(self) -> bool:
+        """Whether every agent reports, and every cell that is planned is measured."""
+        found = self.cells()
+        return self.reporting() == self._count and bool(found["measured"]) and not (found["unknown"] or found["excluded"])
+
+    def false_statements(self) -> list[str]:
+        """Loss, which there is none of, and incidents."""
+        worst = self.get("/api/v1/worst?count=10&measure=loss")["cells"]
+        lost = [f"{one['from']['vantage']} > {one['to']['name']}: {one['because']}" for one in worst if one["loss"]]
+        return lost + [one["sentence"] for one in self.get("/api/v1/incidents")["incidents"]]
+
+
+def again(crowd: Crowd) -> tuple[float, float, set[str]]:
+    """Replace all agents: seconds until their pods are ready, from then to the whole matrix, and what was said falsely."""
+    crowd.start()
+    eventually(crowd.is_whole, patience=PATIENCE_SECONDS, what="the first whole matrix")
+    said = set(crowd.false_statements())
+    began = time.monotonic()
+    crowd.end()
+    crowd.replace()
+    crowd.start()
+    ready = time.monotonic()
+    while not crowd.is_whole():
+        said.update(crowd.false_statements())
+        assert time.monotonic() < ready + PATIENCE_SECONDS, crowd.cells()
+        time.sleep(0.5)
+    return ready - began, time.monotonic() - ready, said | set(crowd.false_statements())
+
+
+def main() -> None:
+    """Fill, replace, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agents", type=int, default=200)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made, Plane(programs.folder(), Path(made) / "plane") as plane:
+        crowd = Crowd(plane, Path(made), asked.agents)
+        with crowd.running():
+            ready, whole, said = again(crowd)
+            print(f"{asked.agents} agents: their pods were ready after {ready:.1f} s, the matrix was whole {whole:.1f} s later")
+            print(f"at the end {crowd.cells()}; said falsely: {sorted(said) or 'nothing'}")
+
+
+if __name__ == "__main__":
+    main()
