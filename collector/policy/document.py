@@ -13,6 +13,7 @@ from msgspec import Struct, field
 from collector.document import bad, refusal, strangers
 from collector.policy import cluster_network_policy as cluster
 from collector.policy import network_policy as namespaced
+from collector.policy.opaque import subjects_of
 from collector.policy.rules import Opaque, Policy
 
 
@@ -56,6 +57,8 @@ def policy_of(document: Mapping[str, Any]) -> Policy | Opaque:
 
 
 def opaque_of(document: Mapping[str, Any], because: str = Opaque("", "").because) -> Opaque:
-    """The same where it cannot be read: it may be about anything in its namespace, or anywhere where it is in none."""
+    """The same where it cannot be read, with the pods that it may be about; raises ValueError where it is no object."""
     head = msgspec.convert(document, _Head)
-    return Opaque(head.kind, head.metadata.name, head.metadata.namespace, because=because)
+    group, name = head.version.rpartition("/")[0], head.metadata
+    subjects = subjects_of(group, head.kind, name.namespace, document.get("spec"), document.get("specs"))
+    return Opaque(head.kind, name.name, name.namespace, subjects, because)

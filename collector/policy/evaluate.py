@@ -106,7 +106,7 @@ class Policies:
     def unreadable(self, subject: Pod) -> Opaque | None:
         """A policy that may be about a pod and cannot be read."""
         for one in self._opaque:
-            if (not one.namespace or one.namespace == subject.namespace.name) and one.subject.selects(subject):
+            if (not one.namespace or one.namespace == subject.namespace.name) and one.selects(subject):
                 return one
         return None
 

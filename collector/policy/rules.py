@@ -183,8 +183,12 @@ class Opaque(Struct, frozen=True):
     kind: str
     name: str
     namespace: str = ""
-    subject: PodPeer = PodPeer()
+    subjects: tuple[PodPeer, ...] = (PodPeer(),)
     because: str = "of a kind that is not understood"
+
+    def selects(self, pod: Pod) -> bool:
+        """Whether it may be about a pod."""
+        return any(subject.selects(pod) for subject in self.subjects)
 
     def __str__(self) -> str:
         """As in a sentence."""

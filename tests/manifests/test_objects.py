@@ -26,11 +26,13 @@ from tests.rules.tree import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SELECTED = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
-OF_KUBERNETES = re.compile(r"v1|apps/v1|(rbac\.authorization|networking|scheduling|discovery)\.k8s\.io/v1")
+OF_KUBERNETES = re.compile(r"v1|apps/v1|(apiextensions|rbac\.authorization|networking|scheduling|discovery)\.k8s\.io/v1")
 OUTSIDE = {
     "Namespace/-/netmatrix",
     "Namespace/-/netmatrix-host",
     "PriorityClass/-/netmatrix",
+    "CustomResourceDefinition/-/reachabilityexpectations.netmatrix.io",
+    "CustomResourceDefinition/-/clusterreachabilityexpectations.netmatrix.io",
     "ClusterRole/-/netmatrix-collector",
     "ClusterRoleBinding/-/netmatrix-collector",
 }

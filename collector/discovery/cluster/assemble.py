@@ -1,20 +1,28 @@
 """From the state of the cluster to a whole snapshot. Pure: the same state, settings and time give the same snapshot."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from collector.discovery.cluster.addresses import usable
+from collector.discovery.cluster.behind_services import backed_in, pods_in
 from collector.discovery.cluster.endpoints import Owner, behind, slices_of
+from collector.discovery.cluster.interests import Interests, expected_services, interests_in
 from collector.discovery.cluster.kept import Service
+from collector.discovery.cluster.policies import Unreadable
 from collector.discovery.cluster.services import API_SERVER, services_of
 from collector.discovery.cluster.vantages import vantages_of
-from collector.discovery.cluster.world import Refused, World
-from collector.discovery.snapshot import DnsServer, External, Node, Snapshot
+from collector.discovery.cluster.world import Refused, World, not_understood
+from collector.discovery.snapshot import DnsServer, External, Namespace, Node, Snapshot
+from collector.expectation.document import Declared
+from collector.policy.labels import NAME_LABEL, namespace_labels
+from collector.policy.rules import Opaque, Policy
 from collector.settings import DiscoverySettings
 from wire.text import MAX_NAME
 
+T = TypeVar("T")
 INGRESS = "ingress"
 """Name of netmatrix's own echo through the cluster's ingress, as an external target."""
 DNS_SERVERS = 50
@@ -30,6 +38,8 @@ class Assembled(Struct, frozen=True):
     """Unix seconds at which another snapshot follows from the same state; None where none does."""
     looked_behind: frozenset[Owner] = frozenset()
     """The services whose endpoints matter."""
+    interests: Interests = Interests()
+    """The pods that matter besides our own."""
 
 
 def assemble(
@@ -38,9 +48,11 @@ def assemble(
     """The snapshot of a state, with the hosts outside that the configuration names; `now` is in Unix seconds."""
     vantages, services = vantages_of(world, settings, now), services_of(world, settings)
     servers = _servers(world, settings)
+    owners = {*services.looked_behind, *servers, *expected_services(world)}
+    unread = [one for one in world.expectations if isinstance(one, Unreadable)]
     snapshot = Snapshot(
         nodes=tuple(
-            Node(node.name, node.zone, usable(node.addresses)[0], "cordoned" if node.cordoned else "")
+            Node(node.name, node.zone, usable(node.addresses)[0], "cordoned" if node.cordoned else "", node.labels)
             for node in sorted(world.nodes, key=lambda node: node.name)
         ),
         vantages=vantages.vantages,
@@ -48,13 +60,32 @@ def assemble(
         external=tuple({one.name: one for one in (*services.external, *ingress_of(settings), *external)}.values()),
         dns=tuple(_dns(world, settings, servers)),
         mtu=settings.mtu or mtu,
+        namespaces=tuple(_namespaces(world)),
+        pods=tuple(pods_in(world)),
+        backed=tuple(backed_in(world, owners)),
+        profile=world.profile,
+        policies=_ordered(one for one in world.policies if isinstance(one, Policy)),
+        opaque=_ordered(one for one in world.policies if isinstance(one, Opaque)),
+        policies_read=world.policies_read,
+        expectations=_ordered(one for one in world.expectations if isinstance(one, Declared)),
     )
     return Assembled(
         snapshot,
-        (*vantages.refused, *services.refused),
+        (*vantages.refused, *services.refused, *map(not_understood, unread)),
         vantages.settled,
-        services.looked_behind | servers.keys(),
+        frozenset(owners),
+        interests_in(world, owners),
     )
+
+
+def _ordered(found: Iterable[T]) -> tuple[T, ...]:
+    return tuple(sorted(found, key=str))
+
+
+def _namespaces(world: World) -> Iterator[Namespace]:
+    for one in sorted(world.namespaces, key=lambda one: one.name):
+        labels = one.labels if NAME_LABEL in one.labels else namespace_labels(one.name, one.labels)
+        yield Namespace(one.name, labels, one.annotations)
 
 
 def ingress_of(settings: DiscoverySettings) -> Iterator[External]:

@@ -13,6 +13,8 @@ from msgspec import Struct
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
+RARE_SECONDS = 300.0
+"""How often it is asked for what need not be there, or for what we need not be allowed to see."""
 STEADY_SECONDS = 5.0
 """A watch that lasted this long was no failure, however it ended."""
 CALM_SECONDS = 60.0
@@ -33,6 +35,10 @@ class Word(StrEnum):
     """The version, or the token of the next page, is too old (410 Gone)."""
     REFUSED = auto()
     """Another status that the API server will give again: 400, 403, 404, or the version of another history."""
+    ABSENT = auto()
+    """What need not be there is not (404), or may not be seen by us (403)."""
+    OTHER = auto()
+    """There may be another version of it."""
     BUSY = auto()
     """It asks to come later (429, 5xx)."""
     AWAY = auto()
@@ -56,11 +62,12 @@ class Then(StrEnum):
 
 
 class Rule(NamedTuple):
-    """What follows a word, whether that was a failure, and whether it may be so for ever if nothing but the same is asked."""
+    """What follows a word; whether that was a failure, may be so for ever if nothing but the same is asked, has time."""
 
     then: Then
     fails: bool = True
     stuck: bool = False
+    rarely: bool = False
 
 
 RULES: Mapping[Word, Rule] = {
@@ -68,6 +75,8 @@ RULES: Mapping[Word, Rule] = {
     Word.LISTED: Rule(Then.WATCH, fails=False),
     Word.EXPIRED: Rule(Then.LIST),
     Word.REFUSED: Rule(Then.AGAIN, stuck=True),
+    Word.ABSENT: Rule(Then.LIST, fails=False, rarely=True),
+    Word.OTHER: Rule(Then.LIST, fails=False),
     Word.BUSY: Rule(Then.AGAIN),
     Word.AWAY: Rule(Then.AGAIN),
     Word.ENDED: Rule(Then.WATCH, fails=False),
@@ -99,6 +108,7 @@ class Course:
         self._stuck = 0
         self._asked_to_wait = 0.0
         self._waits = False
+        self._rarely = False
         self._orders = 0
         self.version = ""
         """Of the last page, or of the last line of the watch that was understood."""
@@ -141,13 +151,13 @@ class Course:
         rule = RULES[word]
         then = rule.then
         self._asked_to_wait = 0.0
-        self._waits = rule.fails
+        self._waits, self._rarely = rule.fails, rule.rarely
         self._failures += rule.fails
         self._stuck += rule.stuck
         if rule.stuck and (self._stuck >= STUCK if self._watching else bool(self._token)):
             then = Then.LIST
         if then is Then.LIST:
-            self._lists += 1
+            self._lists += rule.fails
             self._stuck = 0
             self._watching, self._token = False, ""
         elif then is Then.WATCH:
@@ -155,10 +165,11 @@ class Course:
 
     def _wait(self) -> float:
         """Doubled with every failure, and lists are waited for twice as long; half of it follows from a hash."""
-        if not self._waits:
+        if not (self._waits or self._rarely):
             return 0.0
         doublings = max(self._failures, 0 if self._watching else self._lists + 1) - 1
         whole = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * float(2 ** min(doublings, _MOST_DOUBLINGS)))
+        whole = RARE_SECONDS if self._rarely else whole
         digest = blake2b(f"{self._name} {self._orders}".encode(), digest_size=4).digest()
         spread = int.from_bytes(digest, "big") / 2**32
         return max(self._asked_to_wait * (1 + spread / 10), whole * (0.5 + spread / 2))

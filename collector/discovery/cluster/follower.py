@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, field
 
 from collector.discovery.cluster.client import Answer, Api, ApiAwayError, Stream, reason_of
 from collector.discovery.cluster.course import Course, Order, Word
-from collector.discovery.cluster.objects import Resource
+from collector.discovery.cluster.resource import Resource
 from collector.discovery.cluster.rights import right
 
 PAGE_OBJECTS = 500
@@ -25,7 +25,7 @@ SILENCE_SECONDS = 120.0
 MAX_LINE_BYTES = 8 * 1024 * 1024
 """Longest line of a watch; an object has at most 1.5 MiB, and escapes."""
 
-GONE, TOO_MANY, GATEWAY_TIMEOUT, SERVER_ERROR = 410, 429, 504, 500
+FORBIDDEN, NOT_FOUND, GONE, TOO_MANY, GATEWAY_TIMEOUT, SERVER_ERROR = 403, 404, 410, 429, 504, 500
 Key = tuple[str, str]
 """Namespace, empty for none, and name."""
 T = TypeVar("T")
@@ -91,10 +91,16 @@ class Follower(Generic[T]):
         self._course = Course(resource.name)
         self._fresh: dict[Key, T] = {}
         self._said = ""
+        self._version = 0
+        """Place of the API version that is asked for, among those that the resource may have."""
         self.objects: dict[Key, T] = {}
         """The last whole state."""
         self.listed = False
         """Whether there is one."""
+        self.absent = False
+        """Whether there is no such sort of objects in this cluster: then it is known that there are none."""
+        self.denied = False
+        """Whether we may not see them, so that nothing is known of what there is."""
         self.heard = time.monotonic()
         """When the API server last told us the state, or that it is as it was; before that, when we began to ask."""
 
@@ -103,6 +109,7 @@ class Follower(Generic[T]):
         return {
             "resource": self._resource.name,
             "listed": self.listed,
+            **({"absent": self.absent, "denied": self.denied} if self._resource.optional else {}),
             "objects": len(self.objects),
             "age_seconds": round(time.monotonic() - self.heard, 3),
             "refused": self._said or None,
@@ -124,7 +131,7 @@ class Follower(Generic[T]):
         if not order.token:
             self._fresh = {}
         query = [("limit", str(PAGE_OBJECTS))]
-        answer = await self._api.ask("GET", self._resource.path, self._selected(query, order.token))
+        answer = await self._api.ask("GET", self._path, self._selected(query, order.token))
         if not answer.good:
             self._refused(answer)
             return
@@ -144,8 +151,8 @@ class Follower(Generic[T]):
         fresh, self._fresh = self._fresh, {}
         self._heard()
         self._course.listed(page.metadata.version)
-        if fresh != self.objects or not self.listed:
-            self.objects, self.listed = fresh, True
+        if fresh != self.objects or not self.listed or self.absent or self.denied:
+            self.objects, self.listed, self.absent, self.denied = fresh, True, False, False
             self._changed(None, None)
 
     async def _watch(self, order: Order) -> None:
@@ -155,7 +162,7 @@ class Follower(Generic[T]):
             ("resourceVersion", order.version),
             ("timeoutSeconds", str(WATCH_SECONDS + len(self._resource.name) * WATCH_SECONDS // 100)),
         ]
-        async with self._api.stream(self._resource.path, self._selected(query), silence_seconds=SILENCE_SECONDS) as stream:
+        async with self._api.stream(self._path, self._selected(query), silence_seconds=SILENCE_SECONDS) as stream:
             if stream.status != 200:  # noqa: PLR2004 - HTTP
                 self._refused(Answer(stream.status, b"", stream.retry_after))
                 return
@@ -230,6 +237,8 @@ class Follower(Generic[T]):
             self._unread()
             _log.warning("an object is left out", resource=self._resource.name, because=_line(str(error)))
             return objects.pop(key, None) is not None
+        if not self._resource.wanted(kept):
+            return objects.pop(key, None) is not None
         if kept == before:
             return False
         objects[key] = kept
@@ -239,7 +248,31 @@ class Follower(Generic[T]):
         selector = [("labelSelector", self._resource.labels)] if self._resource.labels else []
         return [*query, *selector, *([("continue", token)] if token else [])]
 
+    @property
+    def _path(self) -> str:
+        return self._resource.path(self._version)
+
+    def _lacks(self, answer: Answer) -> None:
+        """Of what need not be there: it is not, or we may not see it. What was kept is no longer true."""
+        denied = answer.status == FORBIDDEN
+        if not denied and self._version + 1 < len(self._resource.versions):
+            self._version += 1
+            self._course.failed(Word.OTHER)
+            return
+        self._version = 0
+        self._course.failed(Word.ABSENT)
+        if denied:
+            self._say(reason_of(answer))
+        else:
+            self._heard()
+        if (self.absent, self.denied) != (not denied, denied):
+            self.objects, self.absent, self.denied = {}, not denied, denied
+            self._changed(None, None)
+
     def _refused(self, answer: Answer) -> None:
+        if self._resource.optional and answer.status in {FORBIDDEN, NOT_FOUND}:
+            self._lacks(answer)
+            return
         word = Word.REFUSED
         if answer.status == GONE:
             word = Word.EXPIRED

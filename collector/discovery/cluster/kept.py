@@ -3,7 +3,15 @@
 Two equal values of one object mean that nothing happened to it that matters here.
 """
 
+from collections.abc import Mapping
+from typing import Final
+
 from msgspec import Struct, field
+
+from collector.discovery.snapshot import PodPort
+
+NOTHING: Final[Mapping[str, str]] = {}
+"""Of labels and annotations that are not there."""
 
 
 class Node(Struct, frozen=True, gc=False):
@@ -14,6 +22,7 @@ class Node(Struct, frozen=True, gc=False):
     addresses: tuple[str, ...]
     cordoned: bool
     ready: bool
+    labels: Mapping[str, str] = NOTHING
 
 
 class Namespace(Struct, frozen=True, gc=False):
@@ -22,15 +31,19 @@ class Namespace(Struct, frozen=True, gc=False):
     name: str
     vantages: bool
     """Whether it asks for vantages."""
+    labels: Mapping[str, str] = NOTHING
+    annotations: Mapping[str, str] = NOTHING
+    """Those that say something of reachability."""
 
 
 class Pod(Struct, frozen=True, gc=False):
-    """An agent or a vantage."""
+    """An agent or a vantage, or a pod that somebody expects something of or which is behind a service."""
 
     namespace: str
     name: str
     uid: str
     component: str
+    """`agent` or `vantage`, or empty where it is none of ours."""
     node: str
     """Empty while it has none."""
     addresses: tuple[str, ...]
@@ -46,6 +59,12 @@ class Pod(Struct, frozen=True, gc=False):
     """Where it answers its peers; 0 where it does not say."""
     networks: str
     """The JSON that says on which further networks it is; empty for none."""
+    labels: Mapping[str, str] = NOTHING
+    annotations: Mapping[str, str] = NOTHING
+    """Those that say something of reachability."""
+    ports: tuple[PodPort, ...] = ()
+    probed_ports: tuple[int, ...] = ()
+    """Ports that the kubelet asks before it calls the pod ready."""
 
 
 class ServicePort(Struct, frozen=True, gc=False):
@@ -76,6 +95,8 @@ class Service(Struct, frozen=True, gc=False):
     probe: str
     dns: bool
     """Whether it is labelled as the cluster's name server."""
+    selector: Mapping[str, str] = NOTHING
+    """Which pods are behind it; empty where somebody else says so."""
 
 
 class Endpoint(Struct, frozen=True, gc=False):

@@ -31,12 +31,38 @@ class Right(Struct, frozen=True):
 
 _FOLLOWED = ("list", "watch")
 
+OTHER_POLICIES = {
+    "policy.networking.k8s.io": ("clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"),
+    "cilium.io": ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"),
+    "crd.projectcalico.org": ("networkpolicies", "globalnetworkpolicies"),
+    "projectcalico.org": ("networkpolicies", "globalnetworkpolicies"),
+    "crd.antrea.io": ("networkpolicies", "clusternetworkpolicies"),
+}
+"""Kinds of policies that a cluster may have besides its own, by API group."""
+
 RIGHTS: tuple[Right, ...] = (
     Right("", "nodes", _FOLLOWED, Scope.CLUSTER, "zones and addresses of nodes, and which are cordoned"),
-    Right("", "namespaces", _FOLLOWED, Scope.CLUSTER, "which namespaces ask for vantages"),
-    Right("", "pods", _FOLLOWED, Scope.CLUSTER, "the agents and vantages, by their labels; no other pod is asked for"),
+    Right("", "namespaces", _FOLLOWED, Scope.CLUSTER, "which ask for vantages, and the labels that policies ask for"),
+    Right(
+        "",
+        "pods",
+        _FOLLOWED,
+        Scope.CLUSTER,
+        "by their labels: the agents and vantages, those behind services that are probed, those that somebody expects "
+        "something of, and one of each network plugin, to see which one it is",
+    ),
     Right("", "services", _FOLLOWED, Scope.CLUSTER, "the addresses of services that are probed"),
     Right("discovery.k8s.io", "endpointslices", _FOLLOWED, Scope.CLUSTER, "which endpoints are behind them"),
+    Right("networking.k8s.io", "networkpolicies", _FOLLOWED, Scope.CLUSTER, "what should be reachable"),
+    *(
+        Right(group, resource, _FOLLOWED, Scope.CLUSTER, "whether something else than NetworkPolicies has a say in that")
+        for group, resources in OTHER_POLICIES.items()
+        for resource in resources
+    ),
+    Right("netmatrix.io", "reachabilityexpectations", _FOLLOWED, Scope.CLUSTER, "what people say that should be reachable"),
+    Right("netmatrix.io", "clusterreachabilityexpectations", _FOLLOWED, Scope.CLUSTER, "the same of all namespaces"),
+    Right("netmatrix.io", "reachabilityexpectations/status", ("patch",), Scope.CLUSTER, "saying there whether it is so"),
+    Right("netmatrix.io", "clusterreachabilityexpectations/status", ("patch",), Scope.CLUSTER, "the same"),
     Right("", "events", ("create",), Scope.CLUSTER, "saying at an object why it is not probed"),
     Right("authentication.k8s.io", "tokenreviews", ("create",), Scope.CLUSTER, "whose token an agent shows"),
     Right(

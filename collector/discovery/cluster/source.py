@@ -1,4 +1,4 @@
-"""The cluster as a source of whole snapshots: five sorts of objects, followed, and put together when one of them has changed.
+"""The cluster as a source of whole snapshots: its objects, followed, and put together when one of them has changed.
 
 In: the Kubernetes API. Out: `snapshot`, the last good one, which stays whatever happens to the API server.
 """
@@ -18,11 +18,10 @@ import structlog
 from collector.discovery.cluster.announcer import Announcer, event_at
 from collector.discovery.cluster.assemble import Assembled, assemble
 from collector.discovery.cluster.client import Api
-from collector.discovery.cluster.follower import Follower
 from collector.discovery.cluster.kept import Slice
-from collector.discovery.cluster.objects import NAMESPACES, NODES, PODS, SERVICES, SLICES
 from collector.discovery.cluster.own_mtu import own_mtu
-from collector.discovery.cluster.world import Because, Refused, World, misconfigured
+from collector.discovery.cluster.watches import Watches
+from collector.discovery.cluster.world import Because, Refused, misconfigured
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Event
 from collector.settings import Settings
@@ -50,16 +49,7 @@ class ClusterSource:
         """The services whose endpoints matter; None while that is being found out."""
         self._refused: frozenset[Refused] = frozenset()
         self._announcer = Announcer(self.api)
-        self._nodes, self._namespaces = self._follower(NODES), self._follower(NAMESPACES)
-        self._pods, self._services = self._follower(PODS), self._follower(SERVICES)
-        self._slices = Follower(self.api, SLICES, changed=self._note_slice, unread=self._count)
-        self._followers: tuple[Follower[Any], ...] = (
-            self._nodes,
-            self._namespaces,
-            self._pods,
-            self._services,
-            self._slices,
-        )
+        self._watches = Watches(self.api, changed=self._note, slice_changed=self._note_slice, unread=self._count)
         self._unread = 0
         self.snapshot = Snapshot()
         """The last good one."""
@@ -71,10 +61,12 @@ class ClusterSource:
         return {
             "source": "cluster",
             "age_seconds": round(self.sync_age_seconds(), 3),
-            "watches": [follower.known() for follower in self._followers],
+            "watches": self._watches.known(),
+            "policies_read": self._watches.policies_read,
+            "network_plugin": self.snapshot.profile,
             "left_out": {word: count for word, count in self.refused().items() if count},
             "unread": self._unread,
-            "asking": sorted(one.name for one in self._namespaces.objects.values() if one.vantages),
+            "asking": sorted(one.name for one in self._watches.namespaces.objects.values() if one.vantages),
         }
 
     def configure(self, settings: Settings) -> None:
@@ -101,28 +93,22 @@ class ClusterSource:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.api.close)
             async with asyncio.TaskGroup() as tasks:
-                for follower in self._followers:
-                    tasks.create_task(follower.follow())
+                tasks.create_task(self._watches.follow())
                 tasks.create_task(self._announcer.follow())
 
     async def changed(self) -> bool:
         """Look once; True where there is another whole snapshot."""
         now = time.time()
         due = self._settled is not None and now >= self._settled
-        if not (self._dirty or due) or not all(follower.listed for follower in self._followers):
+        if not (self._dirty or due) or not self._watches.whole:
             return False
         self._dirty, self._looked_behind = False, None
-        world = World(
-            nodes=tuple(self._nodes.objects.values()),
-            namespaces=tuple(self._namespaces.objects.values()),
-            pods=tuple(self._pods.objects.values()),
-            services=tuple(self._services.objects.values()),
-            slices=tuple(self._slices.objects.values()),
-        )
+        world = self._watches.world()
         made = await asyncio.to_thread(
             assemble, world, self._settings.discovery, external=self._settings.external, mtu=self._mtu, now=now
         )
         self._settled, self._looked_behind = made.settled, made.looked_behind
+        self._watches.others.ask(made.interests)
         self._say(made)
         first, self.ready = not self.ready, True
         if made.snapshot == self.snapshot and not first:
@@ -132,7 +118,7 @@ class ClusterSource:
 
     def sync_age_seconds(self) -> float:
         """How old what we know may be: for how long one of the sorts of objects has not been heard of."""
-        return time.monotonic() - min(follower.heard for follower in self._followers)
+        return self._watches.age_seconds()
 
     def unread(self) -> int:
         """How many objects were not understood so far."""
@@ -147,10 +133,7 @@ class ClusterSource:
         counts = Counter(one.because for one in self._refused)
         return {word.value: counts[word] for word in Because}
 
-    def _follower(self, resource: Any) -> Follower[Any]:  # noqa: ANN401 - of any sort of objects
-        return Follower(self.api, resource, changed=self._note, unread=self._count)
-
-    def _note(self, _before: object = None, _after: object = None) -> None:
+    def _note(self) -> None:
         self._dirty = True
 
     def _note_slice(self, before: Slice | None, after: Slice | None) -> None:

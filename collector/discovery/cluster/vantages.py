@@ -75,6 +75,10 @@ def vantages_of(world: World, settings: DiscoverySettings, now: float) -> Found:
                 port=pod.port or ECHO_PORT,
                 networks=_networks(pod, addresses, complaints),
                 excluded=excluded,
+                labels=pod.labels,
+                annotations=pod.annotations,
+                ports=pod.ports,
+                host_network=pod.host_network,
             )
         )
     return Found(tuple(vantages), tuple(complaints), until)

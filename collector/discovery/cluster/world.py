@@ -6,6 +6,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from collector.discovery.cluster.kept import Namespace, Node, Pod, Service, Slice
+from collector.discovery.cluster.policies import Unreadable
+from collector.expectation.document import Declared
+from collector.policy.rules import Opaque, Policy
 
 CONFIG_MAP = "netmatrix"
 """Name of the ConfigMap that the collector's file is from."""
@@ -19,6 +22,14 @@ class World(Struct, frozen=True):
     pods: Collection[Pod] = ()
     services: Collection[Service] = ()
     slices: Collection[Slice] = ()
+    others: Collection[Pod] = ()
+    """Pods without an agent."""
+    policies: Collection[Policy | Opaque] = ()
+    policies_read: bool = True
+    """Whether all of them are known."""
+    expectations: Collection[Declared | Unreadable] = ()
+    profile: str = "generic"
+    """Name of the network plugin."""
 
 
 class Because(StrEnum):
@@ -30,6 +41,8 @@ class Because(StrEnum):
     """It leads to where nothing may be sent."""
     API_SERVER = "api_server"
     """It leads to the API server, and is not its own service."""
+    EXPECTATION = "expectation"
+    """It says what it expects in a way that is not understood."""
     NAMESPACE = "namespace"
     """Its namespace does not ask for vantages."""
     PORT = "port"
@@ -62,6 +75,12 @@ class Refused(Notice, frozen=True, kw_only=True):
 def refused(of: Pod | Service, because: Because, sentence: str) -> Refused:
     """The refusal of an object; whatever its owner wrote is made harmless."""
     return Refused(type(of).__name__, of.namespace, of.name, of.uid, _shown(sentence), because=because)
+
+
+def not_understood(one: Unreadable) -> Refused:
+    """The refusal of an expectation; an Event on what is in no namespace is in `default`."""
+    because = Because.EXPECTATION
+    return Refused(one.kind, one.namespace or "default", one.name, one.uid, _shown(one.because), "NotExpected", because=because)
 
 
 def misconfigured(namespace: str, sentence: str) -> Notice:

@@ -88,7 +88,7 @@ cluster_policies = st.builds(
         },
     ),
 )
-opaque = st.builds(lambda space: Opaque("CiliumNetworkPolicy", "l7", space, PodPeer(namespace=space)), spaces)
+opaque = st.builds(lambda space: Opaque("CiliumNetworkPolicy", "l7", space, (PodPeer(namespace=space),)), spaces)
 container_ports = st.sampled_from(
     [ContainerPort(80, "TCP", "web"), ContainerPort(53, "UDP", "dns"), ContainerPort(53, "TCP", "web")]
 )

@@ -68,7 +68,7 @@ def test_only_kube_router_refuses_aloud() -> None:
 
 
 def test_a_policy_that_cannot_be_read_makes_its_pods_unknown_and_no_others() -> None:
-    opaque = Opaque("CiliumNetworkPolicy", "l7", "x", PodPeer(pods=Selector(match_labels={"pod": "a"})))
+    opaque = Opaque("CiliumNetworkPolicy", "l7", "x", (PodPeer(pods=Selector(match_labels={"pod": "a"})),))
     cluster = Cluster("", opaque=(opaque,))
     decision = cluster.decide(YA, XA)
     assert decision.answer is UNKNOWN
@@ -78,7 +78,8 @@ def test_a_policy_that_cannot_be_read_makes_its_pods_unknown_and_no_others() -> 
 
 def test_a_denial_in_one_direction_stands_whatever_is_unknown_of_the_other() -> None:
     assert (
-        Cluster(DENY_ALL, opaque=(Opaque("GlobalNetworkPolicy", "g", subject=PodPeer(namespace="y")),)).answer(YA, XA) is DENY
+        Cluster(DENY_ALL, opaque=(Opaque("GlobalNetworkPolicy", "g", subjects=(PodPeer(namespace="y"),)),)).answer(YA, XA)
+        is DENY
     )
 
 

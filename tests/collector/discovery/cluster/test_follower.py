@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from collector.discovery.cluster import follower as module
 from collector.discovery.cluster.client import Answer, Api, ApiAwayError, Stream
 from collector.discovery.cluster.follower import Follower
-from collector.discovery.cluster.objects import Resource
+from collector.discovery.cluster.resource import Resource
 
 FAULTS = (
     "none",

@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.discovery.cluster.kept import Endpoint, Namespace, Node, ServicePort, SlicePort
-from collector.discovery.cluster.objects import MAX_ANNOTATION, NAMESPACES, NODES, PODS, RESOURCES, SERVICES, SLICES
+from collector.discovery.cluster.metadata import MAX_ANNOTATION
+from collector.discovery.cluster.objects import NAMESPACES, NODES, SERVICES, SLICES
+from collector.discovery.cluster.pods import PODS
+from collector.discovery.cluster.resource import Resource
 from collector.discovery.cluster.rights import right
 
+RESOURCES: tuple[Resource[Any], ...] = (NODES, NAMESPACES, PODS, SERVICES, SLICES)
 META = {"name": "one", "namespace": "shop", "uid": "u1", "resourceVersion": "5", "managedFields": [{"x": "y" * 1000}]}
 
 
@@ -30,7 +34,8 @@ def node(**changed: Any) -> bytes:
 
 
 def test_of_a_node_its_zone_and_its_internal_addresses_are_kept() -> None:
-    assert NODES.read(node()) == Node("one", "za", ("192.0.2.1", "2001:db8::1"), cordoned=False, ready=True)
+    addresses, labels = ("192.0.2.1", "2001:db8::1"), {"topology.kubernetes.io/zone": "za"}
+    assert NODES.read(node()) == Node("one", "za", addresses, cordoned=False, ready=True, labels=labels)
     assert NODES.read(node(spec={"unschedulable": True})).cordoned
     assert not NODES.read(node(status={})).ready
 

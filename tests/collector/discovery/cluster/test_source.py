@@ -42,17 +42,17 @@ def agent(**changed: Any) -> Pod:
 def filled(*pods: Pod, settings: Settings | None = None) -> ClusterSource:
     """A source whose lists have come."""
     source = ClusterSource(settings or Settings(), kubeconfig=Path("nowhere"))
-    for follower in source._followers:
+    for follower in source._watches._needed:
         follower.listed = True
-    source._nodes.objects = {("", "n1"): NODE}
-    source._namespaces.objects = {("", "netmatrix"): Namespace("netmatrix", vantages=False)}
-    source._pods.objects = {(pod.namespace, pod.name): pod for pod in pods}
+    source._watches.nodes.objects = {("", "n1"): NODE}
+    source._watches.namespaces.objects = {("", "netmatrix"): Namespace("netmatrix", vantages=False)}
+    source._watches.pods.objects = {(pod.namespace, pod.name): pod for pod in pods}
     return source
 
 
 async def test_there_is_no_snapshot_until_every_list_has_come() -> None:
     source = filled(agent())
-    for follower in source._followers:
+    for follower in source._watches._needed:
         follower.listed = False
         assert not await source.changed()
         assert (source.ready, source.snapshot.nodes) == (False, ())
@@ -64,7 +64,7 @@ async def test_there_is_no_snapshot_until_every_list_has_come() -> None:
 
 async def test_an_empty_cluster_is_one_too() -> None:
     source = filled()
-    source._nodes.objects.clear()
+    source._watches.nodes.objects.clear()
     assert await source.changed()
     assert source.ready
 
@@ -75,7 +75,7 @@ async def test_what_changes_nothing_in_the_snapshot_is_no_other_snapshot() -> No
     assert not await source.changed()
     source._note()
     assert not await source.changed()
-    source._pods.objects = {}
+    source._watches.pods.objects = {}
     source._note()
     assert await source.changed()
 
@@ -83,11 +83,11 @@ async def test_what_changes_nothing_in_the_snapshot_is_no_other_snapshot() -> No
 async def test_endpoints_of_services_that_nobody_probes_are_no_reason_to_look() -> None:
     source = filled(agent())
     probed = Service("shop", "cart", "u", "ClusterIP", ("10.96.0.9",), (ServicePort(80),), "", (), False, "tcp", False)
-    source._services.objects = {("shop", "cart"): probed}
+    source._watches.services.objects = {("shop", "cart"): probed}
     assert await source.changed()
     for name, looks in (("other", False), ("cart", True)):
-        source._slices.objects[name, name] = Slice("shop", f"{name}-1", name, "IPv4", (SlicePort("", 80),), (BEHIND,))
-        source._note_slice(None, source._slices.objects[name, name])
+        source._watches.slices.objects[name, name] = Slice("shop", f"{name}-1", name, "IPv4", (SlicePort("", 80),), (BEHIND,))
+        source._note_slice(None, source._watches.slices.objects[name, name])
         assert source._dirty is looks
     assert await source.changed()
     assert source.snapshot.services[0].endpoints == 1
@@ -98,7 +98,7 @@ async def test_one_that_settles_is_another_snapshot_when_it_has_though_nobody_sa
     assert await source.changed()
     assert {one.excluded for one in source.snapshot.vantages} == {"settling"}
     source._settled = 0.0
-    source._pods.objects = {("netmatrix", "agent-1"): agent()}
+    source._watches.pods.objects = {("netmatrix", "agent-1"): agent()}
     assert await source.changed()
     assert {one.excluded for one in source.snapshot.vantages} == {""}
 
@@ -110,7 +110,7 @@ async def test_survive_54_what_is_left_out_is_said_once_and_counted_while_it_las
         source._note()
         await source.changed()
         assert source.refused()["namespace"] == 1
-        source._pods.objects = {}
+        source._watches.pods.objects = {}
         source._note()
         await source.changed()
     assert [line["object"] for line in lines if line["event"] == "left out"] == ["alien/agent-1"]
