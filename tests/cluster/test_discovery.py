@@ -179,7 +179,15 @@ async def test_survive_54_what_leads_where_nothing_may_be_sent_is_left_out_count
     api.create(f"/apis/{EDGE}/namespaces/{SHOP}/endpointslices", endpoints("fine", "10.244.2.7"))
     try:
         async with following(plane.kubeconfig) as source:
-            left_out = {"annotation": 1, "address": 1, "api_server": 1, "namespace": 0, "port": 0, "too_many": 0}
+            left_out = {
+                "annotation": 1,
+                "address": 1,
+                "api_server": 1,
+                "expectation": 0,
+                "namespace": 0,
+                "port": 0,
+                "too_many": 0,
+            }
             await until(source, lambda s: any(one.name == "fine" for one in s.services) and source.refused() == left_out)
             assert {one.name for one in source.snapshot.services} == {"kubernetes", "fine"}
             assert source.snapshot.external == ()

@@ -180,7 +180,7 @@ def _operator(own_plane: Plane) -> None:
         )
 
     def served() -> bool:
-        return plural_names(own_plane) == set(OPERATOR_KINDS.values())
+        return plural_names(own_plane) >= set(OPERATOR_KINDS.values())
 
     eventually(served, what="the kinds of the operator")
 

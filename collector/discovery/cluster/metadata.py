@@ -8,6 +8,7 @@ from sys import intern
 
 from msgspec import Struct, field
 
+from collector.derivation import OPT_OUT
 from collector.discovery.cluster.kept import NOTHING
 from collector.policy.isolation import ISOLATION, NETWORK, SERVICE_ISOLATION
 from wire.text import MAX_NAME, NAME_PATTERN, Name, OptionalName
@@ -48,6 +49,7 @@ class Annotations(Struct):
     isolation: str | None = field(default=None, name=ISOLATION)
     service_isolation: str | None = field(default=None, name=SERVICE_ISOLATION)
     network: str | None = field(default=None, name=NETWORK)
+    derive: str | None = field(default=None, name=OPT_OUT)
 
 
 class Metadata(Struct):
@@ -94,7 +96,7 @@ def told_by(seen: Annotations | None) -> Mapping[str, str]:
     """Annotations that say something of reachability."""
     if seen is None:
         return NOTHING
-    found = {ISOLATION: seen.isolation, SERVICE_ISOLATION: seen.service_isolation, NETWORK: seen.network}
+    found = {ISOLATION: seen.isolation, SERVICE_ISOLATION: seen.service_isolation, NETWORK: seen.network, OPT_OUT: seen.derive}
     return {key: value[:MAX_ANNOTATION] for key, value in found.items() if value is not None} or NOTHING
 
 

@@ -82,7 +82,7 @@ class ClusterSource:
         """Say something at an object."""
         uid = ""
         if event.kind == "Service":
-            services = self._services.objects.values()
+            services = self._watches.services.objects.values()
             uid = next((one.uid for one in services if (one.namespace, one.name) == (event.namespace, event.name)), "")
         elif event.kind == "Node":
             uid = event.name  # which is what kubelets say, and what kubectl looks for
