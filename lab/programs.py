@@ -61,6 +61,7 @@ class Programs:
         configuration = {
             "agents": {"tls": {"certificate": str(self._file("collector.pem")), "key": str(self._file("collector.key"))}},
             "plan": {"families": [family.value for family in topology.shape.families], **plan},
+            "export": {"pairs": True},
             "log": {"format": "text"},
             **monitoring.notify(topology),
         }
