@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 from tests.cluster.kubectl import Kubectl
@@ -25,7 +26,8 @@ def install(cluster: LiveCluster) -> Kubectl:
     """Apply install.yaml with another configuration, a vantage in another namespace, and a service that asks for probes."""
     api, kubectl = cluster.plane.api, Kubectl(cluster.plane)
     text = (MANIFESTS / "install.yaml").read_text()
-    configured = text.replace("  config.yaml: |\n    {}\n", f"  config.yaml: |{CONFIGURATION}")
+    own = indent(dedent(CONFIGURATION).strip(), "    ")
+    configured = text.replace("  config.yaml: |\n", f"  config.yaml: |\n{own}\n")
     assert configured != text
     kubectl.run("apply", "--server-side", "-f", "-", given=configured)
     wants = {"metadata": {"labels": {"netmatrix.io/vantage": "true"}}}
