@@ -188,8 +188,8 @@ class DiscoverySettings(Section, frozen=True):
     cluster_domain: Name = "cluster.local"
     """Domain of the cluster's own names. Default `cluster.local`."""
     dns_services: Annotated[tuple[Name, ...], Meta(max_length=8)] = ("kube-system/kube-dns", "openshift-dns/dns-default")
-    """Name servers of the cluster, besides services of kube-system with the label `k8s-app: kube-dns`. Default
-    `[kube-system/kube-dns, openshift-dns/dns-default]`."""
+    """Name servers of the cluster, besides services of kube-system with the label `k8s-app: kube-dns` and those of OpenShift's
+    DNS operator. Default `[kube-system/kube-dns, openshift-dns/dns-default]`."""
     external_name: Dotted = "example.com."
     """Name outside of the cluster, with its last dot, that the cluster's name servers are asked for as well; empty where they
     know none. Default `example.com.`."""

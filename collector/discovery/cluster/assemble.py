@@ -101,7 +101,7 @@ def _servers(world: World, settings: DiscoverySettings) -> Mapping[Owner, Servic
     return {
         (one.namespace, one.name): one
         for one in world.services
-        if (one.dns and one.namespace == "kube-system") or f"{one.namespace}/{one.name}" in settings.dns_services
+        if one.dns or f"{one.namespace}/{one.name}" in settings.dns_services
     }
 
 

@@ -39,6 +39,7 @@ class Labels(Struct):
 
     service: OptionalName = field(default="", name=SERVICE_NAME)
     app: str = field(default="", name="k8s-app")
+    openshift_dns: str = field(default="", name="dns.operator.openshift.io/owning-dns")
 
 
 class Annotations(Struct):

@@ -131,6 +131,13 @@ def _namespace(seen: _Namespace) -> Namespace:
     return Namespace(intern(meta.name), labels.get(VANTAGE) == "true", labels, told_by(meta.annotations))
 
 
+def _is_name_server(namespace: str, labels: Labels) -> bool:
+    """Whether a service is that of the cluster's name servers, which anybody's own namespace is not the place for."""
+    return (namespace == "kube-system" and labels.app == "kube-dns") or (
+        namespace == "openshift-dns" and bool(labels.openshift_dns)
+    )
+
+
 def _service(seen: _Service) -> Service:
     meta, spec = seen.metadata, seen.spec
     ways = seen.status.balancer.ingress if seen.status.balancer else []
@@ -146,7 +153,7 @@ def _service(seen: _Service) -> Service:
         balancers=addresses or tuple(way.hostname for way in ways if way.hostname),
         local=spec.external_policy == "Local",
         probe=(meta.annotations or Annotations()).probe[:MAX_ANNOTATION],
-        dns=(meta.labels or Labels()).app == "kube-dns",
+        dns=_is_name_server(meta.namespace, meta.labels or Labels()),
         selector=shared(spec.selector),
     )
 

@@ -99,6 +99,30 @@ def test_of_a_service_the_annotation_is_kept_and_a_long_one_only_so_far_that_it_
     assert SERVICES.read(json.dumps(headless).encode()).addresses == ()
 
 
+OWNING = "dns.operator.openshift.io/owning-dns"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "labels", "asked"),
+    [
+        ("kube-system", "kube-dns", {"k8s-app": "kube-dns"}, True),
+        ("kube-system", "rke2-coredns", {"k8s-app": "kube-dns"}, True),
+        ("openshift-dns", "dns-default", {OWNING: "default"}, True),
+        ("openshift-dns", "dns-edge", {OWNING: "edge"}, True),
+        ("openshift-dns", "metrics", {}, False),
+        ("shop", "mine", {"k8s-app": "kube-dns"}, False),
+        ("shop", "mine", {OWNING: "default"}, False),
+        ("kube-system", "other", {"k8s-app": "other"}, False),
+    ],
+)
+def test_the_name_servers_of_kubernetes_and_openshift_are_known_by_their_labels_and_nobody_elses(
+    namespace: str, name: str, labels: dict[str, str], asked: bool
+) -> None:
+    meta = {"name": name, "namespace": namespace, "uid": "u1", "labels": labels}
+    body = {"metadata": meta, "spec": {"clusterIPs": ["10.96.0.9"], "ports": [{"port": 53, "protocol": "UDP"}]}, "status": {}}
+    assert SERVICES.read(json.dumps(body).encode()).dns is asked
+
+
 def test_an_endpoint_is_ready_unless_it_says_that_it_is_not() -> None:
     said: list[dict[str, Any]] = [{"ready": True}, {"ready": False}, {"ready": None}, {}]
     body = {

@@ -318,10 +318,12 @@ def test_the_clusters_name_servers_are_asked_through_their_service_and_each_dire
     assert through.contains == direct.contains == "10.96.0.1"
 
 
-def test_nobody_becomes_a_name_server_by_a_label_of_his_own() -> None:
-    labelled = replace(DNS, namespace="shop", name="mine", dns=True)
-    assert assemble(World(services=(labelled,)), SETTINGS, now=0.0).snapshot.dns == ()
-    assert assemble(World(services=(replace(labelled, namespace="kube-system"),)), SETTINGS, now=0.0).snapshot.dns
+def test_a_service_with_the_label_of_name_servers_is_one_besides_those_of_the_configuration() -> None:
+    labelled = replace(DNS, namespace="openshift-dns", name="dns-edge", dns=True)
+    assert [one.name for one in assemble(World(services=(labelled,)), SETTINGS, now=0.0).snapshot.dns] == [
+        "openshift-dns/dns-edge"
+    ]
+    assert assemble(World(services=(replace(labelled, dns=False),)), SETTINGS, now=0.0).snapshot.dns == ()
 
 
 def test_what_the_configuration_names_outside_comes_along_with_the_ingress() -> None:
