@@ -1,5 +1,5 @@
 # The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
-.PHONY: venv packages builders cluster-assets demo test bench bench-quick peers check static suites lock clean
+.PHONY: venv packages builders cluster-assets demo break mend test bench bench-quick peers check static suites lock clean
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
@@ -28,6 +28,12 @@ cluster-assets: ## a real control plane for the tests, built with Go once, in so
 
 demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS="--for 40s --json out.json" to end by itself
 	@.venv/bin/python -m lab demo $(ARGS)
+
+break: ## closes a path between two namespaces of the demo that runs in another terminal
+	@.venv/bin/python -m lab policy apply lab/examples/nobody-into-pay.yaml
+
+mend: ## opens it again
+	@.venv/bin/python -m lab policy delete lab/examples/nobody-into-pay.yaml
 
 test: ## everything, on real packets and a real control plane; as root, since it builds network namespaces
 	@scripts/test

@@ -5,35 +5,26 @@ import asyncio
 import itertools
 import os
 import shutil
-import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import yaml
 
 from lab import rootless
-from lab.cluster import Cluster, demolish, labs
-from lab.delays import lacking
+from lab.cluster import demolish, labs
 from lab.demo import Wish, demo, demo_name, taken
-from lab.door import leave_open
+from lab.ending import until_done
 from lab.expectation import SECOND
-from lab.faults import Fault, parse
-from lab.namespaces import processes
 from lab.options import count, fabric_of, port, seconds
+from lab.playground import NOT_RUNNING, PLAYGROUND, RUNNING, clear, fault, policy, up
 from lab.reading import Refused
 from lab.run import Result, run, say, summary
-from lab.scenario import NotApplicable, Scenario, load
+from lab.scenario import Scenario, load
 from lab.shape import Fabric
 
 SCENARIOS = Path(__file__).parent / "scenarios"
-PLAYGROUND = "lab"
-"""Name of the lab that `up` leaves running."""
-RUNNING = "a lab is running already: `python -m lab down` removes it"
-NOT_RUNNING = "no lab is running: `python -m lab up FILE` starts one"
 NO_LAB = "there is no lab"
 TOOLS = ("ip", "bridge", "nft", "nsenter", "setpriv", "unshare")
 
@@ -69,11 +60,11 @@ def _without_root(wish: argparse.Namespace, words: Sequence[str]) -> int:
         if not statuses:
             print(NO_LAB)
         return max(statuses, default=0)
-    if wish.command in {_fault, _clear}:
+    if wish.command in {fault, clear, policy}:
         if PLAYGROUND not in there:
             raise Refused(NOT_RUNNING)
         return rootless.visit(there[PLAYGROUND], words)
-    if wish.command is _up and PLAYGROUND in there:
+    if wish.command is up and PLAYGROUND in there:
         raise Refused(RUNNING)
     door = None
     if wish.command is _demo:
@@ -82,14 +73,14 @@ def _without_root(wish: argparse.Namespace, words: Sequence[str]) -> int:
             rootless.visit(there[left], ["down"])
     if why := rootless.refusal():
         raise Refused(why)
-    if wish.command in {_demo, _up}:
+    if wish.command in {_demo, up}:
         door = socket.create_server(("127.0.0.1", getattr(wish, "port", 0)))
     return rootless.become(words, door)
 
 
 def _run(wish: argparse.Namespace) -> int:
     scenarios = [load(file) for file in wish.files] * wish.repeat
-    return _until_done(_run_all(scenarios, wish))
+    return until_done(_run_all(scenarios, wish))
 
 
 async def _run_all(scenarios: Sequence[Scenario], wish: argparse.Namespace) -> int:
@@ -109,87 +100,6 @@ async def _run_all(scenarios: Sequence[Scenario], wish: argparse.Namespace) -> i
     results += [await in_turn(scenario) for scenario in scenarios if scenario.starves]
     say(summary(results))
     return 1 if any(not result.passed and not result.not_applicable for result in results) else 0
-
-
-def _up(wish: argparse.Namespace) -> int:
-    scenario = load(wish.file)
-    try:
-        return _until_done(_leave_running(scenario.on(wish.fabric or scenario.cluster.fabric)))
-    except NotApplicable as reason:
-        raise Refused(f"{wish.file}: not on fabric {wish.fabric}: {reason}") from None
-
-
-async def _leave_running(scenario: Scenario) -> int:
-    if PLAYGROUND in labs():
-        raise Refused(RUNNING)
-    outside = [int(door.getsockname()[1]) for door in rootless.doors()]
-    cluster = Cluster(scenario.cluster, PLAYGROUND, scenario.plan_words, port=max(outside, default=0))
-    try:
-        await cluster.up()
-        await cluster.leave()
-        leave_open(cluster)
-    except BaseException:
-        await cluster.down()
-        raise
-    print(_how_to_play(cluster), flush=True)
-    return 0
-
-
-def _how_to_play(cluster: Cluster) -> str:
-    url = cluster.api_url
-    pod = cluster.topology.vantages[0]
-    look, logs = f"ip netns exec {pod.netns} ip address", str(cluster.directory)
-    if rootless.doors():
-        inside = processes([pod.netns])[pod.netns][0]
-        look, logs = rootless.inspect(inside, "ip", "address"), f"/proc/{inside}/root{logs}"
-    return f"""The lab is running: {len(cluster.topology.nodes)} nodes, logs in {logs}
-
-look:    netmatrix matrix --by node --server {url}
-         curl '{url}/api/v1/matrix?by=node'      also /api/v1/pair, worst, agents, plan and /metrics
-         {look}    inside the pod of the agent on {pod.node}
-break:   python -m lab fault loss node=n3 direction=in percent=20
-         python -m lab fault partition zones=[z1,z2]
-mend:    python -m lab clear
-remove:  python -m lab down"""
-
-
-def _fault(wish: argparse.Namespace) -> int:
-    cluster = _playground()
-    words: dict[str, Any] = {"kind": wish.kind}
-    for word in wish.words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise Refused(f"{word!r} is not key=value, such as node=n3")
-        try:
-            words[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise Refused(f"{word!r} has a value that is no YAML, such as n3, 20 or [z1, z2]") from None
-    try:
-        fault = parse(words, cluster.topology)
-    except ValueError as error:
-        raise Refused(str(error)) from None
-    if why := lacking(cluster.topology, [fault]):
-        raise Refused(why)
-    return _until_done(_act(cluster, lambda: cluster.apply(fault)))
-
-
-def _clear(_: argparse.Namespace) -> int:
-    cluster = _playground()
-    return _until_done(_act(cluster, cluster.clear))
-
-
-async def _act(cluster: Cluster, change: Callable[[], Awaitable[None]]) -> int:
-    await change()
-    active: Sequence[Fault] = cluster.faults
-    print("active:", "; ".join(msgspec.json.encode(fault).decode() for fault in active) or "none")
-    return 0
-
-
-def _playground() -> Cluster:
-    try:
-        return Cluster.attach(PLAYGROUND)
-    except LookupError:
-        raise Refused(NOT_RUNNING) from None
 
 
 def _down(_: argparse.Namespace) -> int:
@@ -218,7 +128,7 @@ def _check_demo(wish: argparse.Namespace) -> None:
 
 def _demo(wish: argparse.Namespace) -> int:
     _check_demo(wish)
-    return _until_done(
+    return until_done(
         _demonstrate(Wish(seconds=wish.seconds, json_file=wish.json, port=wish.port, fabric=wish.fabric or Fabric.FLAT))
     )
 
@@ -230,22 +140,6 @@ async def _demonstrate(wish: Wish) -> int:
         say(str(error))
         return 1
     return 0
-
-
-def _until_done(work: Coroutine[Any, Any, int]) -> int:
-    """Run to the end; SIGTERM, or the end of the terminal, ends it as Ctrl-C does, with everything removed."""
-
-    async def interruptible() -> int:
-        task = asyncio.current_task()
-        if task is not None:
-            for number in (signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await work
-
-    try:
-        return asyncio.run(interruptible())
-    except asyncio.CancelledError:
-        return 143
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -279,13 +173,17 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--repeat", type=count, default=1, metavar="N", help="run all of them N times")
     one.add_argument("--jobs", type=count, default=1, metavar="N", help="run so many of them at a time (default: 1)")
     fabric(one, "what each scenario says")
-    one = command("up", _up, "build the cluster of a scenario and leave it running")
+    one = command("up", up, "build the cluster of a scenario and leave it running")
     one.add_argument("file", type=Path, metavar="FILE")
     fabric(one, "what the scenario says")
-    one = command("fault", _fault, "break something in the running lab, such as: fault loss node=n3 direction=in percent=20")
+    one = command("fault", fault, "break something in the running lab, such as: fault loss node=n3 direction=in percent=20")
     one.add_argument("kind", metavar="KIND")
     one.add_argument("words", nargs="*", metavar="KEY=VALUE")
-    command("clear", _clear, "mend all that was broken")
+    one = command("policy", policy, "have the nodes enforce a policy, or no longer; the collector is told")
+    one.add_argument("change", choices=("apply", "delete"))
+    one.add_argument("file", type=Path, metavar="FILE", help="Kubernetes documents")
+    one.add_argument("--only", choices=("enforced", "told"), help="tell nobody, or do nothing but tell the collector")
+    command("clear", clear, "mend all that was broken")
     command("down", _down, "remove every lab of this machine (without root: of this user), also after a crash")
     command("list", _list, "the scenarios that come with the lab", root=False)
     return parser

@@ -5,39 +5,27 @@ import secrets
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from uuid import NAMESPACE_URL, uuid5
 
 from msgspec import structs
 
 from lab import cgroups, conntrack, enforcement, firewall, links, namespaces, network, rootless, state
 from lab.delays import load_fabric
+from lab.departure import Standing, departed, standing
 from lab.doorway import Doorway
 from lab.drops import DropLog
-from lab.faults import AgentRestart, CpuHogs, DeadNode, Fault, KillCollector, NameServer, ReusedAddress, Stop, behaviour, check
-from lab.nameserver import How
+from lab.faults import AgentRestart, CpuHogs, Fault, KillCollector, behaviour, check
 from lab.policies import Document
 from lab.programs import Programs, end_hogs, start_hogs
-from lab.roles import OPERATOR_PORT, Role
+from lab.roles import OPERATOR_PORT
 from lab.rules import node_rules
 from lab.shape import Shape
-from lab.tampering import Stranger, Throttle
+from lab.tampering import Stranger
 from lab.topology import Pod, Topology
+from lab.wanted import Wanted, wanted
 
 _GRACE_SECONDS = 30.0
 """What Kubernetes grants a pod between SIGTERM and SIGKILL unless told otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How a pod's program should be under the faults that are active."""
-
-    running: bool = True
-    uid: str = ""
-    stopped: bool = False
-    percent: float | None = None
-    """Of one core, that it may use."""
 
 
 class Cluster:
@@ -150,15 +138,21 @@ class Cluster:
 
     def _enforce(self, policies: tuple[Document, ...]) -> None:
         with self._one_at_a_time:
+            self._refresh()
             enforcement.load(self.topology, self._state.enforced, policies)
             self._state = structs.replace(self._state, enforced=policies)
             state.save(self._state)
 
     def _tell(self, policies: tuple[Document, ...]) -> None:
         with self._one_at_a_time:
-            self._programs.write_inventory(policies, self._state.expectations)
+            self._refresh()
             self._state = structs.replace(self._state, told=policies)
+            self._write_inventory(standing(self.topology, self._state.faults))
             state.save(self._state)
+
+    def _refresh(self) -> None:
+        """Another process may have changed the lab meanwhile."""
+        self._state = state.load(self.topology.lab)
 
     def _build(self) -> None:
         with self._one_at_a_time:
@@ -168,7 +162,7 @@ class Cluster:
             self.drops.open()
             keys = {pod.vantage: secrets.token_hex(32) for pod in self.topology.vantages}
             self._programs.write_files(keys, self._state.plan)
-            self._programs.write_inventory(self._state.told, self._state.expectations)
+            self._write_inventory(Standing())
 
     def _demolish(self) -> None:
         with self._one_at_a_time:
@@ -180,6 +174,7 @@ class Cluster:
             if isinstance(fault, AgentRestart):
                 self._restart(self.topology.agent_on(fault.node), signal.Signals[f"SIG{fault.signal}"])
                 return
+            self._refresh()
             before = self._state.faults
             self._state = self._state.with_faults((*before, fault))
             state.save(self._state)
@@ -187,6 +182,7 @@ class Cluster:
 
     def _clear(self, fault: Fault | None = None) -> None:
         with self._one_at_a_time:
+            self._refresh()
             before = self._state.faults
             left = list(before) if fault else []
             if fault in left:
@@ -208,10 +204,15 @@ class Cluster:
         if behaviour(before) != behaviour(after):
             self._programs.tell_name_server(behaviour(after))
         self._disturb(before, after)
+        if departed(before) != departed(after):
+            self._write_inventory(standing(self.topology, (*before, *after), leaving=True))
         for pod in self.topology.pods:
             was, now = wanted(pod, before), wanted(pod, after)
             if was != now:
                 self._bring(pod, was, now)
+        if departed(before) != departed(after):
+            self._programs.wait_until_listening([pod for pod in self.topology.vantages if wanted(pod, after).running])
+            self._write_inventory(standing(self.topology, after))
         for fault in after:
             if isinstance(fault, KillCollector) and fault not in before and fault.restart_after is not None:
                 self._programs.start(self.topology.collector, after=max(fault.restart_after, 0.001))
@@ -230,6 +231,9 @@ class Cluster:
 
     def _bring(self, pod: Pod, was: Wanted, now: Wanted) -> None:
         if not now.running:
+            if now.gently:
+                self._programs.send_signal(pod, signal.SIGTERM)
+                namespaces.await_end(pod.netns, patience=_GRACE_SECONDS)
             self._programs.end([pod])
             return
         if was.uid != now.uid:
@@ -245,33 +249,17 @@ class Cluster:
         if not now.running:
             return
         if number is not signal.SIGKILL:
+            self._write_inventory(Standing(excluded={pod.vantage: "terminating"}))
             self._programs.send_signal(pod, number)
             namespaces.await_end(pod.netns, patience=_GRACE_SECONDS)
         self._programs.end([pod])
         self._programs.start(pod, uid=now.uid or None)
+        if number is not signal.SIGKILL:
+            self._programs.wait_until_listening([pod])
+            self._write_inventory(standing(self.topology, self._state.faults))
 
-
-def wanted(pod: Pod, faults: tuple[Fault, ...]) -> Wanted:
-    """What faults make of a pod's program."""
-    running, uid, stopped = True, "", False
-    percent: float | None = None
-    for fault in faults:
-        match fault:
-            case DeadNode(node=node) if node == pod.node:
-                running = False
-            case NameServer(how=How.GONE) if pod.role is Role.DNS:
-                running = False
-            case KillCollector() if pod.role is Role.COLLECTOR:
-                running = False
-            case Stop(node=node) if node == pod.node and pod.role is Role.AGENT:
-                stopped = True
-            case Throttle(node=node, percent=share) if node == pod.node and pod.role is Role.AGENT:
-                percent = share
-            case ReusedAddress(node=node) if node == pod.node and pod.role is Role.AGENT:
-                uid = str(uuid5(NAMESPACE_URL, f"{pod.uid}/somebody-else"))
-            case _:
-                pass
-    return Wanted(running, uid, stopped, percent)
+    def _write_inventory(self, standing: Standing) -> None:
+        self._programs.write_inventory(self._state.told, self._state.expectations, standing)
 
 
 def demolish(name: str) -> None:

@@ -10,26 +10,34 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import aiohttp
+import yaml
 from msgspec import Struct
 
 from collector.cli.table import render_matrix
+from lab import monitoring
 from lab.cluster import Cluster, demolish, labs
 from lab.evidence import Cell
 from lab.faults import Loss
+from lab.news import News
 from lab.scenario import PLAN
 from lab.shape import Fabric, Shape
+from lab.topology import Topology
 from lab.watch import Watch
 
+EXPECTATION = Path(__file__).parent / "examples" / "shop-reaches-pay.yaml"
 SHAPE = Shape(nodes=6, zones=3, namespaces=("shop", "pay"))
 FAULT = Loss(node="n3", direction="in", percent=30.0)
 FAULT_AT, CLEAR_AT = 0.4, 0.75
 """When the fault begins and ends, as shares of the whole time; without an end, of TURN_SECONDS."""
 TURN_SECONDS = 50.0
+DEMO = "demo"
+"""What the names of the labs of demos begin with."""
 REFRESH_SECONDS = 1.0
 BLOCK_SECONDS = 5.0
 """Between two matrices where the output is no terminal."""
@@ -60,7 +68,7 @@ def taken(port: int) -> str:
 
 def demo_name(port: int) -> str:
     """What the lab of a demo is called."""
-    return f"demo{port or os.getpid()}"
+    return f"{DEMO}{port or os.getpid()}"
 
 
 async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
@@ -68,7 +76,7 @@ async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
     name = demo_name(wish.port)
     if name in labs():
         demolish(name)  # left by a demo that was killed: the port is free, so no other one runs
-    cluster = Cluster(replace(SHAPE, fabric=wish.fabric), name, PLAN, port=wish.port)
+    cluster = Cluster(_shape(wish.fabric), name, PLAN, port=wish.port, expectations=[yaml.safe_load(EXPECTATION.read_text())])
     began = monotonic()
     screen = _Screen(out)
     try:
@@ -79,31 +87,48 @@ async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
         await cluster.up()
         screen.line(f"agents and collector are running ({monotonic() - began:.1f} s); waiting for the first reports")
         async with aiohttp.ClientSession() as session:
-            await _show(wish, cluster, Watch(cluster.api_url, session), screen, began)
+            watch = Watch(cluster.api_url, session)
+            news = News(cluster, watch)
+            try:
+                await _show(wish, cluster, watch, news, screen, began=began)
+            finally:
+                await news.close()
     finally:
         with suppress(OSError):  # whoever read the output may be gone
             screen.line("removing the cluster")
         await cluster.down()
 
 
-async def _show(wish: Wish, cluster: Cluster, watch: Watch, screen: "_Screen", began: float) -> None:
+def _shape(fabric: Fabric) -> Shape:
+    """With the real Prometheus and Alertmanager where this machine has them."""
+    real = replace(SHAPE, fabric=fabric, alerting="prometheus")
+    return replace(real, alerting="webhook") if monitoring.lacking(Topology.of(real, DEMO)) else real
+
+
+async def _show(wish: Wish, cluster: Cluster, watch: Watch, news: News, screen: "_Screen", *, began: float) -> None:
     await _first(watch, began)
+    alertmanager = await news.open()
     screen.line(f"measured from real packets, {monotonic() - began:.1f} s after the start")
     screen.line(f"the API is at {cluster.api_url}/api/v1/matrix?by=node, the metrics are at {cluster.api_url}/metrics")
+    screen.line(
+        f"alerts arrive at {alertmanager or 'a receiver of the lab'}; in another terminal, "
+        "`make break` closes the path from shop to pay, and `make mend` opens it"
+    )
+    seen = partial(_refresh, _Look(watch, news, screen))
     start = monotonic()
     turn = wish.seconds or TURN_SECONDS
     fault_at, clear_at = FAULT_AT * turn, CLEAR_AT * turn
-    await _refresh(watch, screen, start, fault_at, "quiet: nothing should be lost")
+    await seen(start, fault_at, "quiet: nothing should be lost")
     await cluster.apply(FAULT)
     what = f"FAULT: {FAULT.percent:g} % of the packets into {FAULT.node} are dropped"
     screen.event(what)
-    bitten = await _refresh(watch, screen, start, clear_at, what, since=monotonic())
+    bitten = await seen(start, clear_at, what, since=monotonic())
     await cluster.clear()
     for line in bitten:
         screen.event(line)
     what = f"CLEARED: {len(cluster.drops.records)} packets were dropped in all"
     screen.event(what)
-    await _refresh(watch, screen, start, wish.seconds, what, kept=bitten)
+    await seen(start, wish.seconds, what, kept=bitten)
     if wish.json_file is not None:
         answer = await watch.ask("matrix", span=f"{max(1, min(300, round(monotonic() - start)))}s")
         wish.json_file.write_text(json.dumps({"cells": answer["cells"] if answer else []}, indent=1) + "\n")
@@ -120,8 +145,7 @@ async def _first(watch: Watch, began: float) -> None:
 
 
 async def _refresh(
-    watch: Watch,
-    screen: "_Screen",
+    look: "_Look",
     start: float,
     until: float | None,
     what: str,
@@ -130,6 +154,7 @@ async def _refresh(
     kept: Sequence[str] = (),
 ) -> list[str]:
     """Show the matrix again and again; return the last words on where the fault bites, which stay below it."""
+    watch, news, screen = look
     words = list(kept)
     while until is None or monotonic() - start < until:
         span = min(10.0, max(2.0, monotonic() - (since or start)))
@@ -138,11 +163,13 @@ async def _refresh(
         if since is not None and monotonic() - since > 2 * REFRESH_SECONDS:
             matrix = await watch.ask("matrix", span=f"{max(1, int(monotonic() - since))}s")
             words = where_it_bites(matrix["cells"], FAULT.node) if matrix else words
+        for line in await news.look():
+            screen.line(line)
         seconds = monotonic() - start
         services, outside = (_lost(answer["cells"]) if answer else "no answer" for answer in beyond)
         screen.matrix(
             group,
-            above=[f"{seconds:.0f} s   {what}", *words],
+            above=[f"{seconds:.0f} s   {what}", *words, *news.lines],
             below=[f"through services: {services}   to the external host: {outside}"],
         )
         pause = screen.pause if until is None else min(screen.pause, until - (monotonic() - start))
@@ -172,6 +199,14 @@ def _lost(cells: Sequence[Cell]) -> str:
 
 def _measure(cells: Sequence[Cell], name: str) -> int:
     return sum(cell["measures"].get(name, 0) for cell in cells)
+
+
+class _Look(NamedTuple):
+    """What is looked at, and where it is shown."""
+
+    watch: Watch
+    news: News
+    screen: "_Screen"
 
 
 class _Screen:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct, field, structs
 
 from lab.cables import Links
+from lab.departure import Drain, check_drain
 from lab.nameserver import Behaviour, How
 from lab.shape import DEFAULT_NETWORK, Fabric
 from lab.tampering import OtherSource, StuckSession, Tamper, Tampering
@@ -184,6 +185,7 @@ Fault = (
     | KillCollector
     | ReusedAddress
     | AgentRestart
+    | Drain
     | Tampering
 )
 RELAYED = (Delay, Tamper)
@@ -205,9 +207,7 @@ def check(fault: Fault, topology: Topology) -> None:
     for name in (getattr(fault, part, "") for part in ("node", "from_", "to")):
         if name and name not in topology.node:
             raise ValueError(f"fault: there is no node {name!r}, there are n1 to n{len(topology.nodes)}")
-    network = getattr(fault, "network", DEFAULT_NETWORK)
-    if network not in topology.shape.networks:
-        raise ValueError(f"fault: there is no network {network!r}, there are {', '.join(topology.shape.networks)}")
+    _check_network(getattr(fault, "network", DEFAULT_NETWORK), topology)
     match fault:
         case Links():
             _check_links(fault, topology)
@@ -216,12 +216,23 @@ def check(fault: Fault, topology: Topology) -> None:
         case Partition(zones=zones):
             if zones[0] == zones[1] or not set(zones) <= set(topology.zones):
                 raise ValueError(f"fault: zones must be two of {', '.join(topology.zones)}")
-        case BrokenDnat(service=service):
-            services = [f"{there.namespace}/{there.name}" for there in (*topology.services, topology.dns)]
-            if service not in services:
-                raise ValueError(f"fault: there is no service {service!r}, there are {', '.join(services) or 'none'}")
+        case Drain():
+            check_drain(fault, topology)
+        case BrokenDnat():
+            _check_service(fault.service, topology)
         case _:
             pass
+
+
+def _check_service(service: str, topology: Topology) -> None:
+    services = [f"{there.namespace}/{there.name}" for there in (*topology.services, topology.dns)]
+    if service not in services:
+        raise ValueError(f"fault: there is no service {service!r}, there are {', '.join(services) or 'none'}")
+
+
+def _check_network(network: str, topology: Topology) -> None:
+    if network not in topology.shape.networks:
+        raise ValueError(f"fault: there is no network {network!r}, there are {', '.join(topology.shape.networks)}")
 
 
 def _check_links(fault: Links, topology: Topology) -> None:

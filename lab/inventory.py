@@ -3,18 +3,34 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lab.departure import Standing
 from lab.policies import Document
 from lab.roles import ECHO_PORT
 from lab.topology import MTU, Topology
 
+EVERYTHING = Standing()
+
 
 def inventory(
-    topology: Topology, keys: Mapping[str, str], policies: Sequence[Document] = (), expectations: Sequence[Document] = ()
+    topology: Topology,
+    keys: Mapping[str, str],
+    policies: Sequence[Document] = (),
+    expectations: Sequence[Document] = (),
+    standing: Standing = EVERYTHING,
 ) -> dict[str, Any]:
     """The collector's inventory file as plain values; `keys` holds the token of every vantage."""
     return {
         "mtu": topology.mtu,
-        "nodes": [{"name": n.name, "zone": n.zone, "addresses": list(n.addresses.values())} for n in topology.nodes],
+        "nodes": [
+            {
+                "name": node.name,
+                "zone": node.zone,
+                "addresses": list(node.addresses.values()),
+                "excluded": "cordoned" if node.name in standing.cordoned else "",
+            }
+            for node in topology.nodes
+            if node.name not in standing.removed
+        ],
         "namespaces": [
             {"name": name, "labels": dict(topology.namespace_labels(name))}
             for name in dict.fromkeys(pod.namespace for pod in topology.pods)
@@ -29,6 +45,7 @@ def inventory(
                 "addresses": list(pod.addresses.values()),
                 "key": keys[pod.vantage],
                 "port": ECHO_PORT,
+                "excluded": standing.excluded.get(pod.vantage, ""),
                 "labels": dict(pod.labels),
                 "ports": [{"name": port.name, "port": port.number, "protocol": port.protocol} for port in pod.ports],
                 "networks": [
@@ -37,6 +54,7 @@ def inventory(
                 ],
             }
             for pod in topology.vantages
+            if pod.vantage not in standing.absent
         ],
         "services": [
             {
@@ -45,7 +63,7 @@ def inventory(
                 "addresses": list(service.addresses.values()),
                 "port": service.port,
                 "probe": "http:/",
-                "endpoints": len(service.backends),
+                "endpoints": sum(pod.node not in standing.cordoned | standing.removed for pod in service.backends),
             }
             for service in topology.services
         ],

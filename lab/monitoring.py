@@ -26,6 +26,8 @@ def lacking(topology: Topology) -> str:
     """What this machine does not have for it, in one sentence; empty where nothing is missing."""
     if topology.shape.alerting != "prometheus":
         return ""
+    if not RULES.exists():
+        return f"there is no {RULES.relative_to(_REPOSITORY)}"
     absent = [program for program in PROGRAMS if shutil.which(program) is None]
     return f"there is no {' and no '.join(absent)} on this machine" if absent else ""
 
@@ -49,7 +51,7 @@ def files(topology: Topology) -> Mapping[str, str]:
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{ALERTMANAGER_PORT}"]}]}]},
         "scrape_configs": [{"job_name": "netmatrix-collector", "static_configs": [{"targets": [target]}]}],
     }
-    example = yaml.safe_load(EXAMPLE.read_text())
+    example = yaml.safe_load(EXAMPLE.read_text()) if EXAMPLE.exists() else {"route": {}}
     route = {
         "receiver": "lab",
         "group_by": example["route"].get("group_by", ["alertname", "id"]),

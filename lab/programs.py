@@ -22,6 +22,7 @@ import trustme
 import yaml
 
 from lab import cgroups, monitoring, namespaces, rootless
+from lab.departure import Standing
 from lab.inventory import inventory
 from lab.nameserver import Behaviour
 from lab.policies import Document
@@ -84,10 +85,10 @@ class Programs:
         )
         (self._directory / "logs").mkdir(exist_ok=True)
 
-    def write_inventory(self, policies: Sequence[Document] = (), expectations: Sequence[Document] = ()) -> None:
+    def write_inventory(self, policies: Sequence[Document], expectations: Sequence[Document], standing: Standing) -> None:
         """What the collector is told; it reads the file again when it has changed."""
         keys = {pod.vantage: self._file(f"{pod.vantage}.token").read_text() for pod in self._topology.vantages}
-        text = yaml.safe_dump(inventory(self._topology, keys, policies, expectations), sort_keys=False)
+        text = yaml.safe_dump(inventory(self._topology, keys, policies, expectations, standing), sort_keys=False)
         self._replace("inventory.yaml", text)
 
     def start_all(self, *, patience: float = 30.0) -> None:

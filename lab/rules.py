@@ -6,6 +6,7 @@ Every text replaces what was loaded before in one transaction, so that loading i
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
+from lab.departure import serving
 from lab.faults import RELAYED, BrokenDnat, Fault, Hit, Reject, Snat, hits
 from lab.links import TUNNEL
 from lab.roles import VXLAN_PORT
@@ -137,13 +138,13 @@ def node_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
     hairpin: list[str] = []
     for service in (*topology.services, topology.dns):
         how = broken.get(f"{service.namespace}/{service.name}")
-        if how == "removed":
+        if how == "removed" or not any(serving(faults, pod.node) for pod in service.backends):
             continue
         for family, address in service.addresses.items():
             for protocol in service.protocols:
                 chain = f"{service.namespace}-{service.name}-{protocol}-{family}".replace("-", "_")
                 dispatch.append(f"{_IP[family]} daddr {address} {protocol} dport {service.port} goto {chain}")
-                to = _backends(service, family) if how is None else [_nowhere(node, family)]
+                to = _backends(service, family, faults) if how is None else [_nowhere(node, family)]
                 choices = ", ".join(f"{place} : {backend} . {service.target_port}" for place, backend in enumerate(to))
                 chains.append(
                     f"chain {chain} {{ meta l4proto {protocol} "
@@ -151,7 +152,7 @@ def node_rules(topology: Topology, node: Node, faults: Sequence[Fault]) -> str:
                 )
             hairpin += [
                 f"ct status dnat {_IP[family]} saddr {address} {_IP[family]} daddr {address} masquerade"
-                for address in _backends(service, family)
+                for address in _backends(service, family, faults)
             ]
     snat = any(isinstance(fault, Snat) and topology.node[fault.node] == node for fault in faults)
     masquerade = []
@@ -204,8 +205,8 @@ def _chain(name: str, kind: str, rules: Sequence[str]) -> str:
     return f"chain {name} {{\n{kind}\n" + "\n".join(rules) + "\n}"
 
 
-def _backends(service: Service, family: Family) -> list[str]:
-    return [pod.addresses[family] for pod in service.backends]
+def _backends(service: Service, family: Family, faults: Sequence[Fault]) -> list[str]:
+    return [pod.addresses[family] for pod in service.backends if serving(faults, pod.node)]
 
 
 def _nowhere(node: Node, family: Family) -> str:

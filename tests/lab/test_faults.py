@@ -1,7 +1,6 @@
 import msgspec
 import pytest
 
-from lab.cluster import Wanted, wanted
 from lab.delays import relays
 from lab.faults import AgentRestart, DeadNode, Fault, Hit, Loss, NameServer, Partition, behaviour, hits, parse
 from lab.links import routes
@@ -10,6 +9,7 @@ from lab.roles import Role
 from lab.rules import fabric_rules, node_rules
 from lab.shape import Fabric, Shape
 from lab.topology import Topology
+from lab.wanted import Wanted, wanted
 
 TOPOLOGY = Topology.of(Shape(), "x")
 
@@ -46,6 +46,8 @@ GOOD: list[dict[str, object]] = [
     {"kind": "stuck_session", "from": "n2", "to": "n3"},
     {"kind": "throttle", "node": "n2", "percent": 0.5},
     {"kind": "stranger", "to": "n2", "packets_per_second": 100},
+    {"kind": "drain", "node": "n4"},
+    {"kind": "drain", "node": "n4", "removed": True},
 ]
 
 
@@ -69,6 +71,7 @@ def test_every_kind_has_an_example_here() -> None:
         ({"kind": "loss", "node": "n3", "percent": 101}, r"<= 100.0 - at `\$.percent`"),
         ({"kind": "loss", "node": "n3", "percent": "20"}, r"got `str` - at `\$.percent`"),
         ({"kind": "loss", "node": "n9", "percent": 2}, "there is no node 'n9', there are n1 to n6"),
+        ({"kind": "drain", "node": "n2"}, "dns on n2 cannot be taken away"),
         ({"kind": "loss", "percent": 2}, "name either a node, or both from and to"),
         ({"kind": "loss", "node": "n1", "from": "n2", "to": "n3"}, "name either a node, or both from and to"),
         ({"kind": "loss", "from": "n2"}, "name either a node, or both from and to"),

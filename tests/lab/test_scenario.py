@@ -72,8 +72,8 @@ BAD = [
         GOOD + "timeline: [{at: 1s, fault: {kind: flood, node: n1}}]\n",
         (
             "x.yaml: timeline[0].fault.kind: 'flood' is not one of agent_restart, blackhole, broken_dnat, cpu_hogs, dead_node, "
-            "delay, dns_race, full_queue, full_table, kill_collector, loss, mtu, mtu_blackhole, name_server, other_source, "
-            "partition, reject, reused_address, snat, stop, stranger, stuck_session, tamper, throttle"
+            "delay, dns_race, drain, full_queue, full_table, kill_collector, loss, mtu, mtu_blackhole, name_server, "
+            "other_source, partition, reject, reused_address, snat, stop, stranger, stuck_session, tamper, throttle"
         ),
     ),
     (
