@@ -62,6 +62,8 @@ def _run(parser: ArgumentParser, words: Sequence[str]) -> int:
     if "shell" in options:
         print(completion.script(options.shell), end="")
         return commands.OK
+    if "manifests" in options:
+        return _verify(options, parser)
     if getattr(options, "file", None) is not None:
         return commands.OK if check_file(options.file, sys.stdout, output=options.output) else commands.FINDINGS
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -89,6 +91,13 @@ def _check(options: Namespace, parser: ArgumentParser, *, colour: bool) -> int:
     return commands.OK if well else commands.FINDINGS
 
 
+def _verify(options: Namespace, parser: ArgumentParser) -> int:
+    # Here, for the same reason: manifests are read and judged by the collector's own code.
+    from collector.cli.verify.command import verify  # noqa: PLC0415 - as above
+
+    return verify(options, parser, sys.stdout, lambda: _client(options, parser))
+
+
 @contextmanager
 def _client(options: Namespace, parser: ArgumentParser, *, paths: tuple[str, ...] = ()) -> Iterator[tuple[Client, Path | None]]:
     """The collector at a URL where one is given, else the one of the cluster that kubectl speaks to, through the socket.
@@ -113,17 +122,18 @@ def _client(options: Namespace, parser: ArgumentParser, *, paths: tuple[str, ...
 
 
 def _parser() -> ArgumentParser:
-    shared = ArgumentParser(add_help=False)
-    shared.add_argument("--context", metavar="NAME", help="kubectl's context to use (default: the current one)")
-    shared.add_argument("--kubeconfig", metavar="FILE", help="kubectl's configuration (default: as kubectl)")
-    shared.add_argument(
-        *("-n", "--namespace"), metavar="NAME", help=f"where the collector is installed (default: {passage.NAMESPACE})"
-    )
-    shared.add_argument(
+    reaching = ArgumentParser(add_help=False)
+    reaching.add_argument("--context", metavar="NAME", help="kubectl's context to use (default: the current one)")
+    reaching.add_argument("--kubeconfig", metavar="FILE", help="kubectl's configuration (default: as kubectl)")
+    reaching.add_argument(
         "--server", metavar="URL", help="the collector's operator port, without kubectl (default: $NETMATRIX_SERVER)"
     )
-    shared.add_argument(
+    reaching.add_argument(
         "--timeout", metavar="SECONDS", type=_seconds, default=5.0, help="longest wait for an answer (default: 5)"
+    )
+    shared = ArgumentParser(add_help=False, parents=[reaching])
+    shared.add_argument(
+        *("-n", "--namespace"), metavar="NAME", help=f"where the collector is installed (default: {passage.NAMESPACE})"
     )
     parser = ArgumentParser(
         prog="netmatrix",
@@ -176,9 +186,36 @@ def _parser() -> ArgumentParser:
     one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     one.set_defaults(run=None)
 
+    one = words.add_parser(
+        "verify", parents=[reaching], help="what should hold and whether it does, now; exit status 1 if something does not"
+    )
+    _add_verify(one)
+
     one = words.add_parser("completion", help="a script that completes this command in a shell")
     one.add_argument("shell", choices=tuple(completion.SCRIPTS), help="kubectl: for `kubectl netmatrix`")
     return parser
+
+
+def _add_verify(parser: ArgumentParser) -> None:
+    parser.add_argument("-f", "--file", metavar="FILE", type=Path, help="also what is declared in this file")
+    parser.add_argument("-n", "--namespace", dest="only", metavar="NS", default="", help="only what concerns this namespace")
+    parser.add_argument(
+        *("--installed-in",), dest="namespace", metavar="NAME", help=f"where the collector is (default: {passage.NAMESPACE})"
+    )
+    parser.add_argument(
+        "--manifests", metavar="DIR", type=Path, help="the manifests under this folder instead of a cluster, without a packet"
+    )
+    parser.add_argument("--all", action="store_true", help="with --manifests: also what follows from policies alone")
+    parser.add_argument(
+        "--cni-profile", metavar="NAME", default="generic", help="with --manifests: the network plugin (default: generic)"
+    )
+    parser.add_argument(
+        "--pod-cidr",
+        metavar="CIDR",
+        default="10.244.0.0/16",
+        help="with --manifests: of pods (default: 10.244.0.0/16)",
+    )
+    parser.add_argument("-o", "--output", choices=("table", "json", "junit", "tap"), default="table", help="default: table")
 
 
 def _add_span(parser: ArgumentParser) -> None:

@@ -4,7 +4,8 @@ In: a declaration and the cluster. Out: its sources, its targets with what is as
 that nothing tells apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
@@ -15,6 +16,8 @@ from collector.expectation.expected import Expectations
 from collector.expectation.selection import EVERYBODY, Selection
 from collector.policy.ends import Connection, End, Host, address_of
 from wire.path import Family
+
+_ENOUGH: Final = 2
 
 
 class Goal(Struct, frozen=True):
@@ -84,14 +87,27 @@ def goals_of(one: One, cluster: Cluster) -> Iterator[Goal]:
 def reaches(expectations: Expectations, one: One) -> Iterator[Reach]:
     """One of each class of sources to one of each class of targets, over each family that both have."""
     cluster = expectations.cluster
-    sources = {expectations.class_key(end): end for end in sources_of(one, cluster)}
+    sources = of_each_class(expectations, sources_of(one, cluster))
     goals = {
         (expectations.class_key(goal.end), goal.asked.protocol, goal.asked.port, goal.service, goal.through): goal
         for goal in goals_of(one, cluster)
     }
     for goal in goals.values():
-        for source in sources.values():
+        for ends in sources:
+            source = next((end for end in ends if str(end) != str(goal.end)), None)
+            if source is None:
+                continue
             for family in Family:
                 both = address_of(source, family) is not None and address_of(goal.end, family) is not None
-                if both and family.value in one.families and str(source) != str(goal.end):
+                if both and family.value in one.families:
                     yield Reach(source, goal, Connection(goal.asked.protocol, goal.asked.port, family, goal.through))
+
+
+def of_each_class(expectations: Expectations, ends: Iterable[End]) -> list[list[End]]:
+    """One end of each class, and a second one where there is, since nobody asks himself."""
+    found: dict[Hashable, list[End]] = {}
+    for end in ends:
+        known = found.setdefault(expectations.class_key(end), [])
+        if len(known) < _ENOUGH:
+            known.append(end)
+    return list(found.values())

@@ -111,6 +111,8 @@ _READERS: Final[Mapping[tuple[str, str], Callable[[Any, str], Iterator[PodPeer]]
     ("crd.antrea.io", "NetworkPolicy"): _antrea,
     ("crd.antrea.io", "ClusterNetworkPolicy"): _antrea,
 }
+KINDS: Final = frozenset(_READERS)
+"""API group and kind of what closes and opens paths too, and cannot be read."""
 
 
 def _selector(document: object) -> Selector:
