@@ -1,11 +1,12 @@
 """Where snapshots come from: one interface, whether it is a file or a cluster."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from collector.discovery.snapshot import Snapshot
+from collector.discovery.standings import Standing
 from collector.discovery.static import InventoryFile
 from collector.settings import Settings
 
@@ -50,6 +51,9 @@ class Source(Protocol):
     async def say(self, event: Event) -> str:
         """Say something at an object, where that can be: `sent`, `away`, `failed` or `refused`."""
 
+    def tell(self, standings: Iterable[Standing]) -> None:
+        """Say where the expectations are from how it stands with them, where that can be."""
+
     async def follow(self) -> None:
         """Do whatever keeps it up to date, for ever."""
 
@@ -83,6 +87,9 @@ class StaticSource:
     async def say(self, event: Event) -> str:  # noqa: ARG002 - as the interface has it
         """Nothing: the same."""
         return "refused"
+
+    def tell(self, standings: Iterable[Standing]) -> None:
+        """Nothing: a file has no status."""
 
     async def follow(self) -> None:
         """Nothing: it is looked at when it is asked."""

@@ -5,6 +5,7 @@ read is kept as one that is not understood, since whatever it may be about is un
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,9 @@ MIRRORED: Final = ("knp.default.", "kanp.adminnetworkpolicy.", "kbanp.baselinead
 """Calico shows the policies of Kubernetes among its own, under names of these beginnings; we read the originals."""
 LONGEST_REASON: Final = 200
 
+Key = tuple[str, str, str]
+"""Kind, namespace and name of an expectation."""
+
 
 class Unreadable(Struct, frozen=True):
     """An expectation that the API server took and we cannot: somebody has to be told."""
@@ -30,6 +34,39 @@ class Unreadable(Struct, frozen=True):
     name: str
     uid: str
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """An expectation, and what its status said when we first saw it: that it says something else then is no change."""
+
+    said: Declared | Unreadable
+    generation: int
+    since: Mapping[str, tuple[str, str]] = field(compare=False)
+    """Status of each condition, and the time at which it became that."""
+
+
+class _Condition(Struct):
+    type: str
+    status: str
+    since: str = msgspec.field(name="lastTransitionTime")
+
+
+class _Status(Struct):
+    conditions: list[_Condition] | None = None
+
+
+class _Metadata(Struct):
+    uid: str = ""
+    generation: int = 0
+
+
+class _Head(Struct):
+    metadata: _Metadata
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+_head = msgspec.json.Decoder(_Head)
 
 
 def _object(group: str, version: str, kind: str, content: bytes | msgspec.Raw) -> Mapping[str, Any]:
@@ -49,15 +86,17 @@ def _policies(group: str, name: str, kind: str, *versions: str) -> Resource[Poli
     return Resource(group, name, read, versions=versions, optional=True, wanted=lambda one: not one.name.startswith(MIRRORED))
 
 
-def _expectations(name: str, kind: str) -> Resource[Declared | Unreadable]:
-    def read(content: bytes | msgspec.Raw) -> Declared | Unreadable:
+def _expectations(name: str, kind: str) -> Resource[Expected]:
+    def read(content: bytes | msgspec.Raw) -> Expected:
         document = _object(OWN_GROUP, "v1alpha1", kind, content)
+        head = _head.decode(content)
+        since = {one.type: (one.status, one.since) for one in head.status.conditions or ()}
         try:
-            return declared(document)
+            said: Declared | Unreadable = declared(document)
         except ValueError as error:
             unread = opaque_of(document)  # raises where it is no object at all
-            uid = str(document["metadata"].get("uid", ""))
-            return Unreadable(kind, unread.namespace, unread.name, uid, str(error)[:LONGEST_REASON])
+            said = Unreadable(kind, unread.namespace, unread.name, head.metadata.uid, str(error)[:LONGEST_REASON])
+        return Expected(said, head.metadata.generation, since)
 
     return Resource(OWN_GROUP, name, read, versions=("v1alpha1",), optional=True)
 
@@ -78,7 +117,8 @@ POLICIES: Final[tuple[Resource[Policy | Opaque], ...]] = (
 )
 """All kinds that select pods; those that are not understood make their pods unknown."""
 
-EXPECTATIONS: Final[tuple[Resource[Declared | Unreadable], ...]] = (
-    _expectations("reachabilityexpectations", NAMESPACED),
-    _expectations("clusterreachabilityexpectations", CLUSTER_SCOPED),
-)
+EXPECTATIONS: Final[Mapping[str, Resource[Expected]]] = {
+    NAMESPACED: _expectations("reachabilityexpectations", NAMESPACED),
+    CLUSTER_SCOPED: _expectations("clusterreachabilityexpectations", CLUSTER_SCOPED),
+}
+"""By kind."""

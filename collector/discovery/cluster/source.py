@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,12 @@ from collector.discovery.cluster.assemble import Assembled, assemble
 from collector.discovery.cluster.client import Api
 from collector.discovery.cluster.kept import Slice
 from collector.discovery.cluster.own_mtu import own_mtu
+from collector.discovery.cluster.status_writer import StatusWriter
 from collector.discovery.cluster.watches import Watches
 from collector.discovery.cluster.world import Because, Refused, misconfigured
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Event
+from collector.discovery.standings import Standing
 from collector.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class ClusterSource:
         self._refused: frozenset[Refused] = frozenset()
         self._announcer = Announcer(self.api)
         self._watches = Watches(self.api, changed=self._note, slice_changed=self._note_slice, unread=self._count)
+        self._statuses = StatusWriter(self.api, self._watches.expected)
         self._unread = 0
         self.snapshot = Snapshot()
         """The last good one."""
@@ -78,6 +81,10 @@ class ClusterSource:
         """Say at the ConfigMap why it is refused."""
         self._announcer.say([misconfigured(self._settings.discovery.namespace, sentence)])
 
+    def tell(self, standings: Iterable[Standing]) -> None:
+        """Write at expectations how it stands with them."""
+        self._statuses.tell(standings)
+
     async def say(self, event: Event) -> str:
         """Say something at an object."""
         uid = ""
@@ -95,6 +102,7 @@ class ClusterSource:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watches.follow())
                 tasks.create_task(self._announcer.follow())
+                tasks.create_task(self._statuses.follow())
 
     async def changed(self) -> bool:
         """Look once; True where there is another whole snapshot."""

@@ -5,7 +5,7 @@ Five sorts of objects are needed. Policies and expectations need not exist, nor 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from collector.discovery.cluster.client import Api
@@ -15,7 +15,7 @@ from collector.discovery.cluster.network_plugin import NetworkPlugin, chosen
 from collector.discovery.cluster.objects import NAMESPACES, NODES, SERVICES, SLICES
 from collector.discovery.cluster.others import Others
 from collector.discovery.cluster.pods import PODS
-from collector.discovery.cluster.policies import EXPECTATIONS, POLICIES
+from collector.discovery.cluster.policies import EXPECTATIONS, POLICIES, Expected, Key
 from collector.discovery.cluster.resource import Resource
 from collector.discovery.cluster.world import World
 
@@ -41,7 +41,7 @@ class Watches:
         self.pods, self.services = follower(PODS), follower(SERVICES)
         self.slices = Follower(api, SLICES, changed=slice_changed, unread=unread)
         self.policies = [follower(resource) for resource in POLICIES]
-        self.expectations = [follower(resource) for resource in EXPECTATIONS]
+        self.expectations = {kind: follower(resource) for kind, resource in EXPECTATIONS.items()}
         self.others = Others(api, changed=note, unread=unread)
         self._plugin = NetworkPlugin(api, changed=changed)
 
@@ -71,9 +71,13 @@ class Watches:
             others=tuple(self.others.pods()),
             policies=tuple(one for follower in self.policies for one in follower.objects.values()),
             policies_read=self.policies_read,
-            expectations=tuple(one for follower in self.expectations for one in follower.objects.values()),
+            expectations=tuple(one.said for one in self.expected().values()),
             profile=chosen(self._plugin.found, nodes),
         )
+
+    def expected(self) -> Mapping[Key, Expected]:
+        """The expectations that there are."""
+        return {(kind, *key): one for kind, follower in self.expectations.items() for key, one in follower.objects.items()}
 
     def known(self) -> list[dict[str, object]]:
         """How it stands with each."""
@@ -93,4 +97,4 @@ class Watches:
             tasks.create_task(self._plugin.follow())
 
     def _all(self) -> Iterator[Follower[Any]]:
-        yield from (*self._needed, *self.policies, *self.expectations)
+        yield from (*self._needed, *self.policies, *self.expectations.values())
