@@ -47,6 +47,8 @@ class Refusal(StrEnum):
     """A report for another collector process; the agent sends it again for this one."""
     REPEATED = "repeated"
     """A report that was taken before."""
+    NOT_PERMITTED = "not_permitted"
+    """A valid token of somebody who may not have that done."""
     OVERSIZED = "oversized"
     TOO_SLOW = "too_slow"
     TRUNCATED = "truncated"

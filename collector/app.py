@@ -16,6 +16,7 @@ import structlog
 from aiohttp import web
 
 from collector.admission import Admission, SharedKeys
+from collector.api.actions import Actions
 from collector.api.agents import AgentPort
 from collector.api.asking import Asking
 from collector.api.board import Board
@@ -34,19 +35,20 @@ from collector.export.exposition import exposition_in_slices
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
 from collector.history.keeper import Keeper, opened
-from collector.identified import identity_in
+from collector.identified import identity_in, permission_in
 from collector.judging import Judging
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.matrix.suspects import suspects
 from collector.notify.notifier import Notifier
+from collector.permission import OperatorKeys, Permission
 from collector.plan.compose import PlanError, Plans
 from collector.planning import Planning, rest_seconds, turn_seconds
 from collector.ports import OPERATOR_CONNECTIONS, listeners, operator_runner
 from collector.process import descriptors, shortage
 from collector.rows import Rows
 from collector.sessions import Sessions
-from collector.settings import PlanSettings
+from collector.settings import SECOND, PlanSettings
 from collector.standing import Standing
 from collector.verdict.judgement import Judgement
 
@@ -88,12 +90,14 @@ class Collector:
         # discovery
         self._identity: ClusterIdentity | None = None
         self._admission: Admission = SharedKeys()
+        permission: Permission = OperatorKeys(Path(settings.operators.key_file) if settings.operators.key_file else None)
         if isinstance(inventory, Path):
             self._source: Source = StaticSource(inventory, refused=self._own.inventories_refused.inc)
         else:
             self._source = inventory
             self._own.follow_cluster(inventory)
             self._admission = self._identity = identity_in(inventory, settings.discovery, self._own)
+            permission = permission_in(inventory, settings.discovery, self._own)
         self._known = asyncio.Event()
         snapshot = self._source.snapshot
         # plan
@@ -146,6 +150,13 @@ class Collector:
         asking = Asking(self._matrix, time.monotonic_ns)
         self._history = Keeper(file, self._matrix, finished=asking.finished, failed=failed) if file else None
         self._written = Written(epoch_ns=self._instance - self._began_ns)
+        self._actions = Actions(
+            permission=permission,
+            bursts=self._bursts,
+            matrix=self._matrix,
+            report_seconds=lambda: configuration.settings.plan.report / SECOND,
+            refused=self._own.unasked,
+        )
         self._operators = operator_app(
             matrix=self._matrix,
             sessions=self._sessions,
@@ -156,6 +167,7 @@ class Collector:
             standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
             verdicts=Verdicts(lambda: self._judging.judgement, self._written),
             beats=self._beats,
+            actions=self._actions,
             hosts=settings.operators.hosts,
             refused=self._own.unasked,
         )
@@ -169,7 +181,7 @@ class Collector:
         agents, operators = listeners(
             self._configuration.settings, *runners, name=self._configuration.name, tls=tls, dropped=self._own.dropped
         )
-        self._agents.prove = agents.prove
+        self._agents.prove, self._actions.prove = agents.prove, operators.prove
 
         async def answered(request: web.Request, _response: web.StreamResponse) -> None:
             # There is no login here: who sends a whole request is as known as anybody will be, and so may be a crowd.

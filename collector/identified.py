@@ -1,6 +1,6 @@
-"""Who the agents of a cluster are, as its API server says: made only where there is one.
+"""Who the agents and the operators of a cluster are, as its API server says: made only where there is one.
 
-In: the source of a cluster, and the configuration. Out: the identity that admits its agents.
+In: the source of a cluster, and the configuration. Out: the identity that admits its agents, and who may have something done.
 """
 
 import os
@@ -12,6 +12,7 @@ from collector.settings import DiscoverySettings
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
     from collector.discovery.cluster.source import ClusterSource
     from collector.identity.cluster import ClusterIdentity
+    from collector.identity.operators import OperatorReviews
 
 
 def identity_in(cluster: "ClusterSource", settings: DiscoverySettings, own: OwnMetrics) -> "ClusterIdentity":
@@ -29,3 +30,12 @@ def identity_in(cluster: "ClusterSource", settings: DiscoverySettings, own: OwnM
     )
     own.follow_identity(expiries=identity.expiries, faults=lambda: identity.faults)
     return identity
+
+
+def permission_in(cluster: "ClusterSource", settings: DiscoverySettings, own: OwnMetrics) -> "OperatorReviews":
+    """Who may have something done in a cluster: whoever the API server says."""
+    from collector.identity.operators import OperatorReviews  # noqa: PLC0415 - as above
+
+    return OperatorReviews(
+        cluster.api, namespace=settings.namespace, count=lambda word: own.operator_reviews.labels(word).inc()
+    )

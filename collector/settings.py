@@ -84,6 +84,9 @@ class OperatorPort(Listen, frozen=True):
     hosts: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
     """Names that it may be asked under, besides addresses, `localhost` and names inside the cluster: any other `Host` is
     refused, which keeps a foreign page out (DNS rebinding). Default: none."""
+    key_file: str = ""
+    """File with keys, one a line and 16 characters or more, of those who may have paths probed now; with an inventory only,
+    since a cluster has ServiceAccounts for that. Without it nobody may. Default: none."""
 
 
 class Kinds(Section, frozen=True):

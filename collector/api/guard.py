@@ -1,7 +1,7 @@
 """What every answer of the operator port has in common: who may ask, in which words, and what a browser may do with it.
 
-There is nothing here to change and no login, so the two things to keep out are a web page that reaches a forwarded port under
-a name of its own (DNS rebinding), and a browser that takes an answer for something else than data.
+No GET changes anything and there is no login, so the two things to keep out are a web page that reaches a forwarded port
+under a name of its own (DNS rebinding), and a browser that takes an answer for something else than data.
 """
 
 import re
@@ -29,6 +29,10 @@ HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 MAX_URL: Final = 4096
+ACTIONS: Final = "/api/v1/actions/"
+"""Under which something can be done, by POST, by whoever has a token in the body."""
+FOREIGN: Final = frozenset({"Origin", "Sec-Fetch-Site"})
+"""What a browser says of itself wherever a page sends a POST: none of ours does."""
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _own_name = re.compile(rf"{_LABEL}|({_LABEL}\.)+(svc|svc\.cluster\.local)|({_LABEL}\.)*localhost")
@@ -58,7 +62,7 @@ def json_response(value: object, *, status: int = 200) -> web.Response:
 
 
 def guarded(hosts: Collection[str], refused: Callable[[str], None]) -> Middleware:
-    """A middleware that lets GET and HEAD under an own name through, and turns errors into one JSON sentence.
+    """A middleware that lets GET, HEAD and actions under an own name through, and turns errors into one JSON sentence.
 
     `refused` is told the reason of each refusal, a word of a closed list.
     """
@@ -82,15 +86,26 @@ def guarded(hosts: Collection[str], refused: Callable[[str], None]) -> Middlewar
 
 def _refusal(request: web.Request, own: Collection[str]) -> Refusal | None:
     """Why a request is not even looked at."""
-    if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+    acts = request.method == hdrs.METH_POST and request.path.startswith(ACTIONS)
+    if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD} and not acts:
         return "method", 405, "only GET and HEAD are answered here"
     hosts = request.headers.getall(hdrs.HOST, [])
     if len(hosts) > 1 or any(not is_own_host(host, own) for host in hosts):
         return "host", 421, "this name is not one that the collector answers to"
     if len(request.raw_path) > MAX_URL:
         return "url", 414, f"a URL has at most {MAX_URL} characters"
-    if request.can_read_body:
-        return "body", 400, "a request has no body here"
+    return _refusal_of_action(request) if acts else _refusal_of_body(request)
+
+
+def _refusal_of_body(request: web.Request) -> Refusal | None:
+    return ("body", 400, "a request has no body here") if request.can_read_body else None
+
+
+def _refusal_of_action(request: web.Request) -> Refusal | None:
+    if any(name in request.headers for name in FOREIGN):
+        return "origin", 403, "no page of a browser has anything done here"
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
+        return "encoding", 415, "a body is JSON as it is"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The operator port: what people, scripts and Prometheus read. Nothing can be changed through it, and no secret is behind it.
+"""The operator port: what people, scripts and Prometheus read. Nothing is changed by reading it, and no secret is behind it.
 
 In: the matrix, the sessions and the plans in force. Out: `/metrics`, `/healthz`, `/readyz`, `/api/v1/*`, and
 the page that shows them.
@@ -12,6 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import structs
 
+from collector.api.actions import Actions
 from collector.api.asking import Asking
 from collector.api.events import Beats, Events
 from collector.api.guard import guarded, json_response
@@ -186,12 +187,13 @@ def operator_app(
     refused: Callable[[str], None] = _nothing,
     beats: Beats | None = None,
     verdicts: Verdicts = UNJUDGED,
+    actions: Actions | None = None,
 ) -> web.Application:
     """The application of the operator port.
 
     `metrics(now_ns)` renders a scrape in slices; `standing(now_ns)` is the page about the collector itself.
     `hosts` are further names to answer to; `refused` is told the word for each refusal; a beat of `beats` is told to pages;
-    `verdicts` has pages of its own.
+    `verdicts` has pages of its own; without `actions` nothing can be done.
     """
     operators = Operators(
         matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready, standing=standing
@@ -205,6 +207,8 @@ def operator_app(
     for name, handler in verdicts.pages.items():
         app.router.add_get(f"/api/v1/{name}", handler)
     app.router.add_get("/api/v1/picture", Pictures(matrix, operators.renderings, now_ns).picture)
+    if actions is not None:
+        actions.add(app)
     events = Events(beats or Beats())
     app.router.add_get("/api/v1/events", events.stream)
     app.on_shutdown.append(events.end)

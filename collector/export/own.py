@@ -152,6 +152,12 @@ class OwnMetrics:
             ["receiver", "outcome"],
             registry=self.registry,
         )
+        self.operator_reviews = Counter(
+            "netmatrix_operator_reviews_total",
+            "Questions to the API server about tokens of operators, by what it said: valid, refused, or away.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.bursts = Counter(
             "netmatrix_bursts_total", "Confirmation bursts, by what became of them.", ["fate"], registry=self.registry
         )

@@ -33,6 +33,7 @@ class _Header(Struct, frozen=True):
 class _Payload(Struct, frozen=True):
     exp: float
     aud: list[str] | str = ""
+    sub: str = ""
     bound: _Bound = field(default=_Bound(), name="kubernetes.io")
 
 
@@ -43,12 +44,15 @@ class Claims(Struct, frozen=True):
     """Of the pod that it says it is bound to."""
     expires: float
     """In Unix seconds."""
+    subject: str = ""
+    """Whose it says it is."""
 
 
-def claims_of(token: str, *, audience: str, now: float) -> Claims:
+def claims_of(token: str, *, audience: str, now: float, bound: bool = True) -> Claims:
     """The claims of a token in compact form (RFC 7519; `kubernetes.io` as in KEP-1205); `now` in Unix seconds.
 
-    Raises RefusedError where it cannot be a token for `audience` that is bound to a pod and has not expired.
+    Raises RefusedError where it cannot be a token for `audience` that has not expired, and is bound to a pod unless `bound` is
+    false.
     """
     parts = _COMPACT.fullmatch(token)
     if parts is None:
@@ -62,9 +66,9 @@ def claims_of(token: str, *, audience: str, now: float) -> Claims:
         raise RefusedError(Refusal.OTHER_AUDIENCE)
     if payload.exp + LEEWAY_SECONDS <= now:
         raise RefusedError(Refusal.EXPIRED_TOKEN)
-    if not payload.bound.pod.uid:
+    if bound and not payload.bound.pod.uid:
         raise RefusedError(Refusal.UNBOUND_TOKEN)
-    return Claims(payload.bound.pod.uid, payload.exp)
+    return Claims(payload.bound.pod.uid, payload.exp, payload.sub)
 
 
 def _unpacked(part: str) -> bytes:

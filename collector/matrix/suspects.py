@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from collector.matrix.answers import Answer, named
 from collector.matrix.histograms import Ints
 from collector.matrix.query import Filter, Wanted
 from collector.matrix.slab import PLANNED, Slab
@@ -39,6 +40,17 @@ def suspects(matrix: Matrix, vantage: str, paths: Sequence[int]) -> list[Suspect
     known = row.slab.ids[row.cells]
     place = np.minimum(known.searchsorted(ids), len(known) - 1)
     return list(_suspects(matrix, row.slab, place[known[place] == ids] + row.cells.start))
+
+
+def described(matrix: Matrix, suspect: Suspect) -> Answer:
+    """What identifies a suspect, as in every answer about cells; empty where its path has left meanwhile."""
+    row = matrix.rows.get(suspect.vantage)
+    if row is None:
+        return {}
+    for cell in np.flatnonzero(row.slab.ids[row.cells] == np.uint64(suspect.path)) + row.cells.start:
+        catalogue = matrix.catalogue
+        return named(catalogue, catalogue.sources[row.number], int(row.slab.aim[cell]), int(row.slab.ask[cell]), suspect.path)
+    return {}
 
 
 def suspects_between(matrix: Matrix, wanted: Wanted, *, most: int) -> tuple[list[Suspect], int]:

@@ -3,6 +3,8 @@
 import pytest
 
 from collector.discovery.cluster.rights import RIGHTS, Scope
+from collector.identity.operators import GROUP
+from collector.permission import Action
 from tests.manifests.rendering import ALL, Object, name_of, rendered, rules, the
 
 
@@ -24,9 +26,13 @@ def test_each_role_has_what_the_code_uses_and_no_more(scope: Scope, folder: str,
     assert rules(rendered(folder), kind, name) == used(scope)
 
 
+OPERATORS = {"netmatrix-operator", "netmatrix-actions"}
+"""Roles of people, and of the ServiceAccount whose tokens they ask for."""
+
+
 @pytest.mark.parametrize("folder", ["base", "components/vantage", "components/host-network"])
 def test_each_role_is_bound_to_the_collector_alone(folder: str) -> None:
-    objects = rendered(folder)
+    objects = [one for one in rendered(folder) if one["metadata"]["name"] not in OPERATORS]
     bindings = [one for one in objects if one["kind"].endswith("RoleBinding")]
     roles = {name_of(one) for one in objects if one["kind"] in {"Role", "ClusterRole"}}
     assert {
@@ -36,6 +42,20 @@ def test_each_role_is_bound_to_the_collector_alone(folder: str) -> None:
         assert [(one["kind"], one["name"], one["namespace"]) for one in binding["subjects"]] == [
             ("ServiceAccount", "netmatrix-collector", "netmatrix")
         ]
+
+
+def test_a_right_to_have_something_done_is_bound_to_nobody_but_an_account_that_no_pod_runs_as() -> None:
+    objects = rendered("base")
+    actions = {(GROUP, action.value, "create", ()) for action in Action}
+    assert rules(objects, "Role", "netmatrix-actions") == actions
+    assert actions < rules(objects, "ClusterRole", "netmatrix-operator")
+    bindings = [one for one in objects if one["kind"].endswith("RoleBinding") and one["roleRef"]["name"] in OPERATORS]
+    assert [(one["roleRef"]["name"], [subject["name"] for subject in one["subjects"]]) for one in bindings] == [
+        ("netmatrix-actions", ["netmatrix-operator"])
+    ]
+    assert the(objects, "ServiceAccount", "netmatrix-operator")["automountServiceAccountToken"] is False
+    pods = [one["spec"]["template"]["spec"] for one in objects if one["kind"] in {"DaemonSet", "Deployment"}]
+    assert "netmatrix-operator" not in {pod["serviceAccountName"] for pod in pods}
 
 
 def test_nothing_anywhere_gives_agents_or_vantages_a_right_beyond_the_user_that_they_run_as(

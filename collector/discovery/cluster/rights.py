@@ -66,6 +66,9 @@ RIGHTS: tuple[Right, ...] = (
     Right("", "events", ("create",), Scope.CLUSTER, "saying at an object why it is not probed"),
     Right("authentication.k8s.io", "tokenreviews", ("create",), Scope.CLUSTER, "whose token an agent shows"),
     Right(
+        "authorization.k8s.io", "subjectaccessreviews", ("create",), Scope.CLUSTER, "whether somebody may have paths probed now"
+    ),
+    Right(
         "",
         "secrets",
         ("get", "update"),

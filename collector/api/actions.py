@@ -1,0 +1,229 @@
+"""What can be done through the operator port, and all that can: have planned paths probed now, and all expectations verified.
+
+In: a POST whose body is JSON of at most 8 KiB with a token in its first field. Out: what came of it. The API server takes every
+header of credentials off what it proxies, so the token is in the body: it is looked at before the rest of the body is read, let
+alone parsed. No target is ever taken from a request: names choose among the paths of the plans in force.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Final, Literal, TypeVar
+
+import msgspec
+from aiohttp import ClientPayloadError, web
+from msgspec import Meta, Struct, field
+
+from collector.admission import Refusal, RefusedError
+from collector.api.guard import ACTIONS, json_response
+from collector.api.question import QuestionError
+from collector.api.verifying import Verify, VerifyAsked, Verifying
+from collector.bursts import Bursts, Place, Result
+from collector.matrix.answers import Answer
+from collector.matrix.query import Wanted
+from collector.matrix.store import Matrix
+from collector.matrix.suspects import Suspect, described, suspects_between
+from collector.permission import Action, Permission
+from wire.burst import MAX_PACKETS, PACKETS_PER_SECOND
+from wire.path import Family, Layer
+from wire.text import Name
+
+MAX_BODY: Final = 8192
+BODY_SECONDS: Final = 5.0
+MAX_PATHS: Final = 64
+"""Most paths that one request has probed."""
+MAX_AT_ONCE: Final = 8
+ROUND_SECONDS: Final = 12.0
+"""Besides the wait for its report, how long an agent may take to hear, to send, to wait for answers and to tell."""
+_FIRST: Final = re.compile(rb'\s*\{\s*"token"\s*:\s*"([A-Za-z0-9._~+/=-]{1,4096})"\s*[,}]')
+MAYBE: Final = 4200
+"""So many bytes are looked at for a token."""
+
+_STATUS: Final[Mapping[Refusal, tuple[int, str]]] = {
+    Refusal.NO_TOKEN: (401, 'the first field of the body must be "token"'),
+    Refusal.MALFORMED_TOKEN: (401, "the token is malformed"),
+    Refusal.UNKNOWN_TOKEN: (401, "the token is not known"),
+    Refusal.EXPIRED_TOKEN: (401, "the token has expired"),
+    Refusal.OTHER_AUDIENCE: (401, "the token is for another audience"),
+    Refusal.NOT_PERMITTED: (403, "this is not permitted to whoever has the token"),
+    Refusal.REVIEW_RATE: (503, "too many tokens wait for their review"),
+    Refusal.REVIEW_AWAY: (503, "tokens cannot be reviewed now"),
+    Refusal.OVERSIZED: (413, f"a body has at most {MAX_BODY} bytes"),
+    Refusal.TOO_SLOW: (408, "the body was not complete in time"),
+    Refusal.TRUNCATED: (400, "the body ended early or does not keep its framing"),
+    Refusal.SHED: (429, "too many actions at once"),
+}
+
+
+class ProbeAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """Paths to be probed now."""
+
+    token: str
+    from_: Name = field(name="from")
+    """A node, vantage, pod or namespace, as in every other question."""
+    to: Name
+    """A node, pod, service or target."""
+    count: Annotated[int, Meta(ge=1, le=MAX_PACKETS)] = 5
+    layer: Layer | None = None
+    kind: Literal["icmp", "udp", "tcp"] | None = None
+    family: Family | None = None
+
+
+class Actions:
+    """The handlers. `report_seconds` says how long an agent is silent between two reports."""
+
+    def __init__(
+        self,
+        *,
+        permission: Permission,
+        bursts: Bursts,
+        matrix: Matrix,
+        report_seconds: Callable[[], float],
+        refused: Callable[[str], None],
+        verify: Verify | None = None,
+        body_seconds: float = BODY_SECONDS,
+        round_seconds: float = ROUND_SECONDS,
+    ) -> None:
+        self._permission = permission
+        self._bursts = bursts
+        self._matrix = matrix
+        self._report_seconds = report_seconds
+        self._refused = refused
+        self._body_seconds = body_seconds
+        self._round_seconds = round_seconds
+        self._under_way = 0
+        self.verifying = Verifying(bursts, verify, patience_seconds=self._patience_seconds)
+        self.prove: Callable[[web.BaseRequest], object] = lambda _request: None
+        """Told of every request whose token is good: it may take its time."""
+
+    def add(self, app: web.Application) -> None:
+        """Put them under their paths."""
+        app.router.add_post(f"{ACTIONS}probe", self.probe)
+        app.router.add_post(f"{ACTIONS}verify", self.verify)
+        app.router.add_get("/api/v1/verification", self.verifying.look)
+
+    async def probe(self, request: web.Request) -> web.Response:
+        """Have paths probed, wait for what comes of it, and say that."""
+        try:
+            body = await self._body_of(request, Action.PROBE)
+            if self._under_way >= MAX_AT_ONCE:
+                raise RefusedError(Refusal.SHED)  # noqa: TRY301 - one place turns refusals into answers
+            self._under_way += 1
+            try:
+                return json_response(await self._probed(_decoded(body, ProbeAsked)))
+            finally:
+                self._under_way -= 1
+        except RefusedError as error:
+            return self._refusal(error.reason)
+
+    async def verify(self, request: web.Request) -> web.Response:
+        """Begin to verify; the answer has the id to look for."""
+        try:
+            body = await self._body_of(request, Action.VERIFY)
+            return json_response(self.verifying.begin(_decoded(body, VerifyAsked)), status=202)
+        except RefusedError as error:
+            return self._refusal(error.reason)
+
+    def _refusal(self, reason: Refusal) -> web.Response:
+        self._refused(reason.value)
+        status, sentence = _STATUS[reason]
+        response = json_response({"error": sentence}, status=status)
+        response.force_close()  # there may be more of the body
+        return response
+
+    async def _body_of(self, request: web.Request, action: Action) -> bytes:
+        """The body of whoever may do this, who is asked for the rest of it only then; raises RefusedError."""
+        if (request.content_length or 0) > MAX_BODY:
+            raise RefusedError(Refusal.OVERSIZED)
+        body = bytearray()
+        while (first := _FIRST.match(body)) is None:
+            if len(body) > MAYBE or not await self._more(request, body):
+                raise RefusedError(Refusal.NO_TOKEN)
+        await self._permission.permitted(first[1].decode(), action)
+        self.prove(request)
+        while await self._more(request, body):
+            pass
+        return bytes(body)
+
+    async def _more(self, request: web.Request, body: bytearray) -> bool:
+        """Read some more of a body, and say whether there was any."""
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                part = await request.content.readany()
+        except TimeoutError:
+            raise RefusedError(Refusal.TOO_SLOW) from None
+        except (web.RequestPayloadError, ClientPayloadError, ConnectionError):
+            raise RefusedError(Refusal.TRUNCATED) from None
+        body += part
+        if len(body) > MAX_BODY:
+            raise RefusedError(Refusal.OVERSIZED)
+        return bool(part)
+
+    def _patience_seconds(self, suspects: Sequence[Suspect], probes: int) -> float:
+        """How long to wait for bursts of these paths at most."""
+        packets = Counter[str]()
+        for one in suspects:
+            packets[one.vantage] += probes * one.packets
+        sending = max(packets.values(), default=0) / PACKETS_PER_SECOND + packets.total() / self._bursts.rate
+        return 2 * self._report_seconds() + self._round_seconds + sending
+
+    async def _probed(self, asked: ProbeAsked) -> Answer:
+        wanted = Wanted(asked.layer or "", asked.kind or "", asked.family or "", asked.from_, asked.to)
+        suspects, others = suspects_between(self._matrix, wanted, most=MAX_PATHS)
+        if not suspects:
+            raise QuestionError(
+                f"of the {others} paths between these two none can be probed now: only icmp, udp and tcp inside the cluster can"
+                if others
+                else "no path between these two is planned, and nothing else is probed: see /api/v1/plan"
+            )
+        changed = asyncio.Event()
+        watch = self._bursts.watch(suspects, probes=asked.count, on_change=changed.set)
+        try:
+            async with asyncio.timeout(self._patience_seconds(suspects, asked.count)):
+                while watch.pending:
+                    await changed.wait()
+                    changed.clear()
+        except TimeoutError:
+            pass
+        finally:
+            self._bursts.unwatch(watch)
+        return {
+            "version": 1,
+            "count": asked.count,
+            "left_out": others,
+            "paths": [
+                {**described(self._matrix, one), **shown(watch.results[one.vantage, one.path], watch.pending, one)}
+                for one in suspects
+            ],
+        }
+
+
+def shown(result: Result, pending: Collection[Place], suspect: Suspect) -> Answer:
+    """What came of a burst, in numbers and in a word."""
+    received = result.sent - result.lost
+    if not result.sent:
+        state = "no_word" if (suspect.vantage, suspect.path) in pending else "not_sent"
+    elif result.lost:
+        state = "lossy" if received else "refused" if result.refused == result.lost else "lost"
+    else:
+        state = "unconfirmed" if result.unconfirmed else "answered"
+    return {
+        "state": state,
+        "sent": result.sent,
+        "received": received,
+        "lost": result.lost,
+        "refused": result.refused,
+        "loss": round(result.lost / result.sent, 6) if result.sent else None,
+        "mean_us": round(result.total_ns / received / 1000, 3) if received else None,
+    }
+
+
+T = TypeVar("T")
+
+
+def _decoded(body: bytes, type_: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise QuestionError(f"the body is not as it should be: {error}") from None
