@@ -24,6 +24,7 @@ from wire.path import Family
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 MOST_LINES: Final = 5000
 """Most lines of one declaration, and of what nobody declared."""
+_ENDS: Final = ("from", "to")
 _WORD: Final = {Answer.ALLOW: "allow", Answer.DENY: "deny"}
 
 
@@ -118,9 +119,9 @@ def _verdict(expected: str, answer: Answer) -> str:
 def _line(reach: Reach) -> Line:
     """A line of which nothing is said yet."""
     source, target, connection = str(reach.source), str(reach.target), reach.connection
-    outside = not (isinstance(reach.source, Pod) and isinstance(reach.target, Pod))
+    spaces = [end.namespace.name for end in (reach.source, reach.target) if isinstance(end, Pod)]
     through = reach.goal.service if reach.goal.through else ""
-    table = table_of(source, target, service=bool(through), outside=outside)
+    table = table_of(spaces[0], spaces[-1], service=bool(through), outside=False) if len(spaces) == len(_ENDS) else "outside"
     port = f"{connection.protocol} {connection.port}" if connection.port else connection.protocol
     family = " IPv6" if connection.family is Family.IPV6 else ""
     shown = f"{through} ({target})" if through else target
@@ -138,7 +139,7 @@ def _derived(expectations: Expectations, namespace: str) -> Iterator[Line]:
 
 
 def _between(expectations: Expectations, source: Pod, target: Pod) -> Iterator[Line]:
-    table = table_of(str(source), str(target), service=False, outside=False)
+    table = table_of(source.namespace.name, target.namespace.name, service=False, outside=False)
     for port in target.ports:
         for family in Family:
             if address_of(source, family) is not None and address_of(target, family) is not None:

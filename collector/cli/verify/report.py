@@ -67,9 +67,9 @@ class Report(NamedTuple):
 
 
 def table_of(source: str, target: str, *, service: bool, outside: bool) -> Table:
-    """The table that a path belongs to; ends are named as `NAMESPACE/NAME`."""
+    """The table that a path between two namespaces belongs to."""
     if outside:
         return "outside"
     if service:
         return "services"
-    return "pods" if source.partition("/")[0] == target.partition("/")[0] else "namespaces"
+    return "pods" if source == target else "namespaces"
