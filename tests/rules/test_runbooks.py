@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def commands(page: Path) -> list[str]:
     return [line for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) for line in block.splitlines()]
 
 
+@cache
+def refused(before: str) -> str:
+    """What kubectl has against a command line; it is asked for its help, which it gives where it understands all the rest."""
+    asked = [kubectl(), *shlex.split(before)[1:], "--help"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
+    return done.stderr if done.returncode else ""
+
+
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
     assert {page.stem for page in PAGES} == BY_INCIDENT | OF_ITSELF
 
@@ -40,15 +49,10 @@ def test_every_page_says_the_same_things_in_the_same_order(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_of_kubectl_is_one(page: Path) -> None:
-    """It is asked for its help, which it gives where it understands all the rest."""
     for line in commands(page):
         words = shlex.split(line, comments=True)
         if words[0] == "kubectl":
-            before, _, _ = line.partition(" -- ")
-            asked = [kubectl(), *shlex.split(before)[1:], "--help"]
-            done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
-            assert done.returncode == 0, f"{named(page)}: {line}: {done.stderr}"
-            assert "Usage:" in done.stdout
+            assert refused(line.partition(" -- ")[0]) == "", f"{named(page)}: {line}"
         else:
             assert words[0] == "netmatrix" or words[:3] == ["python", "-m", "agent"], line
 
