@@ -115,7 +115,12 @@ class Collector:
         self._matrix = Matrix(
             retention_ns=settings.matrix.retention, max_bytes=settings.matrix.max_bytes, stale_after_ns=silent_after_ns
         )
-        self._notifier = Notifier(settings.notify, count=self._own.count_notifications, announce=self._source.say)
+        self._notifier = Notifier(
+            settings.notify,
+            count=self._own.count_notifications,
+            announce=self._source.say,
+            own_namespace=settings.discovery.namespace,
+        )
         self._own.follow_notifications(self._notifier.waiting)
         self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set, told=self._judged)
         self._rows = Rows(self._matrix, urgent=self._judging.urge)
