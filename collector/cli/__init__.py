@@ -11,10 +11,11 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from collector.cli import commands, completion, passage
+from collector.cli import commands, completion, passage, probing
 from collector.cli.check.file import check_file
 from collector.cli.client import Client, RefusedError, UnreachableError
 from collector.cli.incidents import incidents
@@ -118,7 +119,10 @@ def _client(options: Namespace, parser: ArgumentParser, *, paths: tuple[str, ...
     namespace = options.namespace or passage.NAMESPACE
     flags = [f"--{name}={value}" for name in ("context", "kubeconfig") if (value := getattr(options, name))]
     with passage.opened(namespace=namespace, flags=tuple(flags), timeout=options.timeout, paths=paths) as socket:
-        yield Client.through(socket, namespace=namespace, timeout=options.timeout), socket
+        token = partial(
+            passage.token, namespace=namespace, flags=tuple(flags), account=passage.ACCOUNT, timeout=options.timeout
+        )
+        yield Client.through(socket, namespace=namespace, timeout=options.timeout, token=token), socket
 
 
 def _parser() -> ArgumentParser:
@@ -169,6 +173,8 @@ def _parser() -> ArgumentParser:
     _add_span(one)
     one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
     one.set_defaults(run=commands.pair)
+
+    probing.add_to(words, shared)
 
     one = words.add_parser("agents", parents=[shared], help="the agents; exit status 1 if one is silent")
     one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")

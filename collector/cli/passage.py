@@ -20,6 +20,11 @@ from typing import Final
 NAMESPACE: Final = "netmatrix"
 SERVICE: Final = "netmatrix-collector"
 PORT: Final = "http-metrics"
+ACCOUNT: Final = "netmatrix-operator"
+"""ServiceAccount whose tokens those ask for who want something done."""
+AUDIENCE: Final = "netmatrix-collector"
+LIFE: Final = "10m"
+"""How long a token is good for: the shortest that there is."""
 POLL_SECONDS: Final = 0.01
 
 
@@ -52,9 +57,7 @@ def opened(*, namespace: str, flags: tuple[str, ...], timeout: float, paths: tup
 
     `paths` are regular expressions without commas of what else of the API server is let through.
     """
-    program = shutil.which("kubectl")
-    if program is None:
-        raise PassageError("kubectl is not installed, so say where the collector is: --server URL, or NETMATRIX_SERVER")
+    program = _kubectl()
     with tempfile.TemporaryDirectory(prefix="netmatrix-") as folder:
         path = Path(folder) / "s"  # short: the name of a Unix socket has at most 107 bytes
         only = ",".join((f"^{re.escape(service_path(namespace))}/", *paths))
@@ -70,13 +73,38 @@ def opened(*, namespace: str, flags: tuple[str, ...], timeout: float, paths: tup
                 proxy.terminate()
 
 
+def token(*, namespace: str, flags: tuple[str, ...], account: str, timeout: float) -> str:
+    """A token for the collector alone, of a ServiceAccount in its namespace, good for ten minutes. Raises PassageError."""
+    words = ["create", "token", account, f"--namespace={namespace}", f"--audience={AUDIENCE}", f"--duration={LIFE}"]
+    try:
+        made = subprocess.run(  # noqa: S603 - kubectl, with the user's own flags
+            [_kubectl(), *flags, *words], capture_output=True, text=True, check=False, timeout=timeout, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        raise PassageError(f"kubectl made no token within {timeout:g} s") from None
+    if made.returncode:
+        raise PassageError(f"kubectl: {_said(made.stderr)}")
+    return made.stdout.strip()
+
+
+def _kubectl() -> str:
+    program = shutil.which("kubectl")
+    if program is None:
+        raise PassageError("kubectl is not installed, so say where the collector is: --server URL, or NETMATRIX_SERVER")
+    return program
+
+
+def _said(errors: str) -> str:
+    said = errors.strip().splitlines()
+    return said[-1].removeprefix("error: ") if said else "ended without a word"
+
+
 def _wait(proxy: "subprocess.Popen[bytes]", path: Path, timeout: float) -> None:
     until = time.monotonic() + timeout
     while not path.exists():
         if proxy.poll() is not None:
             assert proxy.stderr is not None  # noqa: S101 - it was asked for
-            said = proxy.stderr.read(4096).decode(errors="replace").strip().splitlines()
-            raise PassageError(f"kubectl: {said[-1].removeprefix('error: ') if said else 'ended without a word'}")
+            raise PassageError(f"kubectl: {_said(proxy.stderr.read(4096).decode(errors='replace'))}")
         if time.monotonic() > until:
             raise PassageError(f"kubectl did not begin to serve within {timeout:g} s")
         time.sleep(POLL_SECONDS)
