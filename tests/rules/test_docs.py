@@ -53,6 +53,7 @@ def test_every_program_that_a_document_names_exists(document: Path) -> None:
 def test_every_command_line_that_a_document_shows_is_taken(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is parsed and not run: the command asks a collector that is not there, at the shortest time to wait."""
     monkeypatch.delenv("NETMATRIX_SERVER", raising=False)
+    monkeypatch.setenv("NETMATRIX_TOKEN", "a-key-that-nobody-has")
     shown = re.findall(r"^(?:\.venv/bin/)?netmatrix (\w.*)$", code_in(document), re.MULTILINE)
     for line in shown:
         words = [word for word in shlex.split(line, comments=True) if word != "--watch"]
