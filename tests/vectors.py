@@ -16,7 +16,7 @@ from typing import Any
 from msgspec import structs
 
 from collector.policy.cluster_network_policy import cluster_network_policy
-from collector.policy.ends import Connection, ContainerPort, Namespace, Pod
+from collector.policy.ends import Connection, ContainerPort, Namespace, Pod, Protocol
 from collector.policy.evaluate import Answer, Policies
 from collector.policy.labels import namespace_labels
 from collector.policy.network_policy import network_policy
@@ -29,12 +29,12 @@ Document = Mapping[str, Any]
 def checks(case: Document) -> Iterator[tuple[bool, str]]:
     """Every check of a case: whether it holds, and the sentence that says what was found."""
     matches = case.get("semantics", {}).get("ipBlockMatchesPods", True)
-    profile = structs.replace(PROFILES["strict"], blocks_match_pods=matches)
+    profile = structs.replace(PROFILES["strict"], blocks_match_pods=matches, selects_host_network=False)
     for number, step in enumerate(case["steps"]):
         policies = Policies(
             [
-                *map(network_policy, step.get("networkPolicies", ())),
-                *map(cluster_network_policy, step.get("clusterPolicies", ())),
+                *map(network_policy, step.get("networkPolicies") or ()),
+                *map(cluster_network_policy, step.get("clusterPolicies") or ()),
             ],
             profile=profile,
         )
@@ -42,18 +42,27 @@ def checks(case: Document) -> Iterator[tuple[bool, str]]:
         for check in step["checks"]:
             for source, target, allowed in check["matrix"]:
                 ends = pods[source], pods[target]
-                connection = Connection(check.get("protocol", "TCP"), check.get("port") or 0, _family(ends[0], ends[1]))
+                protocol: Protocol = check.get("protocol") or "TCP"
+                connection = Connection(protocol, _port(check, protocol, ends[1]), _family(ends[0], ends[1]))
                 decision = policies.decide(*ends, connection)
                 expected = Answer.ALLOW if allowed else Answer.DENY
                 where = f"{case['id']} step {number}: {source} to {target} {connection.protocol} {connection.port}"
                 yield decision.answer is expected, f"{where}: {expected} expected, {decision.answer}: {decision.because}"
 
 
+def _port(check: Document, protocol: Protocol, target: Pod) -> int:
+    """The port that is asked for, by its number or as the target calls it; 0 for none."""
+    port = check.get("port") or 0
+    if isinstance(port, int):
+        return port
+    return next((own.port for own in target.ports if (own.name, own.protocol) == (port, protocol)), 0)
+
+
 def _pods(case: Document, step: Document) -> Iterator[tuple[str, Pod]]:
-    labels = step.get("podLabels", {})
-    for pod in step.get("pods", case["pods"]):
+    labels = step.get("podLabels") or {}
+    for pod in step.get("pods") or case["pods"]:
         name = pod["namespace"]
-        namespace = Namespace(name, namespace_labels(name, step.get("namespaces", {}).get(name) or {}))
+        namespace = Namespace(name, namespace_labels(name, (step.get("namespaces") or {}).get(name) or {}))
         yield (
             pod["id"],
             Pod(
@@ -62,8 +71,8 @@ def _pods(case: Document, step: Document) -> Iterator[tuple[str, Pod]]:
                 labels=labels.get(pod["id"], pod.get("labels") or {}),
                 addresses=tuple(pod["ips"]),
                 ports=tuple(
-                    ContainerPort(port["port"], port.get("protocol", "TCP"), port.get("name", ""))
-                    for port in pod.get("ports", ())
+                    ContainerPort(port["port"], port.get("protocol") or "TCP", port.get("name") or "")
+                    for port in pod.get("ports") or ()
                 ),
                 node=pod.get("node", ""),
                 host_network=pod.get("hostNetwork", False),

@@ -93,6 +93,11 @@ def address_of(end: End, family: Family) -> Address | None:
     return None
 
 
+def is_name_alone(end: End) -> bool:
+    """Whether it is a host whose address only those know who resolve its name."""
+    return isinstance(end, Host) and not end.addresses and bool(end.name)
+
+
 def node_of(end: End) -> str:
     """The node whose own network an end is in, empty for none: a node, or a pod on the host network."""
     if isinstance(end, Node):

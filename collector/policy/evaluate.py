@@ -10,10 +10,10 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from collector.policy.ends import Connection, End, Pod, address_of, node_of
+from collector.policy.ends import Connection, End, Pod, address_of, is_name_alone, node_of
 from collector.policy.isolation import isolation_says
 from collector.policy.profile import GENERIC, Profile
-from collector.policy.rules import Action, Direction, Match, Opaque, Policy, Side, Tier, rule_matches
+from collector.policy.rules import Action, BlockPeer, Direction, Match, Opaque, Policy, Side, Tier, has_port, rule_matches
 
 
 class Answer(StrEnum):
@@ -38,6 +38,8 @@ class Reason(Struct, frozen=True):
     """Kind, namespace and name; empty where no policy decided."""
     rule: int | None = None
     """Place of the rule in its list, from 0; None where it is the lack of a rule that decided."""
+    tier: Tier | None = None
+    """Of the policy that decided."""
 
     def __str__(self) -> str:
         """As in a sentence."""
@@ -75,7 +77,7 @@ class Policies:
     def decide(self, source: End, target: End, connection: Connection) -> Decision:
         """What they say of a connection from one end to the other: what either direction denies is denied."""
         for end in (source, target):
-            if address_of(end, connection.family) is None:
+            if address_of(end, connection.family) is None and not is_name_alone(end):
                 return _alone(Answer.UNKNOWN, f"{end} has no {connection.family.value} address")
         itself = isinstance(source, Pod) and source == target
         if itself and not connection.via_service:
@@ -85,7 +87,8 @@ class Policies:
         for direction, subject, other in ((Direction.EGRESS, source, target), (Direction.INGRESS, target, source)):
             if isinstance(subject, Pod):
                 reasons += self.decided(Side(direction, subject, other, connection))
-        if itself and any(reason.answer is Answer.DENY for reason in reasons) and self.profile.hairpin is not False:
+        denying = {reason.tier for reason in reasons if reason.answer is Answer.DENY}
+        if itself and denying == {Tier.NETWORK_POLICY} and self.profile.hairpin is not False:
             answer = Answer.ALLOW if self.profile.hairpin else Answer.UNSPECIFIED
             return _alone(answer, f"a pod that reaches itself through its service, with {self.profile.name}")
         for answer in (Answer.DENY, Answer.UNKNOWN, Answer.UNSPECIFIED):
@@ -136,7 +139,11 @@ class Policies:
         selecting = self.selecting(side.subject, side.direction)
         if not selecting:
             return [None]
-        outcomes: list[Reason | None] = [None] if side.subject.host_network else []  # selected or not: the API does not say
+        if side.subject.host_network and self.profile.selects_host_network is False:
+            return [None]
+        outcomes: list[Reason | None] = []
+        if side.subject.host_network and self.profile.selects_host_network is None:
+            outcomes.append(None)
         if exempt := self._exempt(side):
             return [Reason(side.direction, Answer.ALLOW, exempt), *outcomes]
         if side.connection.protocol == "ICMP" and self.profile.icmp == "unspecified":
@@ -148,10 +155,23 @@ class Policies:
         ]
         if found:
             outcomes.append(next((reason for match, reason in found if match), found[0][1]))
+            if self.profile.exceptions_deny is not False:
+                outcomes += self._left_out(selecting, side)
         if not any(match for match, _ in found):
             names = ", ".join(str(policy) for policy in selecting[:3]) + (" and others" if len(selecting) > 3 else "")  # noqa: PLR2004 - enough
-            outcomes.append(Reason(side.direction, Answer.DENY, f"no rule of {names} allows it", str(selecting[0])))
+            because = f"no rule of {names} allows it"
+            outcomes.append(Reason(side.direction, Answer.DENY, because, str(selecting[0]), tier=Tier.NETWORK_POLICY))
         return outcomes
+
+    def _left_out(self, selecting: Sequence[Policy], side: Side) -> Iterator[Reason]:
+        """Exceptions that hold the other end, where the plugin may take them for denials."""
+        address = address_of(side.other, side.connection.family)
+        for policy in selecting:
+            for place, rule in enumerate(policy.rules[side.direction]):
+                blocks = [peer for peer in rule.peers or () if isinstance(peer, BlockPeer)]
+                if address and has_port(rule, side) and any(block.leaves_out(address) for block in blocks):
+                    because = f"an exception in rule {place} of {policy} may close it with {self.profile.name}"
+                    yield Reason(side.direction, Answer.DENY, because, str(policy), place, Tier.NETWORK_POLICY)
 
     def _exempt(self, side: Side) -> str:
         """Why no NetworkPolicy is asked; empty where they are."""
@@ -195,7 +215,7 @@ def _reason(direction: Direction, answer: Answer, policy: Policy, place: int) ->
     rule = policy.rules[direction][place]
     words = f"rule {place}" + (f" ({rule.name})" if rule.name else "")
     verb = "allows" if answer is Answer.ALLOW else "denies"
-    return Reason(direction, answer, f"{words} of {policy} {verb} it", str(policy), place)
+    return Reason(direction, answer, f"{words} of {policy} {verb} it", str(policy), place, policy.tier)
 
 
 def _alone(answer: Answer, because: str) -> Decision:

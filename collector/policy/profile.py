@@ -22,6 +22,10 @@ class Profile(Struct, frozen=True):
     """Whether it matches the address of another node."""
     icmp: Icmp = "unspecified"
     """`filtered`: a rule with peers and without ports lets it through, one with ports does not. `allowed`: always through."""
+    selects_host_network: bool | None = None
+    """Whether NetworkPolicies, as subject or by the labels of a peer, select pods on the host network."""
+    exceptions_deny: bool | None = False
+    """Whether an exception of an ipBlock closes what another peer allows, which the API says that it does not."""
     hairpin: bool | None = None
     """Whether a pod reaches itself through its own service whatever the policies say."""
     enforces: bool = True
@@ -37,12 +41,14 @@ class Profile(Struct, frozen=True):
 _ROWS = (
     Profile("generic", blocks_match_pods=None, blocks_match_nodes=None),
     Profile("strict", icmp="filtered"),
-    Profile("calico", icmp="filtered"),
-    Profile("cilium", blocks_match_pods=False, blocks_match_nodes=False, icmp="filtered", hairpin=True),
+    Profile("calico", icmp="filtered", selects_host_network=False),
+    Profile(
+        "cilium", blocks_match_pods=False, blocks_match_nodes=False, icmp="filtered", selects_host_network=False, hairpin=True
+    ),
     Profile("antrea", icmp="filtered", hairpin=True),
     Profile("kube-router", icmp="allowed", refuses=True),
-    Profile("kube-network-policies"),
-    Profile("tungsten-fabric", icmp="filtered", namespace_isolation=True),
+    Profile("kube-network-policies", selects_host_network=False),
+    Profile("tungsten-fabric", icmp="filtered", exceptions_deny=None, namespace_isolation=True),
     Profile("none", enforces=False),
 )
 

@@ -148,7 +148,10 @@ class Reach:
                 groups = [[one for one in group if one.subject.selects(subject)] for group in self._policies.ranked(tier)]
                 course.rank([[_hits(one.rules[direction], tier, matches) for one in group] for group in groups])
             elif selecting := self._policies.selecting(subject, direction):
-                course.isolate(matches(rule, tier) for policy in selecting for rule in policy.rules[direction])
+                rules = [rule for policy in selecting for rule in policy.rules[direction]]
+                if self._policies.profile.exceptions_deny is not False and any(map(_has_exceptions, rules)):
+                    course.doubtful |= course.undecided
+                course.isolate(matches(rule, tier) for rule in rules)
         for place in np.flatnonzero(course.doubtful):
             reasons = self._policies.decided(ask(int(place)))
             course.codes[place] = _CODE[reasons[0].answer] if reasons else _CODE[Answer.ALLOW]
@@ -174,6 +177,10 @@ class Reach:
 def _hits(rules: Sequence[Rule], tier: Tier, matches: Callable[[Rule, Tier], tuple[Bits, Bits]]) -> list[tuple[Action, Bits]]:
     """What the rules of one policy do, in their order. Among pods no rule of an admin tier is in doubt."""
     return [(rule.action, matches(rule, tier)[0]) for rule in rules]
+
+
+def _has_exceptions(rule: Rule) -> bool:
+    return any(isinstance(peer, BlockPeer) and bool(peer.exceptions) for peer in rule.peers or ())
 
 
 class _Course:

@@ -12,7 +12,9 @@ from msgspec import Struct
 from collector.policy.ends import Address, Connection, End, Host, Node, Pod, Protocol, address_of, node_of
 from collector.policy.labels import EVERYTHING, Selector
 from collector.policy.profile import Profile
+from wire.path import Family
 
+VERSIONS = {Family.IPV4: 4, Family.IPV6: 6}
 Match = bool | None
 Network = IPv4Network | IPv6Network
 
@@ -68,13 +70,13 @@ class PodPeer(Struct, frozen=True):
             return False
         return self.pods.selects(pod.labels) and self.namespaces.selects(pod.namespace.labels)
 
-    def matches(self, side: Side, tier: Tier, _profile: Profile) -> Match:
+    def matches(self, side: Side, tier: Tier, profile: Profile) -> Match:
         """ClusterNetworkPolicy leaves pods on the host network out; NetworkPolicy does not say."""
         end = side.other
         if not isinstance(end, Pod) or not self.selects(end):
             return False
         if end.host_network:
-            return None if tier is Tier.NETWORK_POLICY else False
+            return profile.selects_host_network if tier is Tier.NETWORK_POLICY else False
         return True
 
 
@@ -86,16 +88,28 @@ class BlockPeer(Struct, frozen=True):
 
     def holds(self, address: Address) -> bool:
         """Whether the address is in the block and in no exception."""
-        return _within(address, self.network) and not any(_within(address, one) for one in self.exceptions)
+        return _within(address, self.network) and not self.leaves_out(address)
+
+    def leaves_out(self, address: Address) -> bool:
+        """Whether the address is in an exception."""
+        return any(_within(address, one) for one in self.exceptions)
 
     def matches(self, side: Side, tier: Tier, profile: Profile) -> Match:
         """ClusterNetworkPolicy matches every address; what NetworkPolicy does with those of the cluster is the plugin's."""
         address = address_of(side.other, side.connection.family)
-        if address is None or not self.holds(address):
+        if address is None:
+            return self._may_hold(side)
+        if not self.holds(address):
             return False
         if tier is not Tier.NETWORK_POLICY or isinstance(side.other, Host):
             return True
         return profile.blocks_match_nodes if node_of(side.other) else profile.blocks_match_pods
+
+    def _may_hold(self, side: Side) -> Match:
+        """Of a host that is known by its name alone: a block that is all of its family holds it, and another one may."""
+        if not isinstance(side.other, Host) or self.network.version != VERSIONS[side.connection.family]:
+            return False
+        return True if self.network.prefixlen == 0 and not self.exceptions else None
 
 
 class NodePeer(Struct, frozen=True):
@@ -197,9 +211,14 @@ class Opaque(Struct, frozen=True):
 
 def rule_matches(rule: Rule, side: Side, tier: Tier, profile: Profile) -> Match:
     """Whether a rule is about a connection."""
-    if rule.ports is not None and not any(is_port(port, side.target, side.connection) for port in rule.ports):
-        return False  # ICMP included, which has no ports
+    if not has_port(rule, side):
+        return False
     return True if rule.peers is None else any_of(peer.matches(side, tier, profile) for peer in rule.peers)
+
+
+def has_port(rule: Rule, side: Side) -> bool:
+    """Whether a rule is about the port of a connection; one with ports is never about ICMP, which has none."""
+    return rule.ports is None or any(is_port(port, side.target, side.connection) for port in rule.ports)
 
 
 def is_port(port: PortRange | NamedPort, target: End, connection: Connection) -> bool:

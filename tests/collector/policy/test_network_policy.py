@@ -265,6 +265,21 @@ def test_each_family_is_judged_by_the_address_that_a_pod_has_of_it() -> None:
     assert (decision.answer, decision.because) == (Answer.UNKNOWN, "y/c has no ipv6 address")
 
 
+def test_a_host_that_is_known_by_its_name_alone_may_be_in_any_block_and_is_in_one_of_all_addresses() -> None:
+    host = Host((), "www.example.test")
+    assert Cluster("").allows(XA, host)
+    assert not Cluster(DENY_OUT).allows(XA, host)
+
+    def to(block: str) -> Answer:
+        return Cluster(f"{{netpol: x/p, spec: {{policyTypes: [Egress], egress: [{{to: [{block}]}}]}}}}").answer(XA, host)
+
+    assert to("{ipBlock: {cidr: 0.0.0.0/0}}") is Answer.ALLOW
+    assert to("{ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8]}}") is Answer.UNSPECIFIED
+    assert to("{ipBlock: {cidr: 192.0.2.0/24}}") is Answer.UNSPECIFIED
+    assert to("{ipBlock: {cidr: '::/0'}}") is Answer.DENY
+    assert to("{namespaceSelector: {}}") is Answer.DENY
+
+
 def test_the_name_label_of_a_namespace_is_always_there() -> None:
     assert namespace("x", team="a").labels == {"team": "a", "kubernetes.io/metadata.name": "x"}
 

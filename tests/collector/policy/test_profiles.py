@@ -63,6 +63,28 @@ def test_a_pod_that_reaches_itself_through_its_service(name: str, answer: Answer
     assert Cluster(DENY_ALL, PROFILES[name]).answer(XA, XA, Connection("TCP", 80, via_service=True)) is answer
 
 
+@pytest.mark.parametrize("name", PROFILES)
+def test_whether_a_pod_on_the_host_network_is_selected_is_known_of_three(name: str) -> None:
+    host = pod("x/h", "192.168.0.2", node="n2", host_network=True)
+    known = name in {"calico", "cilium", "kube-network-policies"}
+    cluster = Cluster(DENY_ALL, PROFILES[name])
+    assert cluster.answer(YA, host) is (ALLOW if known else UNSPECIFIED)
+    by_labels = Cluster("{netpol: x/p, spec: {ingress: [{from: [{podSelector: {}}]}]}}", PROFILES[name])
+    assert by_labels.answer(host, XA) is (DENY if known else UNSPECIFIED)
+
+
+def test_an_exception_closes_nothing_and_with_tungsten_fabric_it_may() -> None:
+    block = "{ipBlock: {cidr: 10.0.0.0/8, except: [10.0.2.0/24]}}"
+    text = f"{{netpol: x/p, spec: {{ingress: [{{from: [{block}, {{namespaceSelector: {{}}}}], ports: [{{port: 80}}]}}]}}}}"
+    assert Cluster(text, PROFILES["calico"]).answer(YA, XA) is ALLOW
+    decision = Cluster(text, PROFILES["tungsten-fabric"]).decide(YA, XA)
+    assert decision.answer is UNSPECIFIED
+    assert "an exception in rule 0 of NetworkPolicy x/p may close it" in decision.because
+    assert Cluster(text, PROFILES["tungsten-fabric"]).answer(XB, XA) is ALLOW, "whose address is in no exception"
+    only = "{netpol: x/p, spec: {ingress: [{from: [{namespaceSelector: {}}]}]}}"
+    assert Cluster(only, PROFILES["tungsten-fabric"]).answer(YA, XA) is ALLOW
+
+
 def test_only_kube_router_refuses_aloud() -> None:
     assert {name for name, profile in PROFILES.items() if profile.refuses} == {"kube-router"}
 
