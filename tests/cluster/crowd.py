@@ -22,7 +22,7 @@ from tests.cluster.child import Child
 from tests.cluster.granted import collector_of
 from tests.cluster.installation import MANIFESTS, SPACE
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.kubelet import Kubelet, is_ready, node
+from tests.cluster.kubelet import Kubelet, node
 from tests.cluster.plane import Plane, eventually
 from tests.cluster.test_identity_agents import free_port
 from tests.cluster.tokens import token_for_pod
@@ -40,7 +40,7 @@ class Crowd:
     def __init__(self, plane: Plane, folder: Path, count: int) -> None:
         self.plane = plane
         self._folder = folder
-        self._count = count
+        self.count = count
         self._ports = free_port(), free_port()
         kubectl = Kubectl(plane)
         kubectl.run("apply", "--server-side", "-f", str(MANIFESTS / "install.yaml"))
@@ -57,6 +57,8 @@ class Crowd:
         self.collector = Child([*words, "--config", str(folder / "config.yaml")], folder / "collector.log")
         self._clients = [plane.client() for _ in range(4)]
         self._played: Child | None = None
+        self._began = True
+        """Whether what runs in pods has begun, so that they are ready."""
 
     def get(self, path: str) -> Any:
         """What the collector answers."""
@@ -72,7 +74,7 @@ class Crowd:
     @contextmanager
     def running(self) -> Iterator[None]:
         """While the collector runs, and nodes do their part."""
-        with Kubelet(self.plane.client(), frozenset({SPACE})).playing():
+        with Kubelet(self.plane.client(), frozenset({SPACE}), begun=lambda _: self._began).playing():
             self.collector.start(self._answers, patience=120)
             try:
                 yield
@@ -87,13 +89,13 @@ class Crowd:
             return False
 
     def pods(self) -> list[Object]:
-        """Those of agents that are ready; none before there is one for each node."""
+        """Those of agents that have their addresses; none before there is one for each node."""
         found = self.plane.api.items(_AGENTS, labelSelector="app.kubernetes.io/component=agent")
-        there = [pod for pod in found if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
-        return there if len(there) == self._count else []
+        there = [pod for pod in found if "podIPs" in pod.get("status", {}) and "deletionTimestamp" not in pod["metadata"]]
+        return there if len(there) == self.count else []
 
     def start(self) -> None:
-        """Start an agent in each pod, once all are ready."""
+        """Start an agent in each pod, once all have their addresses; then they are ready."""
         pods = eventually(self.pods, patience=PATIENCE_SECONDS, what="the agents' pods")
         with ThreadPoolExecutor(len(self._clients)) as several:
             tokens = list(several.map(token_for_pod, self._of(len(pods)), pods))
@@ -105,11 +107,12 @@ class Crowd:
             [
                 *(sys.executable, "-m", "bench.load", "--collector", f"https://127.0.0.1:{self._ports[0]}"),
                 *("--ca", str(self._folder / "ca.crt"), "--keys", str(self._folder / "keys")),
-                *("--agents", str(self._count), "--seconds", "3600", "--loss", "0"),
+                *("--agents", str(self.count), "--seconds", "3600", "--loss", "0"),
             ],
             self._folder / "load.log",
         )
         self._played.start(lambda: True)
+        self._began = True
 
     def _of(self, count: int) -> list[Api]:
         return [self._clients[number % len(self._clients)] for number in range(count)]
@@ -121,6 +124,7 @@ class Crowd:
 
     def replace(self) -> None:
         """Delete the pods of all agents at once; their DaemonSet makes others."""
+        self._began = False
         self.plane.api.request("DELETE", f"{_AGENTS}?labelSelector=app.kubernetes.io/component=agent&gracePeriodSeconds=0")
 
     def reporting(self) -> int:
@@ -134,7 +138,7 @@ class Crowd:
         """
         found, rows = self.cells(), self.get("/api/v1/matrix?by=vantage:layer&span=1m")["cells"]
         known = [one for one in rows if one["to"] in OFTEN and one["state"] == "measured"]
-        whole = self.reporting() == self._count and len(known) == len(OFTEN) * self._count
+        whole = self.reporting() == self.count and len(known) == len(OFTEN) * self.count
         return whole and not found["excluded"] and found["measured"] >= measured
 
     def false_statements(self) -> list[str]:
@@ -144,23 +148,28 @@ class Crowd:
         return lost + [one["sentence"] for one in self.get("/api/v1/incidents")["incidents"]]
 
 
-def again(crowd: Crowd) -> tuple[float, float, set[str]]:
-    """Replace all agents: seconds until their pods are ready, from then to the whole matrix, and what was said falsely."""
+def again(crowd: Crowd, *, steady_seconds: float = STEADY_SECONDS) -> tuple[float, float, float, set[str]]:
+    """Replace all agents.
+
+    Seconds until all of them run again, from then until all report and until the matrix is whole, and what was said falsely.
+    """
     crowd.start()
     eventually(crowd.is_whole, patience=PATIENCE_SECONDS, what="the first whole matrix")
-    time.sleep(STEADY_SECONDS)
+    time.sleep(steady_seconds)
     most = crowd.cells()["measured"] * ALL_BUT_CHANCE
     said = set(crowd.false_statements())
     began = time.monotonic()
     crowd.end()
     crowd.replace()
     crowd.start()
-    ready = time.monotonic()
+    ready, reporting = time.monotonic(), 0.0
     while not crowd.is_whole(int(most)):
+        if not reporting and crowd.reporting() == crowd.count:
+            reporting = time.monotonic() - ready
         said.update(crowd.false_statements())
         assert time.monotonic() < ready + PATIENCE_SECONDS, crowd.cells()
         time.sleep(0.5)
-    return ready - began, time.monotonic() - ready, said | set(crowd.false_statements())
+    return ready - began, reporting, time.monotonic() - ready, said | set(crowd.false_statements())
 
 
 def main() -> None:
@@ -171,8 +180,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made, Plane(programs.folder(), Path(made) / "plane") as plane:
         crowd = Crowd(plane, Path(made), asked.agents)
         with crowd.running():
-            ready, whole, said = again(crowd)
-            print(f"{asked.agents} agents: their pods were ready after {ready:.1f} s, the matrix was whole {whole:.1f} s later")
+            ready, reporting, whole, said = again(crowd)
+            print(f"{asked.agents} agents ran again after {ready:.1f} s; all reported {reporting:.1f} s later")
+            print(f"the matrix was whole {whole:.1f} s after they ran")
             print(f"at the end {crowd.cells()}; said falsely: {sorted(said) or 'nothing'}")
 
 
