@@ -1,5 +1,5 @@
 # The commands of the README. Each sets up what it needs, can be repeated, and is quiet where all is well.
-.PHONY: venv packages builders cluster-assets demo break mend test bench bench-quick peers check static suites lock clean
+.PHONY: venv packages builders cluster-assets demo break mend test corpus bench bench-quick peers check static suites lock clean
 .DEFAULT_GOAL := check
 
 # Commands that the lab and its tests use, each with the Debian package that brings it.
@@ -8,6 +8,8 @@ LAB := ip:iproute2 nft:nftables nsenter:util-linux setpriv:util-linux unshare:ut
 ALERTING := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
 # Commands that build the image in its tests, where neither a container engine nor a registry is at hand.
 BUILDERS := buildah:buildah debootstrap:debootstrap
+# Draws the corpus: kind, place, rate and overlap.
+SEED := 1
 # The tools that the bench compares with.
 PEERS := fping prometheus-smokeping-prober prometheus-blackbox-exporter
 
@@ -37,6 +39,9 @@ mend: ## opens it again
 
 test: ## everything, on real packets and a real control plane; as root, since it builds network namespaces
 	@scripts/test
+
+corpus: venv packages ## what incidents are worth: 81 scenarios of the lab and 500 simulated ones; goes on where it was interrupted
+	@.venv/bin/python -m lab corpus --jobs 3 --resume corpus-$(SEED).jsonl --seed $(SEED) $(ARGS)
 
 peers: ## the Debian packages of the tools that the bench compares with; no service of theirs is started
 	@scripts/peers $(PEERS)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import itertools
+import json
 import os
 import shutil
 import socket
@@ -14,9 +15,11 @@ import msgspec
 
 from lab import rootless
 from lab.cluster import demolish, labs
+from lab.corpus import Ledger, play
 from lab.demo import Wish, demo, demo_name, taken
-from lab.ending import until_done
+from lab.ending import until_done, until_done_with
 from lab.expectation import SECOND
+from lab.figures import missed
 from lab.options import count, fabric_of, port, seconds
 from lab.playground import NOT_RUNNING, PLAYGROUND, RUNNING, clear, fault, policy, up
 from lab.reading import Refused
@@ -119,6 +122,15 @@ def _list(_: argparse.Namespace) -> int:
     return 0
 
 
+def _corpus(wish: argparse.Namespace) -> int:
+    ledger = Ledger(wish.resume)
+    found = until_done_with(play(wish.seed, wish.count, wish.simulated, ledger, jobs=wish.jobs, tell=say))
+    print(json.dumps(found, indent=None if wish.json else 1))
+    for sentence in (sentences := missed(found)):
+        say(sentence)
+    return 1 if sentences else 0
+
+
 def _check_demo(wish: argparse.Namespace) -> None:
     if why := taken(wish.port):
         raise Refused(why)
@@ -173,6 +185,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--repeat", type=count, default=1, metavar="N", help="run all of them N times")
     one.add_argument("--jobs", type=count, default=1, metavar="N", help="run so many of them at a time (default: 1)")
     fabric(one, "what each scenario says")
+    one = command("corpus", _corpus, "draw scenarios from a seed, play them here and in the simulator, and print the figures")
+    one.add_argument("--json", action="store_true", help="on one line")
+    one.add_argument("--seed", type=int, default=1, metavar="N", help="kind, place, rate and overlap follow from it (1)")
+    one.add_argument("--count", type=int, default=81, metavar="N", help="scenarios of the lab (81: three of every kind)")
+    one.add_argument("--simulated", type=int, default=500, metavar="N", help="scenarios of the simulator (500)")
+    one.add_argument("--jobs", type=count, default=2, metavar="N", help="scenarios of the lab at a time (2)")
+    one.add_argument("--resume", type=Path, metavar="FILE", help="write each result there, and go on where it ends")
     one = command("up", up, "build the cluster of a scenario and leave it running")
     one.add_argument("file", type=Path, metavar="FILE")
     fabric(one, "what the scenario says")

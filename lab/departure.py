@@ -12,6 +12,9 @@ from msgspec import Struct
 from lab.roles import Role
 from lab.topology import Topology
 
+ALONE = (Role.COLLECTOR, Role.DNS, Role.MONITORING)
+"""What there is only one of in a lab."""
+
 
 class Drain(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="drain", tag_field="kind"):
     """The pods of a node are taken away, but not its agent; or with `removed` the whole node. Undone, they are back."""
@@ -60,7 +63,6 @@ def serving(faults: Sequence[object], node: str) -> bool:
 
 def check_drain(drain: Drain, topology: Topology) -> None:
     """Raise ValueError where something is on the node that there is only one of."""
-    alone = (Role.COLLECTOR, Role.DNS, Role.MONITORING)
-    kept = [pod.name for pod in topology.pods_on(drain.node) if pod.role in alone]
+    kept = [pod.name for pod in topology.pods_on(drain.node) if pod.role in ALONE]
     if kept:
         raise ValueError(f"fault: {' and '.join(kept)} on {drain.node} cannot be taken away")

@@ -3,13 +3,16 @@
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+INTERRUPTED = 143
 
 
-def until_done(work: Coroutine[Any, Any, int]) -> int:
-    """Run to the end; SIGTERM, or the end of the terminal, ends it as Ctrl-C does, with everything removed."""
+def until_done_with(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end; SIGTERM, or the end of the terminal, ends it as Ctrl-C does. Raises SystemExit where it was ended."""
 
-    async def interruptible() -> int:
+    async def interruptible() -> T:
         task = asyncio.current_task()
         if task is not None:
             for number in (signal.SIGTERM, signal.SIGHUP):
@@ -19,4 +22,12 @@ def until_done(work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(interruptible())
     except asyncio.CancelledError:
-        return 143
+        raise SystemExit(INTERRUPTED) from None
+
+
+def until_done(work: Coroutine[Any, Any, int]) -> int:
+    """The same for work that returns an exit status, which is 143 where it was ended."""
+    try:
+        return until_done_with(work)
+    except SystemExit:
+        return INTERRUPTED

@@ -5,10 +5,11 @@ from typing import Any
 
 from lab.departure import Standing
 from lab.policies import Document
-from lab.roles import ECHO_PORT
-from lab.topology import MTU, Topology
+from lab.roles import ECHO_PORT, Role
+from lab.topology import MTU, Pod, Service, Topology
 
 EVERYTHING = Standing()
+_BACKING = (Role.BACKEND, Role.DNS)
 
 
 def inventory(
@@ -19,6 +20,7 @@ def inventory(
     standing: Standing = EVERYTHING,
 ) -> dict[str, Any]:
     """The collector's inventory file as plain values; `keys` holds the token of every vantage."""
+    out = standing.cordoned | standing.removed
     return {
         "mtu": topology.mtu,
         "nodes": [
@@ -63,7 +65,7 @@ def inventory(
                 "addresses": list(service.addresses.values()),
                 "port": service.port,
                 "probe": "http:/",
-                "endpoints": sum(pod.node not in standing.cordoned | standing.removed for pod in service.backends),
+                "endpoints": sum(pod.node not in out for pod in service.backends),
             }
             for service in topology.services
         ],
@@ -72,9 +74,47 @@ def inventory(
             for outside in [topology.external]
             if outside
         ],
+        "pods": [_pod(pod) for pod in topology.pods if pod.role in _BACKING and pod.node not in out],
+        "backed": [
+            _backed(service, [pod for pod in service.backends if pod.node not in out])
+            for service in (*topology.services, topology.dns)
+        ],
         "dns": list(_name_servers(topology)),
         "policies": list(policies),
         "expectations": list(expectations),
+    }
+
+
+def _pod(pod: Pod) -> dict[str, Any]:
+    """A pod without an agent, which others go to through its service. It is ready, as its kubelet has found by its ports."""
+    return {
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "node": pod.node,
+        "uid": pod.uid,
+        "addresses": list(pod.addresses.values()),
+        "labels": dict(pod.labels),
+        "ports": [{"name": port.name, "port": port.number, "protocol": port.protocol} for port in pod.ports],
+        "probed_ports": sorted({port.number for port in pod.ports}),
+    }
+
+
+def _backed(service: Service, ready: Sequence[Pod]) -> dict[str, Any]:
+    """What is behind a service, which is what policies see."""
+    return {
+        "namespace": service.namespace,
+        "name": service.name,
+        "addresses": list(service.addresses.values()),
+        "ports": [{"port": service.port, "protocol": protocol.upper(), "name": protocol} for protocol in service.protocols],
+        "backends": [
+            {
+                "addresses": list(pod.addresses.values()),
+                "port": service.port,
+                "target_port": service.target_port,
+                "pod": pod.name,
+            }
+            for pod in ready
+        ],
     }
 
 

@@ -29,7 +29,7 @@ class IncidentExpectation(Timed, frozen=True, forbid_unknown_fields=True, omit_d
     """One incident that must be open in time; each key that is given must fit, by shell patterns."""
 
     kind: Globs
-    component: Glob
+    component: Globs
     layer: Globs = "*"
     direction: Globs = "*"
     effect: Globs = "*"
