@@ -4,7 +4,7 @@ In: the policies in force, what people declared, the cluster that both are about
 Expectation, with what it follows from. Ends that nothing here can tell apart have the same key, and the same expectations.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -14,11 +14,11 @@ from collector.expectation.cluster import Cluster, Service
 from collector.expectation.declared import Declarations, Marks
 from collector.expectation.derived import Derivation, Derived, SourceWord
 from collector.expectation.document import Declared, Grace, Objectives
+from collector.policy.classes import Features
 from collector.policy.ends import Connection, End, Host, Node, Pod, address_of, node_of
 from collector.policy.evaluate import Answer, Policies
 from collector.policy.isolation import isolation_of
 from collector.policy.profile import GENERIC
-from collector.policy.rules import BlockPeer
 from wire.path import Family
 
 Severity = Literal["critical", "warning", "info"]
@@ -78,7 +78,9 @@ class Expectations:
         self.derivation = Derivation(policies, settings or ExpectSettings(), read=read)
         self.read = read
         """Whether we may look at policies."""
-        self._blocks = sorted(_blocks(policies), key=str)
+        asked = Features.of(policies)
+        self._labels = asked.labels
+        self._blocks = sorted(asked.blocks, key=str)
         self._kept: dict[tuple[str, str], tuple[Hashable, Marks]] = {}
         self._found: dict[Hashable, Expectation] = {}
 
@@ -135,7 +137,8 @@ class Expectations:
             return (end.addresses, end.name)
         if isinstance(end, Node):
             return (families, self._held(end), _sorted(end.labels))
-        own = (end.namespace.name, _sorted(end.labels), end.ports, isolation_of(end), self._held(end), families)
+        labels = _sorted({key: value for key, value in end.labels.items() if key in self._labels})
+        own = (end.namespace.name, labels, end.ports, isolation_of(end), self._held(end), families)
         return (*own, end.host_network)
 
     def _held(self, end: End) -> tuple[int, ...]:
@@ -197,17 +200,6 @@ def _declared(about: Sequence[Declared], derived: Derived) -> Expectation:
         mute_reason=spec.mute.reason if spec.mute else "",
         muted_until_ns=int(spec.mute.until.timestamp()) * 10**9 if spec.mute else 0,
     )
-
-
-def _blocks(policies: Policies) -> Iterable[BlockPeer]:
-    return {
-        peer
-        for policy in policies.policies
-        for rules in policy.rules.values()
-        for rule in rules
-        for peer in rule.peers or ()
-        if isinstance(peer, BlockPeer)
-    }
 
 
 def _sorted(labels: object) -> Hashable:

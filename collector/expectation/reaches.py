@@ -88,10 +88,10 @@ def reaches(expectations: Expectations, one: One) -> Iterator[Reach]:
     """One of each class of sources to one of each class of targets, over each family that both have."""
     cluster = expectations.cluster
     sources = of_each_class(expectations, sources_of(one, cluster))
-    goals = {
-        (expectations.class_key(goal.end), goal.asked.protocol, goal.asked.port, goal.service, goal.through): goal
-        for goal in goals_of(one, cluster)
-    }
+    goals: dict[Hashable, Goal] = {}
+    for goal in goals_of(one, cluster):
+        asked = (goal.asked.protocol, goal.asked.port, goal.service, goal.through)
+        goals.setdefault((expectations.class_key(goal.end), *asked), goal)
     for goal in goals.values():
         for ends in sources:
             source = next((end for end in ends if str(end) != str(goal.end)), None)

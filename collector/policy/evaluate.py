@@ -64,7 +64,7 @@ class Policies:
     def __init__(self, policies: Iterable[Policy], opaque: Iterable[Opaque] = (), profile: Profile = GENERIC) -> None:
         self.profile = profile
         self.policies = tuple(policies)
-        self._opaque = tuple(opaque)
+        self.opaque = tuple(opaque)
         self._of_namespace: dict[str, list[Policy]] = defaultdict(list)
         ranked: dict[Tier, dict[int, list[Policy]]] = {Tier.ADMIN: defaultdict(list), Tier.BASELINE: defaultdict(list)}
         for policy in self.policies:
@@ -108,7 +108,7 @@ class Policies:
 
     def unreadable(self, subject: Pod) -> Opaque | None:
         """A policy that may be about a pod and cannot be read."""
-        for one in self._opaque:
+        for one in self.opaque:
             if (not one.namespace or one.namespace == subject.namespace.name) and one.selects(subject):
                 return one
         return None

@@ -31,7 +31,7 @@ def test_an_open_path_that_policies_close_is_found_with_the_policy_and_a_pair() 
         "x/a",
         "policies",
         because="it says allow, and the policies in force close x/a to y/a, TCP 80: "
-        "ingress: no rule of NetworkPolicy y/closed allows it (8 of 8 kinds of paths)",
+        "ingress: no rule of NetworkPolicy y/closed allows it (2 of 2 kinds of paths)",
         severity="critical",
         owner="team-a",
         source="x/a",
