@@ -12,15 +12,13 @@ import pytest
 
 from collector.cli import main
 from tests.cluster.at_home import at_home
-from tests.cluster.kubelet import node, running
 from tests.cluster.plane import Plane, eventually
+from tests.cluster.published import SERVICE, published
 
 ADDRESS = "10.203.113.1"
 """Of an interface of this machine: the API server proxies to no loopback address."""
 SPACE = "command"
-SERVICE = "netmatrix-collector"
 READER = "reader"
-NODE = "command-1"
 Capture = pytest.CaptureFixture[str]
 
 INVENTORY = """
@@ -66,42 +64,27 @@ def context(plane: Plane, collector: int) -> Iterator[Path]:
     """The kubeconfig of somebody who may read the collector's service and nothing else."""
     core = f"/api/v1/namespaces/{SPACE}"
     plane.api.apply(core, {"apiVersion": "v1", "kind": "Namespace"})
-    port = {"name": "http-metrics", "port": 8080, "targetPort": collector}
-    plane.api.apply(
-        f"{core}/services/{SERVICE}",
-        {"apiVersion": "v1", "kind": "Service", "spec": {"selector": {"app": SERVICE}, "ports": [port]}},
-    )
-    plane.api.create("/api/v1/nodes", node(NODE, ["192.0.2.77"]))
-    pod = plane.api.apply(
-        f"{core}/pods/collector",
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"labels": {"app": SERVICE}},
-            "spec": {"nodeName": NODE, "containers": [{"name": "main", "image": "example.test/none:1"}]},
-        },
-    )
-    plane.api.merge(f"{core}/pods/collector/status", {"status": running(pod, [ADDRESS], ready=True)})
-    rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SPACE}"
-    rule = {
-        "apiGroups": [""],
-        "resources": ["services/proxy"],
-        "resourceNames": [f"http:{SERVICE}:http-metrics"],
-        "verbs": ["get"],
-    }
-    plane.api.apply(f"{rights}/roles/{READER}", {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": [rule]})
-    plane.api.apply(
-        f"{rights}/rolebindings/{READER}",
-        {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "RoleBinding",
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": READER},
-            "subjects": [{"kind": "User", "name": READER, "apiGroup": "rbac.authorization.k8s.io"}],
-        },
-    )
-    yield plane.credentials.user(READER)
-    plane.api.delete(f"{core}/pods/collector", grace=0)
-    plane.api.delete(f"/api/v1/nodes/{NODE}")
+    with published(plane, SPACE, ADDRESS, collector):
+        rights = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{SPACE}"
+        rule = {
+            "apiGroups": [""],
+            "resources": ["services/proxy"],
+            "resourceNames": [f"http:{SERVICE}:http-metrics"],
+            "verbs": ["get"],
+        }
+        plane.api.apply(
+            f"{rights}/roles/{READER}", {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": [rule]}
+        )
+        plane.api.apply(
+            f"{rights}/rolebindings/{READER}",
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": READER},
+                "subjects": [{"kind": "User", "name": READER, "apiGroup": "rbac.authorization.k8s.io"}],
+            },
+        )
+        yield plane.credentials.user(READER)
     plane.api.delete(core)
 
 
