@@ -80,8 +80,7 @@ def _of_itself(one: One) -> Iterator[Found]:
 
 def _of_what_is_there(cluster: Cluster, one: One, reaches: Sequence[Reach]) -> Iterator[Found]:
     said = [*_of_sources(cluster, one), *(found for selection in one.targets for found in _of_target(cluster, one, selection))]
-    by_name = any(selection.peer.host is not None for selection in one.targets)  # of which nobody knows the addresses here
-    if not said and not reaches and not by_name:
+    if not said and not reaches:
         said = [("nothing", "no source and target that differ have an address of the same family")]
     yield from ((sort, because, None, None) for sort, because in said)
 

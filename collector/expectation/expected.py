@@ -15,7 +15,7 @@ from collector.expectation.declared import Declarations, Marks
 from collector.expectation.derived import Derivation, Derived, SourceWord
 from collector.expectation.document import Declared, Grace, Objectives
 from collector.policy.classes import Features
-from collector.policy.ends import Connection, End, Host, Node, Pod, address_of, node_of
+from collector.policy.ends import Connection, End, Host, Node, Pod, address_of, is_name_alone, node_of
 from collector.policy.evaluate import Answer, Policies
 from collector.policy.isolation import isolation_of
 from collector.policy.profile import GENERIC
@@ -149,8 +149,7 @@ class Expectations:
         derived = self.derivation.of(source, target, connection)
         asking, asked = self._known(source)[1], self._known(target)[1]
         about = list(self.declarations.about(asking, asked, target, connection, service))
-        lacking = next((end for end in (source, target) if address_of(end, connection.family) is None), None)
-        if lacking is not None or not about:
+        if not about or not all(has_family(end, connection.family) for end in (source, target)):
             return self._derived(derived)
         return _declared(about, derived)
 
@@ -200,6 +199,11 @@ def _declared(about: Sequence[Declared], derived: Derived) -> Expectation:
         mute_reason=spec.mute.reason if spec.mute else "",
         muted_until_ns=int(spec.mute.until.timestamp()) * 10**9 if spec.mute else 0,
     )
+
+
+def has_family(end: End, family: Family) -> bool:
+    """Whether it can be asked over a family: a host that is known by its name alone may be, over any."""
+    return address_of(end, family) is not None or is_name_alone(end)
 
 
 def _sorted(labels: object) -> Hashable:

@@ -12,9 +12,9 @@ from msgspec import Struct
 from collector.expectation.asked import Asked, asked_behind, asked_of
 from collector.expectation.cluster import Cluster
 from collector.expectation.declared import One
-from collector.expectation.expected import Expectations
+from collector.expectation.expected import Expectations, has_family
 from collector.expectation.selection import EVERYBODY, Selection
-from collector.policy.ends import Connection, End, Host, address_of
+from collector.policy.ends import Connection, End, Host
 from wire.path import Family
 
 _ENOUGH: Final = 2
@@ -98,8 +98,7 @@ def reaches(expectations: Expectations, one: One) -> Iterator[Reach]:
             if source is None:
                 continue
             for family in Family:
-                both = address_of(source, family) is not None and address_of(goal.end, family) is not None
-                if both and family.value in one.families:
+                if family.value in one.families and has_family(source, family) and has_family(goal.end, family):
                     yield Reach(source, goal, Connection(goal.asked.protocol, goal.asked.port, family, goal.through))
 
 

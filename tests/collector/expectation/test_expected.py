@@ -141,7 +141,7 @@ def test_hosts_and_nodes_are_meant_by_address_name_and_labels() -> None:
             {nodes: {selector: {matchLabels: {role: control}}}}],
         ports: [{protocol: ICMP}], expect: deny}"""
     known = expectations(expectation("a", spec))
-    for target in (WORLD, Host(("198.51.100.1",), "API.example.com."), N2):
+    for target in (WORLD, Host(("198.51.100.1",), "API.example.com."), Host((), "api.example.com"), N2):
         assert known.of(N1, target, PING).source == "declared"
     assert known.of(N2, WORLD, PING).source == "none"
     assert known.of(N1, N1, PING).source == "none"
