@@ -12,22 +12,26 @@ from typing import Final
 
 import structlog
 
+from collector.derivation import ExpectSettings
 from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix
 from collector.sessions import AgentState, AgentWord, Sessions
 from collector.verdict.cause import causes
+from collector.verdict.comparison import Comparer
 from collector.verdict.incident import Memory, settled
 from collector.verdict.judgement import Judgement, following
 from collector.verdict.noise import SILENCE, Noise
-from collector.verdict.reading import Reader, Sample, cells_of
+from collector.verdict.mismatch import mismatches, unproven
+from collector.verdict.reading import Reader
+from collector.verdict.sample import Sample
 
 SECOND: Final = 10**9
 PASS_NS: Final = 5 * SECOND
-"""Between two passes while nothing happens."""
+"""Between two passes at most."""
 LEAST_NS: Final = SECOND
 """Between two passes at least."""
-CONFIRMING: Final = 2.5
-"""Report intervals between two passes while an incident is pending: the second one must know more than the first one."""
+REPORTS: Final = 2.5
+"""Report intervals between two passes, within these limits: each must know more than the one before."""
 COMPLETE: Final = 2
 """Report intervals after which every agent has told what it knows."""
 ARRIVING_NS: Final = 2 * SECOND
@@ -49,6 +53,7 @@ class Judging:
         sessions: Sessions,
         *,
         ready: Callable[[], bool],
+        settings: Callable[[], ExpectSettings] = ExpectSettings,
         cluster: str = "",
         told: Callable[[Judgement], None] = lambda _: None,
         now_ns: Callable[[], int] = time.monotonic_ns,
@@ -61,6 +66,8 @@ class Judging:
         self._now_ns = now_ns
         self._report_ns = matrix.stale_after_ns // 3
         self._reader = Reader()
+        self._comparer = Comparer(settings)
+        self._unproven_ns: dict[str, int] = {}
         self._noise: Noise = SILENCE
         self._memory = Memory()
         self._urgent = asyncio.Event()
@@ -89,9 +96,7 @@ class Judging:
 
     async def _rest(self, began_ns: int) -> None:
         """Wait for the next pass: a while, or until it is urgent."""
-        pause_ns = PASS_NS
-        if self.judgement.pending:
-            pause_ns = min(PASS_NS, max(LEAST_NS, int(CONFIRMING * self._report_ns)))
+        pause_ns = min(PASS_NS, max(LEAST_NS, int(REPORTS * self._report_ns)))
         least_ns = max(LEAST_NS, 2 * (self._now_ns() - began_ns))  # half of the time at most
         await asyncio.sleep(max(0, began_ns + least_ns - self._now_ns()) / SECOND)
         try:
@@ -152,8 +157,11 @@ class Judging:
     def _judged(self, sample: Sample) -> Judgement:
         """On a thread: from the sample to incidents."""
         began = time.thread_time()
-        spans = cells_of(sample)
+        compared = self._comparer.look(sample, wall_ns=time.time_ns())
+        spans = compared.spans
         found, self._noise = causes(spans, self._noise)
+        self._unproven_ns = unproven(compared, self._unproven_ns)
+        found += mismatches(compared, [*found, *self._memory.findings.values()], self._unproven_ns)
         told, self._memory = settled(
             found, spans[0], self._memory, sample.now_ns, cluster=self._cluster, report_ns=self._report_ns
         )
@@ -164,4 +172,5 @@ class Judging:
             cells=len(sample),
             judged=int(spans[0].judged.sum()),
             took_seconds=time.thread_time() - began,
+            comparison=compared,
         )

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
+from collector.verdict.comparison import Comparison
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident
+from collector.verdict.status import Counts, Spaces, Status, between_namespaces, statuses
 
 State = Literal["ok", "degraded", "broken", "unknown"]
 
@@ -40,6 +42,12 @@ class Judgement(NamedTuple):
     """How many cells there are, and of how many the shortest span could say something."""
     took_seconds: float = 0.0
     """CPU time of the pass."""
+    pairs: Mapping[Spaces, Counts] = {}
+    """Verdicts of the cells between each two namespaces."""
+    expectations: tuple[Status, ...] = ()
+    """Every declaration."""
+    comparison: Comparison | None = None
+    """What was compared: every cell."""
 
     @property
     def state(self) -> State:
@@ -63,7 +71,14 @@ class Judgement(NamedTuple):
 
 
 def following(
-    before: Judgement, told: Sequence[Incident], *, now_ns: int, cells: int, judged: int, took_seconds: float
+    before: Judgement,
+    told: Sequence[Incident],
+    *,
+    now_ns: int,
+    cells: int,
+    judged: int,
+    took_seconds: float,
+    comparison: Comparison | None = None,
 ) -> Judgement:
     """The judgement after a pass that told these incidents."""
     known = {one.id for one in before.incidents}
@@ -80,4 +95,7 @@ def following(
         cells,
         judged,
         took_seconds,
+        {} if comparison is None else between_namespaces(comparison),
+        () if comparison is None else statuses(comparison),
+        comparison,
     )

@@ -6,21 +6,18 @@ out. Tables of ends are kept as long as no number in the matrix gets another mea
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from collector.discovery.snapshot import Snapshot
-from collector.matrix.catalogue import Catalogue
 from collector.matrix.exclusions import SENTENCES
+from collector.matrix.histograms import Ids
 from collector.matrix.part import MILLISECOND, Part, present
-from collector.matrix.places import Place
 from collector.matrix.slab import GOOD, ILL, PLANNED, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix, Span
-from collector.verdict.cells import FAMILIES, KINDS, LAYERS, Cells, End, Ends, Ints, Mask, Reason, Small
+from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Reason, Small
+from collector.verdict.sample import Sample, Tables, Words, tables_of
 from wire.outcome import Outcome
 from wire.path import Kind, Layer
 
@@ -44,46 +41,17 @@ WRONG_PEER: Final = int(Outcome.WRONG_PEER)
 BY_KERNEL: Final = KINDS.index(Kind.ICMP)
 
 
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """Both ends of cells by their numbers in the matrix, and what is known of them without any probe."""
+class _Part(NamedTuple):
+    """What is read of one slab."""
 
-    version: tuple[int, int]
-    sources: Ends
-    targets: Ends
-    vantage: Ints
-    """Of each target the source in the same pod, -1 for none."""
-    layer: Small
-    """By the number of how a path asks, as the next two."""
-    kind: Small
-    family: Small
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """The matrix at one moment; one element a cell."""
-
-    now_ns: int
-    tables: Tables
-    spans: tuple[Span, ...]
-    heard_ns: Ints
-    """By source: when its last report arrived, UNHEARD where none is expected."""
-    leaving: Mask
-    """By source: whether its agent said farewell."""
-    excluded: tuple[Small, Small]
-    """Reasons by source and by target."""
+    paths: Ids
     source: Ints
     target: Ints
     ask: Ints
     reason: Small
-    """By the cell's own windows alone."""
-    sent: tuple[Ints, ...]
-    """By span."""
-    lost: tuple[Ints, ...]
-
-    def __len__(self) -> int:
-        """Number of cells."""
-        return len(self.source)
+    sent: list[Ints]
+    lost: list[Ints]
+    words: list[Words]
 
 
 class Reader:
@@ -99,28 +67,27 @@ class Reader:
         tables = self._tables_of(matrix)
         spans = spans_of(matrix, now_ns)
         yield
-        columns: list[tuple[NDArray[Any], ...]] = []
+        parts = [_empty(len(spans))]
         for slab in list(matrix.table.slabs):
-            columns.append(_read(matrix, slab, spans, now_ns))
+            parts.append(_read(matrix, slab, spans, now_ns))
             yield
-        joined = [np.concatenate(column) for column in zip(*columns, strict=True)] if columns else None
-        if joined is None:
-            none = np.zeros(0, np.int64)
-            joined = [none, none, none, none.astype(np.uint8), *[none] * (2 * len(spans))]
         names = [end.name for end in tables.sources.all]
         return Sample(
             now_ns,
+            matrix.snapshot,
             tables,
             spans,
-            np.array([heard.get(name, UNHEARD) for name in names], np.int64),
-            np.array([name in leaving for name in names], np.bool_),
-            _excluded(matrix, tables),
-            joined[0],
-            joined[1],
-            joined[2],
-            joined[3],
-            tuple(joined[4 : 4 + len(spans)]),
-            tuple(joined[4 + len(spans) :]),
+            heard_ns=np.array([heard.get(name, UNHEARD) for name in names], np.int64),
+            leaving=np.array([name in leaving for name in names], np.bool_),
+            excluded=_excluded(matrix, tables),
+            paths=np.concatenate([part.paths for part in parts]),
+            source=np.concatenate([part.source for part in parts]),
+            target=np.concatenate([part.target for part in parts]),
+            ask=np.concatenate([part.ask for part in parts]),
+            reason=np.concatenate([part.reason for part in parts]),
+            sent=tuple(np.concatenate([part.sent[span] for part in parts]) for span in range(len(spans))),
+            lost=tuple(np.concatenate([part.lost[span] for part in parts]) for span in range(len(spans))),
+            words=tuple(_joined(parts, span) for span in range(len(spans))),
         )
 
     def _tables_of(self, matrix: Matrix) -> Tables:
@@ -140,17 +107,38 @@ def spans_of(matrix: Matrix, now_ns: int) -> tuple[Span, ...]:
     return tuple(one for number, one in enumerate(found) if number == 0 or one.first < found[number - 1].first)
 
 
-def _read(matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> tuple[NDArray[Any], ...]:
-    """Of each cell of a slab: source, target, ask, reason, and for each span what was sent, then what was lost."""
+def _empty(spans: int) -> _Part:
+    none = np.zeros(0, np.int64)
+    columns = [none] * spans
+    return _Part(
+        none.astype(np.uint64), none, none, none, none.astype(np.uint8), columns, columns, [Words(none, none, none)] * spans
+    )
+
+
+def _joined(parts: list[_Part], span: int) -> Words:
+    """The words of all slabs, by the place of a cell among all."""
+    starts = np.cumsum([0, *(len(part.source) for part in parts)])
+    return Words(
+        np.concatenate([part.words[span].cell + start for part, start in zip(parts, starts.tolist(), strict=False)]),
+        np.concatenate([part.words[span].code for part in parts]),
+        np.concatenate([part.words[span].value for part in parts]),
+    )
+
+
+def _read(matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> _Part:
+    """The cells of a slab."""
     cells = present(slab)
-    counts = [_counts(Part(matrix, slab, cells, span)) for span in spans]
-    return (
+    read = [Part(matrix, slab, cells, span) for span in spans]
+    counts = [_counts(part) for part in read]
+    return _Part(
+        slab.ids[cells],
         slab.row[cells].astype(np.int64),
         slab.aim[cells].astype(np.int64),
         slab.ask[cells].astype(np.int64),
         _reasons(matrix, slab, cells, now_ns),
-        *(sent for sent, _ in counts),
-        *(lost for _, lost in counts),
+        [sent for sent, _ in counts],
+        [lost for _, lost in counts],
+        [Words(*part.words) for part in read],
     )
 
 
@@ -183,12 +171,12 @@ def _reasons(matrix: Matrix, slab: Slab, cells: Ints, now_ns: int) -> Small:
     return reason
 
 
-def cells_of(sample: Sample) -> list[Cells]:
-    """The cells of each span, shortest first."""
+def cells_of(sample: Sample, expected: Small | None = None) -> list[Cells]:
+    """The cells of each span, shortest first; `expected` is ALLOW of all unless given."""
     tables = sample.tables
     layer, kind, family = (column[sample.ask] for column in (tables.layer, tables.kind, tables.family))
     reason = _marked(sample, layer, kind)
-    expected = np.zeros(len(sample), np.uint8)  # ALLOW
+    expected = np.full(len(sample), Expected.ALLOW, np.uint8) if expected is None else expected
     return [
         Cells(
             start_ns=span.start_ns,
@@ -225,24 +213,6 @@ def _marked(sample: Sample, layer: Small, kind: Small) -> Small:
     return reason
 
 
-def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]) -> Tables:
-    """The tables of this moment."""
-    uids = {one.name: one.uid for one in snapshot.vantages}
-    numbers = {place.vantage: number for number, place in enumerate(catalogue.sources) if place.vantage}
-    return Tables(
-        version,
-        Ends(_end(place, place.vantage, uids.get(place.vantage or "", "")) for place in catalogue.sources),
-        Ends(
-            _end(place, place.target, uids.get(place.vantage or "", ""), network=aim.network)
-            for aim, place in zip(catalogue.aims, catalogue.targets, strict=True)
-        ),
-        np.array([numbers.get(place.vantage or "", -1) for place in catalogue.targets], np.int64),
-        np.array([LAYERS.index(asked.layer) for asked in catalogue.asks], np.uint8),
-        np.array([KINDS.index(asked.kind) for asked in catalogue.asks], np.uint8),
-        np.array([FAMILIES.index(asked.family) for asked in catalogue.asks], np.uint8),
-    )
-
-
 def _excluded(matrix: Matrix, tables: Tables) -> tuple[Small, Small]:
     """Why sources and targets do not count, by number, before anything is measured."""
     sources, targets = (OF_EXCLUSION[codes[:-1]] for codes in matrix.table.catalogue.excluded)
@@ -251,7 +221,3 @@ def _excluded(matrix: Matrix, tables: Tables) -> tuple[Small, Small]:
         targets = targets.copy()
         targets[[number for number, end in enumerate(tables.targets.all) if end.name in empty]] = Reason.NOT_READY
     return sources, targets
-
-
-def _end(place: Place, name: str | None, uid: str, *, network: str = "") -> End:
-    return End(name or "", place.node or "", place.zone or "", place.namespace or "", network, uid)

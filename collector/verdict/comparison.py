@@ -1,0 +1,137 @@
+"""What should be against what is, pass after pass, with what has to be remembered in between.
+
+In: samples. Out: of each, its cells with what is expected of them, and the verdict of every one. Expectations are made anew
+only when something that they follow from has changed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from collector.derivation import ExpectSettings
+from collector.discovery.expecting import expectations_in
+from collector.discovery.snapshot import Snapshot
+from collector.expectation.contradictions import Contradiction, contradictions
+from collector.expectation.expected import Expectations
+from collector.verdict.cells import Cells, Expected, Ints, Mask
+from collector.verdict.changes import Changes, Delay
+from collector.verdict.expecting import Answers, Expecting
+from collector.verdict.history import History
+from collector.verdict.pair import ALWAYS, ROUND, Compared, Comparing, Control, Verdict
+from collector.verdict.reading import cells_of
+from collector.verdict.sample import Sample
+
+FROM: Final = (
+    *("nodes", "vantages", "pods", "namespaces", "services", "backed", "external", "dns"),
+    *("policies", "opaque", "policies_read", "expectations", "profile"),
+)
+"""What expectations follow from."""
+RULES: Final = ("policies", "opaque", "policies_read")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """One pass."""
+
+    sample: Sample
+    wall_ns: int
+    """Unix time of the sample."""
+    spans: list[Cells]
+    answers: Answers
+    compared: Compared
+    past: Mask
+    """Cells that are broken by their own history."""
+    open_until_ns: Ints
+    """When each of the cells of which nobody says anything was open last; ALWAYS for all others."""
+    since_ns: Ints
+    expectations: Expectations
+    contradictions: tuple[Contradiction, ...]
+    delays: tuple[Delay, ...]
+
+
+class Comparer:
+    """See the module. `settings` are those in force."""
+
+    def __init__(self, settings: Callable[[], ExpectSettings]) -> None:
+        self._settings = settings
+        self._made_of: ExpectSettings | None = None
+        self._expecting: Expecting | None = None
+        self._contradictions: tuple[Contradiction, ...] = ()
+        self._comparing = Comparing()
+        self._changes = Changes()
+        self._history = History()
+        self._policies_ns = ALWAYS
+        """When policies changed last."""
+
+    def look(self, sample: Sample, *, wall_ns: int) -> Comparison:
+        """One pass; `wall_ns` is Unix time."""
+        expecting, answers = self._answers(sample)
+        since_ns = self._changes.since(sample.paths, now_ns=sample.now_ns)
+        spans = cells_of(sample, answers.answer)
+        compared = self._comparing.compared(sample, spans, answers, since_ns)
+        spans, compared, past, last_ns = self._remember(sample, spans, answers, compared)
+        agree = compared.verdict == Verdict.OK
+        delays = self._changes.agreed(sample.paths, agree, since_ns, now_ns=sample.now_ns)
+        return Comparison(
+            sample,
+            wall_ns,
+            spans,
+            answers,
+            compared,
+            past,
+            last_ns,
+            since_ns,
+            expecting.expectations,
+            self._contradictions,
+            tuple(Delay(answers.every[int(answers.number[place])].source, seconds) for place, seconds in delays),
+        )
+
+    def _answers(self, sample: Sample) -> tuple[Expecting, Answers]:
+        before, settings = self._expecting, self._settings()
+        if before is not None and settings == self._made_of and _same(before.snapshot, sample.snapshot, FROM):
+            return before, before.answers(sample)
+        expectations = expectations_in(sample.snapshot, settings)
+        self._made_of = settings
+        self._expecting = following = Expecting(sample.snapshot, expectations)
+        self._contradictions = contradictions(expectations)
+        answers = following.answers(sample)
+        if before is not None:
+            self._changes.note(sample.paths, before.answers(sample).answer, answers.answer, now_ns=sample.now_ns)
+            if not _same(before.snapshot, sample.snapshot, RULES):
+                self._policies_ns = sample.now_ns
+        return following, answers
+
+    def _remember(
+        self, sample: Sample, spans: list[Cells], answers: Answers, compared: Compared
+    ) -> tuple[list[Cells], Compared, Mask, Ints]:
+        """Count what was open as what should be, where nobody says anything else."""
+        past, last_ns = np.zeros(len(sample), np.bool_), np.full(len(sample), ALWAYS, np.int64)
+        silent = np.flatnonzero((answers.answer == Expected.UNSPECIFIED) | (answers.answer == Expected.UNKNOWN))
+        if not len(silent):
+            return spans, compared, past, last_ns
+        judged = spans[min(ROUND, len(spans) - 1)].judged[silent]
+        sent, reached = compared.sent[silent], compared.reached[silent]
+        found = self._history.follow(
+            sample.paths[silent],
+            open_=judged & (reached > 0),
+            closed=judged & (sent >= CONFIRMING) & (reached == 0),
+            now_ns=sample.now_ns,
+            changed_ns=self._policies_ns,
+        )
+        past[silent], last_ns[silent] = found.broken, found.last_ns
+        expected = answers.answer.copy()
+        expected[silent[found.known]] = Expected.ALLOW
+        verdict = compared.verdict.copy()
+        verdict[past & (verdict == Verdict.UNKNOWN)] = Verdict.BROKEN
+        verdict[past & (verdict == Verdict.BROKEN) & (compared.control == Control.NONE)] = Verdict.TARGET_DOWN
+        return [replace(cells, expected=expected) for cells in spans], replace(compared, verdict=verdict), past, last_ns
+
+
+CONFIRMING: Final = 3
+"""Probes that must all fail before a path of which nobody says anything is closed."""
+
+
+def _same(one: Snapshot, other: Snapshot, fields: tuple[str, ...]) -> bool:
+    return one is other or all(getattr(one, name) == getattr(other, name) for name in fields)

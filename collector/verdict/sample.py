@@ -1,0 +1,92 @@
+"""The matrix at one moment as verdicts see it: a copy that nobody changes, and the tables that its numbers stand for."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from collector.discovery.snapshot import Snapshot
+from collector.matrix.catalogue import Asked, Catalogue
+from collector.matrix.histograms import Ids
+from collector.matrix.places import Place
+from collector.matrix.store import Span
+from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Mask, Small
+
+
+class Words(NamedTuple):
+    """What rarely happens: so often was there a code (of `wire.outcome`, or a measure's) in a cell."""
+
+    cell: Ints
+    code: Ints
+    value: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Both ends of cells by their numbers in the matrix, and what is known of them without any probe."""
+
+    version: tuple[int, int]
+    sources: Ends
+    targets: Ends
+    vantage: Ints
+    """Of each target the source in the same pod, -1 for none."""
+    asks: tuple[Asked, ...]
+    layer: Small
+    """By the number of how a path asks, as the next two."""
+    kind: Small
+    family: Small
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """The matrix at one moment; one element a cell."""
+
+    now_ns: int
+    snapshot: Snapshot
+    tables: Tables
+    spans: tuple[Span, ...]
+    heard_ns: Ints
+    """By source: when its last report arrived, UNHEARD where none is expected."""
+    leaving: Mask
+    """By source: whether its agent said farewell."""
+    excluded: tuple[Small, Small]
+    """Reasons by source and by target."""
+    paths: Ids
+    """The ids of their paths."""
+    source: Ints
+    target: Ints
+    ask: Ints
+    reason: Small
+    """By the cell's own windows alone."""
+    sent: tuple[Ints, ...]
+    """By span."""
+    lost: tuple[Ints, ...]
+    words: tuple[Words, ...]
+    """By span: how probes failed."""
+
+    def __len__(self) -> int:
+        """Number of cells."""
+        return len(self.source)
+
+
+def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]) -> Tables:
+    """The tables of this moment."""
+    uids = {one.name: one.uid for one in snapshot.vantages}
+    numbers = {place.vantage: number for number, place in enumerate(catalogue.sources) if place.vantage}
+    return Tables(
+        version,
+        Ends(_end(place, place.vantage, uids.get(place.vantage or "", "")) for place in catalogue.sources),
+        Ends(
+            _end(place, place.target, uids.get(place.vantage or "", ""), network=aim.network)
+            for aim, place in zip(catalogue.aims, catalogue.targets, strict=True)
+        ),
+        np.array([numbers.get(place.vantage or "", -1) for place in catalogue.targets], np.int64),
+        tuple(catalogue.asks),
+        np.array([LAYERS.index(asked.layer) for asked in catalogue.asks], np.uint8),
+        np.array([KINDS.index(asked.kind) for asked in catalogue.asks], np.uint8),
+        np.array([FAMILIES.index(asked.family) for asked in catalogue.asks], np.uint8),
+    )
+
+
+def _end(place: Place, name: str | None, uid: str, *, network: str = "") -> End:
+    return End(name or "", place.node or "", place.zone or "", place.namespace or "", network, uid)
