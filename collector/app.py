@@ -122,7 +122,13 @@ class Collector:
             own_namespace=settings.discovery.namespace,
         )
         self._own.follow_notifications(self._notifier.waiting)
-        self._judging = Judging(self._matrix, self._sessions, ready=self._known.is_set, told=self._judged)
+        self._judging = Judging(
+            self._matrix,
+            self._sessions,
+            ready=self._known.is_set,
+            settings=lambda: configuration.settings.expect,
+            told=self._judged,
+        )
         self._rows = Rows(self._matrix, urgent=self._judging.urge)
         self._bursts = Bursts(
             settings=lambda: configuration.settings.bursts,

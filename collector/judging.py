@@ -20,8 +20,8 @@ from collector.verdict.cause import causes
 from collector.verdict.comparison import Comparer
 from collector.verdict.incident import Memory, settled
 from collector.verdict.judgement import Judgement, following
-from collector.verdict.noise import SILENCE, Noise
 from collector.verdict.mismatch import mismatches, unproven
+from collector.verdict.noise import SILENCE, Noise
 from collector.verdict.reading import Reader
 from collector.verdict.sample import Sample
 
@@ -30,7 +30,7 @@ PASS_NS: Final = 5 * SECOND
 """Between two passes at most."""
 LEAST_NS: Final = SECOND
 """Between two passes at least."""
-REPORTS: Final = 2.5
+REPORTS: Final = 1.5
 """Report intervals between two passes, within these limits: each must know more than the one before."""
 COMPLETE: Final = 2
 """Report intervals after which every agent has told what it knows."""
@@ -158,7 +158,7 @@ class Judging:
         """On a thread: from the sample to incidents."""
         began = time.thread_time()
         compared = self._comparer.look(sample, wall_ns=time.time_ns())
-        spans = compared.spans
+        spans = [compared.spans[place] for place in sample.causal]
         found, self._noise = causes(spans, self._noise)
         self._unproven_ns = unproven(compared, self._unproven_ns)
         found += mismatches(compared, [*found, *self._memory.findings.values()], self._unproven_ns)

@@ -1,19 +1,30 @@
-"""The pages about verdicts: incidents that are open or over.
+"""The pages about verdicts: incidents, the verdict of every cell, why it is so, and what has been declared.
 
-In: the judgement in force. Out: handlers, which `operator_app` puts under their paths.
+In: the judgement in force. Out: handlers, which `operator_app` puts under their paths. A judgement never changes, so what takes
+long is written in a thread.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
 from aiohttp import web
 
 from collector.api.guard import json_response
 from collector.api.incidents import Written
-from collector.api.question import parameters
+from collector.api.question import QuestionError, parameters
+from collector.verdict.comparison import Comparison
+from collector.verdict.explained import named, rows
 from collector.verdict.judgement import Judgement
+from collector.verdict.pair import Verdict
+from collector.verdict.status import Status
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+Answer = dict[str, Any]
+MOST: Final = 20_000
+"""Most cells of an answer."""
+WORDS: Final = {verdict.word: verdict for verdict in Verdict}
 
 
 class Verdicts:
@@ -26,7 +37,13 @@ class Verdicts:
     @property
     def pages(self) -> Mapping[str, Handler]:
         """Each handler by its name under `/api/v1/`."""
-        return {"incidents": self.incidents, "incident": self.incident}
+        return {
+            "incidents": self.incidents,
+            "incident": self.incident,
+            "verdicts": self.verdicts,
+            "why": self.why,
+            "expectations": self.expectations,
+        }
 
     async def incidents(self, request: web.Request) -> web.Response:
         """How it stands in one sentence, and every incident."""
@@ -40,6 +57,80 @@ class Verdicts:
         if answer is None:
             return json_response({"error": "there is no such incident, or not any more"}, status=404)
         return json_response(answer)
+
+    async def verdicts(self, request: web.Request) -> web.Response:
+        """Every cell with what is expected, what is seen, and what is true of it."""
+        found = parameters(request.query, ("from", "to", "verdict"))
+        word = found.get("verdict", "")
+        if word and word not in WORDS:
+            raise QuestionError(f"verdict is one of {', '.join(WORDS)}, not {word}")
+        one = self._judgement().comparison
+        listed = [] if one is None else await asyncio.to_thread(_listed, one, found)
+        return json_response({"version": 1, "verdicts": listed})
+
+    async def why(self, request: web.Request) -> web.Response:
+        """All that is known of the cells between two names, with the incidents that have a part in them."""
+        found = parameters(request.query, ("from", "to", "port"))
+        if "from" not in found or "to" not in found:
+            raise QuestionError("from and to are needed: names of a node, vantage, pod, service, namespace or target")
+        port = found.get("port", "")
+        if port and not port.isdecimal():
+            raise QuestionError("port is a number")
+        judgement = self._judgement()
+        one = judgement.comparison
+        cells = [] if one is None else await asyncio.to_thread(_listed, one, found)
+        cells = [cell for cell in cells if not port or cell["port"] == int(port)]
+        touched = [self._written.incident(incident) for incident in judgement.incidents if _touches(incident.component, cells)]
+        return json_response({"version": 1, "paths": cells, "layers": _ladder(cells), "incidents": touched})
+
+    async def expectations(self, request: web.Request) -> web.Response:
+        """Every declaration with its conditions and how many paths have which verdict."""
+        parameters(request.query, ())
+        return json_response({"version": 1, "expectations": [_declared(one) for one in self._judgement().expectations]})
+
+
+def _listed(one: Comparison, found: Mapping[str, str]) -> list[Answer]:
+    which = np.ones(len(one.sample), np.bool_)
+    for side in ("from", "to"):
+        if name := found.get(side):
+            which &= named(one.sample, name, side=side)
+    if word := found.get("verdict"):
+        which &= one.compared.verdict == WORDS[word]
+    cells = np.flatnonzero(which)
+    if len(cells) > MOST:
+        raise QuestionError(f"more than {MOST} cells are too many for one answer: use from, to or verdict")
+    return rows(one, cells)
+
+
+def _touches(component: str, cells: list[Answer]) -> bool:
+    """Whether an incident is about an end of one of the cells."""
+    parts = set(component.split(">"))
+    return any(parts & {*(str(word) for end in (cell["from"], cell["to"]) for word in end.values() if word)} for cell in cells)
+
+
+def _ladder(cells: list[Answer]) -> list[Answer]:
+    """What is lost on each layer, the lowest first."""
+    found: dict[str, Answer] = {}
+    for cell in cells:
+        layer = found.setdefault(cell["layer"], {"layer": cell["layer"], "sent": 0, "lost": 0, "verdicts": {}})
+        layer["sent"] += cell["sent"]
+        layer["lost"] += cell["lost"]
+        layer["verdicts"][cell["verdict"]] = layer["verdicts"].get(cell["verdict"], 0) + 1
+    order = ("host", "pod", "mtu", "service", "dns", "external")
+    return [found[layer] for layer in order if layer in found]
+
+
+def _declared(one: Status) -> Answer:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "expect": one.expect,
+        "severity": one.severity,
+        "owner": one.owner,
+        "satisfied": one.satisfied,
+        "pairs": {verdict.word: one.counts[verdict] for verdict in Verdict},
+        "conditions": [condition._asdict() for condition in one.conditions],
+    }
 
 
 UNJUDGED: Final = Verdicts(Judgement, Written(epoch_ns=0))

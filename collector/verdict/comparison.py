@@ -19,7 +19,7 @@ from collector.verdict.cells import Cells, Expected, Ints, Mask
 from collector.verdict.changes import Changes, Delay
 from collector.verdict.expecting import Answers, Expecting
 from collector.verdict.history import History
-from collector.verdict.pair import ALWAYS, ROUND, Compared, Comparing, Control, Verdict
+from collector.verdict.pair import ALWAYS, Compared, Comparing, Control, Verdict
 from collector.verdict.reading import cells_of
 from collector.verdict.sample import Sample
 
@@ -108,24 +108,23 @@ class Comparer:
     ) -> tuple[list[Cells], Compared, Mask, Ints]:
         """Count what was open as what should be, where nobody says anything else."""
         past, last_ns = np.zeros(len(sample), np.bool_), np.full(len(sample), ALWAYS, np.int64)
+        expected, verdict = answers.answer.copy(), compared.verdict.copy()
+        expected[compared.grace & (verdict != Verdict.OK)] = Expected.UNKNOWN
         silent = np.flatnonzero((answers.answer == Expected.UNSPECIFIED) | (answers.answer == Expected.UNKNOWN))
-        if not len(silent):
-            return spans, compared, past, last_ns
-        judged = spans[min(ROUND, len(spans) - 1)].judged[silent]
-        sent, reached = compared.sent[silent], compared.reached[silent]
-        found = self._history.follow(
-            sample.paths[silent],
-            open_=judged & (reached > 0),
-            closed=judged & (sent >= CONFIRMING) & (reached == 0),
-            now_ns=sample.now_ns,
-            changed_ns=self._policies_ns,
-        )
-        past[silent], last_ns[silent] = found.broken, found.last_ns
-        expected = answers.answer.copy()
-        expected[silent[found.known]] = Expected.ALLOW
-        verdict = compared.verdict.copy()
-        verdict[past & (verdict == Verdict.UNKNOWN)] = Verdict.BROKEN
-        verdict[past & (verdict == Verdict.BROKEN) & (compared.control == Control.NONE)] = Verdict.TARGET_DOWN
+        if len(silent):
+            judged = spans[sample.round].judged[silent]
+            sent, reached = compared.sent[silent], compared.reached[silent]
+            found = self._history.follow(
+                sample.paths[silent],
+                open_=judged & (reached > 0),
+                closed=judged & (sent >= CONFIRMING) & (reached == 0),
+                now_ns=sample.now_ns,
+                changed_ns=self._policies_ns,
+            )
+            past[silent], last_ns[silent] = found.broken, found.last_ns
+            expected[silent[found.known]] = Expected.ALLOW
+            verdict[past & (verdict == Verdict.UNKNOWN)] = Verdict.BROKEN
+            verdict[past & (verdict == Verdict.BROKEN) & (compared.control == Control.NONE)] = Verdict.TARGET_DOWN
         return [replace(cells, expected=expected) for cells in spans], replace(compared, verdict=verdict), past, last_ns
 
 

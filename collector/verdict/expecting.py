@@ -27,6 +27,7 @@ CODES: Final = {
     Answer.UNSPECIFIED: Expected.UNSPECIFIED,
     Answer.UNKNOWN: Expected.UNKNOWN,
 }
+UNRULED: Final = Expectation(Answer.ALLOW, "none", "no policy is in force in either namespace")
 NOWHERE: Final = Expectation(Answer.UNKNOWN, "none", "it is not known what is there")
 NOBODY: Final = Expectation(Answer.UNKNOWN, "none", "it is not known who asks")
 REWRITTEN: Final = Expectation(Answer.UNSPECIFIED, "none", "on the way the source address may be replaced by a node's")
@@ -58,6 +59,7 @@ class Expecting:
         self.expectations = expectations
         self._ends = ends or Ends(snapshot)
         self._tables: Tables | None = None
+        self._ruled = _ruled(snapshot)
         self._every: list[Expectation] = []
         self._codes: list[int] = []
         self._places: dict[int, int] = {}
@@ -159,17 +161,22 @@ class Expecting:
 
     def _of(self, source: Pod | None, name: str, landings: Sequence[Landing], asked: Question) -> Expectation:
         if source is None:
-            return NOBODY
+            return UNRULED if not self._ruled else NOBODY
         service = self.expectations.cluster.service.get(name.partition("/")[2]) if name.startswith("service/") else None
-        if service is not None:
+        if service is not None and service.backings:
             return self.expectations.through(source, service, asked.port, asked.family)
         found = [self._landing(source, one, asked) for one in landings]
-        if not found:
-            return NOWHERE
+        if not found or all(one is NOWHERE for one in found):
+            return self._unknown(source, name)
         if len({one.answer for one in found}) == 1:
             return found[0]
         opened = sum(one.answer is Answer.ALLOW for one in found)
         return Expectation(Answer.UNSPECIFIED, "none", f"{opened} of {len(found)} servers behind it are open")
+
+    def _unknown(self, source: Pod, name: str) -> Expectation:
+        """Where it is not known who answers: nothing closes the path where no policy is about either namespace."""
+        spaces = {source.namespace.name, name.split("/")[1] if name.count("/") > 1 else ""}
+        return NOWHERE if None in self._ruled or spaces & self._ruled else UNRULED
 
     def _landing(self, source: Pod, landing: Landing, asked: Question) -> Expectation:
         if landing.end is None:
@@ -192,3 +199,10 @@ def question(asked: Asked) -> Question:
             return Question("TCP" if tcp else "UDP", asked.port or 0, asked.family)
         case _:
             return Question("TCP", asked.port or 0, asked.family)
+
+
+def _ruled(snapshot: Snapshot) -> frozenset[str | None]:
+    """Namespaces in which policies or declarations are in force; None stands for all of them."""
+    everywhere = bool(snapshot.opaque or snapshot.expectations or not snapshot.policies_read)
+    spaces = {one.namespace or None for one in snapshot.policies}
+    return frozenset({*spaces, None} if everywhere else spaces)

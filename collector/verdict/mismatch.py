@@ -28,7 +28,9 @@ _RANK: Final[Mapping[Severity, int]] = {"critical": 0, "warning": 1, "info": 2}
 def mismatches(one: Comparison, causes: Sequence[Finding], unproven_ns: Mapping[str, int]) -> list[Finding]:
     """All of them. `unproven_ns` is since when each declaration has had a deny that nobody could prove."""
     muted = _muted(one)
-    leaks = np.flatnonzero((one.compared.verdict == Verdict.LEAK) & ~muted)
+    leaking = one.compared.verdict == Verdict.LEAK
+    suspect = one.compared.suspect & (one.answers.answer == Expected.DENY)
+    leaks = np.flatnonzero((leaking | suspect) & ~muted)
     declared = np.array([entry.source == "declared" for entry in one.answers.every] or [False], np.bool_)
     ours = declared[one.answers.number] | (one.past & _across(one))
     broken = np.flatnonzero((one.compared.verdict == Verdict.BROKEN) & ours & ~muted & ~_explained(one, causes))
@@ -102,12 +104,14 @@ def _unenforced(one: Comparison, leaks: Ints) -> list[Finding]:
 
 def _by_namespaces(one: Comparison, cells: Ints, effect: str) -> Iterator[Finding]:
     for (near, far), members in _grouped(one, cells):
+        sure = bool((~one.compared.suspect[members]).any())
         entries = _entries(one, members)
         first = min(entries, key=lambda entry: _RANK[entry.severity])
         scope = Scope("policy", f"{near}>{far}", "in", NETWORK if effect == "broken" else Layer.POD.value)
         finding = _finding(one, scope, members, "leak" if effect == "leak" else "broken", first.severity)
         word = "open, and should be closed" if effect == "leak" else "closed, and should be open"
         yield finding._replace(
+            certain=sure,
             src_namespace=near,
             dst_namespace=far,
             owner=first.owner,

@@ -13,19 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.expectation.expected import Expectation
-from collector.verdict.cells import Cells, Expected, Ints, Mask, Reason, Small
+from collector.verdict.cells import KINDS, Cells, Expected, Ints, Mask, Reason, Small
 from collector.verdict.expecting import Answers, Question, question
 from collector.verdict.sample import Sample, Tables, Words
 from wire.outcome import Outcome
-from wire.path import Family
+from wire.path import Family, Kind
 
 ALWAYS: Final = -(2**62)
 """Since when something holds that has never been otherwise."""
-ROUND: Final = 1
-"""The span whose probes are one round: a control of that age proves that a target listens."""
 FEW: Final = 2
+RECENT_NS: Final = 15 * 10**9
+"""A mismatch of fewer probes than confirm it counts as suspicion while its span is no longer than this."""
 LOSSY: Final = 0.01
 """Losses of a round, and their share, from which on an open path is degraded, unless an objective says another."""
+FLOWS: Final = (KINDS.index(Kind.UDP), KINDS.index(Kind.ICMP))
+"""Kinds that ask over one flow again and again; the others connect anew each time."""
 ANSWERED: Final = (
     *(Outcome.RESET, Outcome.TLS, Outcome.HTTP_STATUS, Outcome.PROTOCOL, Outcome.LATE),
     *(Outcome.DNS_NXDOMAIN, Outcome.DNS_SERVFAIL, Outcome.DNS_ERROR),
@@ -75,6 +77,8 @@ class Compared:
     reached: Ints
     """Of these: answered in whatever way."""
     refused: Ints
+    suspect: Mask
+    """Whether its latest probes show a mismatch that is not yet confirmed."""
     grace: Mask
     """Whether a change may still be on its way."""
 
@@ -123,7 +127,7 @@ class Comparing:
         bad = np.where(deny, open_, sent - opened)
         confirmed = (bad >= failures) & (bad * of >= failures * sent)
         control = self._controls(sample, spans, reached)
-        round_ = min(ROUND, len(spans) - 1)
+        round_ = sample.round
         lost = sample.lost[round_]
         lossy = (lost >= FEW) & (lost > rules.loss[number] * np.maximum(sample.sent[round_], 1))
         proven = np.where(deny, control[1], control[0])
@@ -138,10 +142,21 @@ class Comparing:
         verdict[denied & confirmed] = Verdict.LEAK
         grace = (since_ns > ALWAYS) & (sample.now_ns - since_ns < rules.grace_ns[number])
         verdict[grace & (verdict != Verdict.OK)] = Verdict.UNKNOWN
+        recent = np.array([sample.now_ns - span.start_ns <= RECENT_NS for span in sample.spans], np.bool_)
+        suspect = (allow | denied) & ~confirmed & (bad > 0) & (deny | (bad == sent)) & recent[chosen] & ~grace
+        kept = self._kept(sample, denied & ((verdict == Verdict.LEAK) | suspect), denied, reached)
+        verdict[kept], suspect = Verdict.UNKNOWN, suspect & ~kept
         excluded = np.isin(spans[0].reason, (Reason.SETTLING, Reason.LEAVING, Reason.NOT_READY))
         verdict[excluded] = Verdict.EXCLUDED
         return Compared(
-            verdict, proven.astype(np.uint8), np.maximum(chosen, 0).astype(np.uint8), sent, opened, said, grace & ~excluded
+            verdict,
+            proven.astype(np.uint8),
+            np.maximum(chosen, 0).astype(np.uint8),
+            sent,
+            opened,
+            said,
+            suspect & ~excluded,
+            grace & ~excluded,
         )
 
     def _know(self, tables: Tables, answers: Answers) -> None:
@@ -157,12 +172,32 @@ class Comparing:
         asked = [question(one) for one in tables.asks]
         self._question = np.array([self._questions.setdefault(one, len(self._questions)) for one in asked], np.int64)
 
+    def _kept(self, sample: Sample, open_: Mask, denied: Mask, reached: tuple[Ints, ...]) -> Mask:
+        """Open flows that were established before: most plugins let them go on, and only close the path to another.
+
+        New connections between the same two ends are closed then, by their latest probes.
+        """
+        tables, which = sample.tables, np.zeros(len(sample), np.bool_)
+        flows = np.flatnonzero(open_ & np.isin(tables.kind[sample.ask], FLOWS))
+        if not len(flows):
+            return which
+        key = sample.source * (len(self._names) + 1) + self._name[sample.target]
+        fresh = np.flatnonzero(denied & ~np.isin(tables.kind[sample.ask], FLOWS) & np.isin(key, key[flows]))
+        latest = np.zeros(len(fresh), np.int64)
+        seen = np.zeros(len(fresh), np.bool_)
+        for span, through in enumerate(reached):
+            now = ~seen & (sample.sent[span][fresh] > 0)
+            latest[now], seen = through[fresh][now], seen | now
+        closed, opened = key[fresh[seen & (latest == 0)]], key[fresh[seen & (latest > 0)]]
+        which[flows] = np.isin(key[flows], closed) & ~np.isin(key[flows], opened)
+        return which
+
     def _controls(self, sample: Sample, spans: list[Cells], reached: tuple[Ints, ...]) -> tuple[Ints, Ints]:
         """`Control` of each cell were it open, which asks for one of this moment, and were it closed: one of the round."""
         key = self._name[sample.target] * max(1, len(self._questions)) + self._question[sample.ask]
         size = max(1, len(self._names) * len(self._questions))
         kubelet = self._kubelet(sample, size)[key]
-        round_ = min(ROUND, len(spans) - 1)
+        round_ = sample.round
         live: list[Ints] = []
         for span in (0, round_):
             through = (reached[span] > 0) & (spans[span].reason == Reason.JUDGED)

@@ -22,8 +22,10 @@ from wire.outcome import Outcome
 from wire.path import Kind, Layer
 
 SPANS_NS: Final = (10 * 10**9, 60 * 10**9, 300 * 10**9)
-STEPS: Final = 3
+SHORTEST: Final = 3
 """Where steps are short, the first span is no longer than so many of them: what is total then shows as total at once."""
+BETWEEN: Final = (6, 12)
+"""Steps of the spans between the first two."""
 UNHEARD: Final = -1
 """Of a source from which no report is expected now."""
 BY_WORD: Final = {
@@ -65,7 +67,7 @@ class Reader:
     ) -> Slices[Sample]:
         """A copy of what is needed. `heard` has the expected agents by vantage, and when each was heard last."""
         tables = self._tables_of(matrix)
-        spans = spans_of(matrix, now_ns)
+        spans, causal = spans_of(matrix, now_ns)
         yield
         parts = [_empty(len(spans))]
         for slab in list(matrix.table.slabs):
@@ -77,6 +79,7 @@ class Reader:
             matrix.snapshot,
             tables,
             spans,
+            causal,
             heard_ns=np.array([heard.get(name, UNHEARD) for name in names], np.int64),
             leaving=np.array([name in leaving for name in names], np.bool_),
             excluded=_excluded(matrix, tables),
@@ -98,13 +101,23 @@ class Reader:
         return self._tables
 
 
-def spans_of(matrix: Matrix, now_ns: int) -> tuple[Span, ...]:
-    """The spans in whole steps, to the nearest; shortest first, and none twice where little is kept."""
-    half = matrix.step_ns // 2
-    first, *others = SPANS_NS
-    lengths = (min(first, STEPS * matrix.step_ns), *others)
-    found = [matrix.span(now_ns, max(length, matrix.step_ns) - half) for length in lengths]
-    return tuple(one for number, one in enumerate(found) if number == 0 or one.first < found[number - 1].first)
+def spans_of(matrix: Matrix, now_ns: int) -> tuple[tuple[Span, ...], tuple[int, ...]]:
+    """Spans in whole steps, to the nearest, shortest first, and which of them causes are looked for in.
+
+    None is there twice where little is kept. Where steps are short, others lie in between: so few probes tell of one path.
+    """
+    step_ns, (first, *others) = matrix.step_ns, SPANS_NS
+    causal = [max(step_ns, min(first, SHORTEST * step_ns)), *others]
+    between = [steps * step_ns for steps in BETWEEN if causal[0] < steps * step_ns < causal[1]]
+    spans: list[Span] = []
+    places: list[int] = []
+    for length in sorted({*causal, *between}):
+        span = matrix.span(now_ns, length - step_ns // 2)
+        if not spans or span.first < spans[-1].first:
+            spans.append(span)
+            if length in causal:
+                places.append(len(spans) - 1)
+    return tuple(spans), tuple(places)
 
 
 def _empty(spans: int) -> _Part:

@@ -45,6 +45,8 @@ class Sample:
     snapshot: Snapshot
     tables: Tables
     spans: tuple[Span, ...]
+    causal: tuple[int, ...]
+    """Which of the spans causes are looked for in: the shortest one, one of a round, and a long one, where they are kept."""
     heard_ns: Ints
     """By source: when its last report arrived, UNHEARD where none is expected."""
     leaving: Mask
@@ -63,6 +65,11 @@ class Sample:
     lost: tuple[Ints, ...]
     words: tuple[Words, ...]
     """By span: how probes failed."""
+
+    @property
+    def round(self) -> int:
+        """The span whose probes are one round: a control of that age proves that a target listens."""
+        return self.causal[min(1, len(self.causal) - 1)]
 
     def __len__(self) -> int:
         """Number of cells."""

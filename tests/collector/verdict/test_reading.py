@@ -28,7 +28,9 @@ def read(
     matrix: Matrix, *, now_ns: int = NOW, reader: Reader | None = None, leaving: frozenset[str] = frozenset()
 ) -> list[Cells]:
     heard = {"n1": now_ns, "n2": now_ns - 5 * SECOND}
-    return cells_of(finished((reader or Reader()).sample_in_slices(matrix, now_ns, heard=heard, leaving=leaving)))
+    sample = finished((reader or Reader()).sample_in_slices(matrix, now_ns, heard=heard, leaving=leaving))
+    every = cells_of(sample)
+    return [every[place] for place in sample.causal]
 
 
 def rows(cells: Cells) -> dict[tuple[str, str, str], tuple[int, int, Reason]]:

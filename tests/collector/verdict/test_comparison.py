@@ -1,0 +1,192 @@
+"""What should be against what is."""
+
+import numpy as np
+
+from collector.verdict.cells import Expected
+from collector.verdict.finding import Finding
+from collector.verdict.mismatch import UNPROVEN_NS, mismatches, unproven
+from collector.verdict.pair import Verdict
+from collector.verdict.status import between_namespaces, mismatching, statuses
+from tests.collector.small_cluster import SECOND
+from tests.collector.verdict.compared import SHUT, SNAPSHOT, Watched, between, into, with_policies
+from wire.outcome import Outcome
+
+DENY = {
+    "apiVersion": "netmatrix.io/v1alpha1",
+    "kind": "ClusterReachabilityExpectation",
+    "metadata": {"name": "no-shop"},
+    "spec": {
+        "severity": "critical",
+        "owner": "team-pay",
+        "expect": "deny",
+        "from": [{"pods": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}}}],
+        "to": [{"pods": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "pay"}}}}],
+        "ports": [{"protocol": "TCP", "port": 8620}],
+    },
+}
+ALLOW = {**DENY, "spec": {**DENY["spec"], "expect": "allow"}}  # type: ignore[dict-item]
+
+
+def told(watched: Watched, *args: object) -> list[Finding]:
+    return mismatches(watched.seconds(*args), [], {})  # type: ignore[arg-type]
+
+
+def test_without_policies_all_is_allowed_and_what_answers_is_ok() -> None:
+    one = Watched(SNAPSHOT).seconds(4)
+    assert set(one.compared.verdict.tolist()) == {Verdict.OK, Verdict.UNKNOWN} - (
+        {Verdict.UNKNOWN} if one.spans[0].judged.all() else set()
+    )
+    assert (between(one, "shop", "pay")["expected"], between(one, "shop", "pay")["verdict"]) == ("allow", "ok")
+
+
+def test_a_closed_path_is_ok_where_somebody_else_gets_through_and_says_which_policy_closes_it() -> None:
+    row = between(Watched(with_policies(SHUT)).seconds(6, into("pay")), "shop", "pay")
+    assert (row["expected"], row["source"], row["observed"], row["verdict"]) == ("deny", "networkpolicy", "timeout", "ok")
+    assert "pay/shut" in row["because"]
+    assert "somebody else gets through" in row["because"]
+
+
+def test_a_closed_path_is_unverifiable_where_nobody_gets_through() -> None:
+    row = between(Watched(with_policies(SHUT)).seconds(6, into("pay", source="")), "shop", "pay")
+    assert row["verdict"] == "unverifiable"
+
+
+def test_a_path_that_is_open_and_should_be_closed_is_a_leak_by_pair_of_namespaces() -> None:
+    watched = Watched(with_policies(SHUT))
+    (finding, other) = told(watched, 6)
+    assert {(one.scope.kind, one.scope.component, one.effect) for one in (finding, other)} == {
+        ("policy", "shop>pay", "leak"),
+        ("policy", "ops>pay", "leak"),
+    }
+    assert finding.certain
+    assert len(finding.evidence) == finding.paths
+
+
+def test_one_open_probe_is_a_suspicion_and_no_leak() -> None:
+    watched = Watched(with_policies(SHUT))
+    watched.seconds(20, lambda path: into("pay")(path) or into("pay", source="ops")(path))
+    one = watched.seconds(1)
+    assert Verdict.LEAK not in one.compared.verdict
+    assert not any(finding.certain for finding in mismatches(one, [], {}))
+    assert between(watched.seconds(4), "shop", "pay")["verdict"] == "leak"
+
+
+def test_what_is_dropped_and_yet_refused_has_reached_somebody() -> None:
+    declared = {**DENY, "spec": {**DENY["spec"], "enforcement": {"denyOutcome": "timeout"}}}  # type: ignore[dict-item]
+    watched = Watched(with_policies(expectations=(declared,)))
+    assert between(watched.seconds(6, into("pay", Outcome.REFUSED)), "shop", "pay")["verdict"] == "leak"
+    watched = Watched(with_policies(expectations=(DENY,)))
+    assert between(watched.seconds(6, into("pay", Outcome.REFUSED)), "shop", "pay")["verdict"] == "ok"
+
+
+def test_a_flow_that_was_established_is_no_leak_while_new_connections_are_closed() -> None:
+    watched = Watched(with_policies(SHUT))
+    one = watched.seconds(8, lambda path: into("pay")(path) if path.kind in {"tcp", "http"} else None)
+    assert between(one, "shop", "pay")["verdict"] == "ok"
+    assert between(one, "shop", "pay", "udp")["verdict"] == "unknown"
+
+
+def test_an_open_path_that_fails_is_broken_with_a_control_and_target_down_without() -> None:
+    assert between(Watched(SNAPSHOT).seconds(6, into("pay")), "shop", "pay")["verdict"] == "broken"
+    assert between(Watched(SNAPSHOT).seconds(6, into("pay", source="")), "shop", "pay")["verdict"] == "target_down"
+
+
+def test_a_server_that_answers_with_an_error_is_reached() -> None:
+    row = between(Watched(SNAPSHOT).seconds(6, into("pay", Outcome.HTTP_STATUS)), "shop", "pay", "http")
+    assert row["verdict"] == "degraded"
+
+
+def test_a_change_of_policies_is_given_time_and_then_is_not() -> None:
+    watched = Watched(SNAPSHOT)
+    watched.seconds(10)
+    watched.change(with_policies(SHUT))
+    one = watched.seconds(8)
+    row = between(one, "shop", "pay")
+    assert row["verdict"] == "unknown"
+    assert "may still be on its way" in row["because"]
+    assert mismatches(one, [], {}) == []
+    assert between(watched.seconds(60), "shop", "pay")["verdict"] == "leak"
+
+
+def test_how_long_it_took_until_a_change_was_in_force_is_told_once() -> None:
+    watched = Watched(SNAPSHOT)
+    watched.seconds(10)
+    watched.change(with_policies(SHUT))
+    watched.look()
+    delays = watched.seconds(8, lambda path: into("pay")(path) or into("pay", source="ops")(path)).delays
+    assert delays
+    assert {(delay.source, delay.seconds <= 8) for delay in delays} == {("networkpolicy", True)}
+    assert watched.seconds(1, lambda path: into("pay")(path) or into("pay", source="ops")(path)).delays == ()
+
+
+def test_a_denied_path_that_is_closed_is_no_loss_to_causes() -> None:
+    one = Watched(with_policies(SHUT)).seconds(6, into("pay"))
+    lossy = one.spans[0].expected[one.spans[0].lost > 0]
+    assert set(lossy.tolist()) <= {Expected.DENY, Expected.UNSPECIFIED}
+
+
+def test_a_declared_path_that_is_broken_is_told_with_its_owner_unless_a_cause_explains_it() -> None:
+    watched = Watched(with_policies(expectations=(ALLOW,)))
+    one = watched.seconds(6, into("pay"))
+    (finding,) = mismatches(one, [], {})
+    assert (finding.effect, finding.severity, finding.owner, finding.expectation) == (
+        "broken",
+        "critical",
+        "team-pay",
+        "no-shop",
+    )
+    node = finding._replace(scope=finding.scope._replace(kind="node", component="n1"))
+    assert mismatches(one, [node], {}) == []
+
+
+def test_a_deny_that_nobody_can_prove_is_told_after_a_while() -> None:
+    watched = Watched(with_policies(expectations=(DENY,)))
+    one = watched.seconds(6, into("pay", source=""))
+    since = unproven(one, {})
+    assert since == {"no-shop": one.sample.now_ns}
+    assert "unverifiable" not in {finding.effect for finding in mismatches(one, [], since)}
+    late = mismatches(one, [], {"no-shop": one.sample.now_ns - UNPROVEN_NS})
+    assert [finding.scope.kind for finding in late if finding.effect == "unverifiable"] == ["expectation"]
+
+
+def test_a_declaration_that_the_policies_contradict_is_found_without_a_probe() -> None:
+    watched = Watched(with_policies(SHUT, expectations=(ALLOW,)))
+    (finding,) = [one for one in mismatches(watched.look(), [], {}) if one.effect == "contradiction"]
+    assert (finding.scope.component, finding.severity) == ("no-shop", "critical")
+
+
+def test_where_whatever_should_be_closed_is_open_it_is_one_finding() -> None:
+    shut = [{**SHUT, "metadata": {"name": "shut", "namespace": space}} for space in ("pay", "shop", "ops")]
+    (finding,) = told(Watched(with_policies(*shut)), 6)
+    assert (finding.scope.kind, finding.effect) == ("canary", "not_enforced")
+
+
+def test_what_was_open_for_long_and_is_closed_is_broken_by_its_history() -> None:
+    snapshot = with_policies(SHUT)
+    watched = Watched(snapshot)
+    watched.comparer._history._learn_ns = 20 * SECOND
+    icmp = between(watched.seconds(6, into("pay")), "ops", "pay", "icmp")
+    assert (icmp["expected"], icmp["verdict"]) == ("unspecified", "unknown")
+    for _ in range(6):
+        watched.seconds(5)
+    one = watched.seconds(6, into("pay", source="shop"))
+    row = between(one, "shop", "pay", "icmp")
+    assert (row["source"], row["verdict"]) == ("history", "broken")
+    assert "it was open until" in row["because"]
+    assert ("policy", "shop>pay", "broken", "warning") in {
+        (finding.scope.kind, finding.scope.component, finding.effect, finding.severity) for finding in mismatches(one, [], {})
+    }
+
+
+def test_verdicts_are_counted_by_namespaces_and_by_declaration() -> None:
+    watched = Watched(with_policies(SHUT, expectations=(DENY,)))
+    one = watched.seconds(6)
+    pairs = between_namespaces(one)
+    assert pairs["shop", "pay"][Verdict.LEAK]
+    assert sum(sum(counts) for counts in pairs.values()) == np.count_nonzero(
+        [end.namespace != "" for end in (one.sample.tables.targets[int(number)] for number in one.sample.target)]
+    )
+    assert [key[2] for key, _ in mismatching(pairs)] == ["leak", "leak"]
+    (status,) = statuses(one)
+    assert (status.name, status.satisfied) == ("no-shop", False)
+    assert {one.type: one.status for one in status.conditions}["Consistent"] == "True"
