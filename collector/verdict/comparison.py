@@ -15,7 +15,7 @@ from collector.discovery.expecting import expectations_in
 from collector.discovery.snapshot import Snapshot
 from collector.expectation.contradictions import Contradiction, contradictions
 from collector.expectation.expected import Expectations
-from collector.verdict.cells import Cells, Expected, Ints, Mask
+from collector.verdict.cells import Cells, Expected, Ints, Mask, Reason
 from collector.verdict.changes import Changes, Delay
 from collector.verdict.expecting import Answers, Expecting
 from collector.verdict.history import History
@@ -112,7 +112,7 @@ class Comparer:
         expected[compared.grace & (verdict != Verdict.OK)] = Expected.UNKNOWN
         silent = np.flatnonzero((answers.answer == Expected.UNSPECIFIED) | (answers.answer == Expected.UNKNOWN))
         if len(silent):
-            judged = spans[sample.round].judged[silent]
+            judged = spans[sample.round].reason[silent] == Reason.JUDGED
             sent, reached = compared.sent[silent], compared.reached[silent]
             found = self._history.follow(
                 sample.paths[silent],
