@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from collector.discovery.cluster import course
+from collector.discovery.cluster import course, status_writer
 from collector.discovery.cluster.rights import RIGHTS, Scope
 from collector.discovery.ends import ends
 from collector.discovery.snapshot import Snapshot
+from collector.discovery.standings import Condition, Example, Standing, Truth
 from collector.policy.ends import Connection
 from collector.policy.evaluate import Answer, Policies
 from collector.policy.profile import PROFILES
 from collector.policy.rules import Direction
 from tests.cluster import tokens
 from tests.cluster.api import Api, Object, RefusedError
+from tests.cluster.granted import collector_of
+from tests.cluster.kubectl import Kubectl
 from tests.cluster.kubelet import node, running
 from tests.cluster.plane import Plane, eventually
 from tests.cluster.test_discovery import endpoints, following, namespace, pod, until
@@ -303,3 +306,59 @@ async def test_an_expectation_that_the_api_server_takes_and_we_do_not_is_told_at
 
         await asyncio.to_thread(eventually, told)
         assert told() == ["netmatrix: spec.to[0].cidr: needs the kind ClusterReachabilityExpectation"]
+
+
+async def test_how_it_stands_is_written_at_the_expectation_where_kubectl_shows_it(
+    plane: Plane, api: Api, kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_writer, "EVERY_SECONDS", 0.05)
+    await asyncio.to_thread(install, api, *crds())
+    path = f"{OWN}/namespaces/{SHOP}/reachabilityexpectations"
+    api.create(path, expectation("here"))
+    api.create(path, expectation("wrong", to=[{"cidr": {"address": "192.0.2.1"}}]))
+    example = Example("policies-shop/v", "policies-shop/db-0", "TCP 5432", "broken", "timeout")
+
+    def standing(satisfied: Truth, broken: int) -> Standing:
+        conditions = (
+            Condition("Satisfied", satisfied, "Judged", f"{broken} broken"),
+            Condition("Verified", "True", "Judged", "all"),
+            Condition("Consistent", "True", "Judged", "nothing contradicts it"),
+        )
+        counts = {"pairs": 3, "ok": 3 - broken, "broken": broken}
+        return Standing("ReachabilityExpectation", SHOP, "here", conditions, counts, (example,) * 11)
+
+    def status(name: str) -> Object:
+        found: Object = api.get(f"{path}/{name}").get("status") or {}
+        return found
+
+    file = collector_of(plane, SHOP)
+    async with following(file) as source:
+        await until(source, lambda s: [one.name for one in s.expectations] == [f"{SHOP}/here"])
+        source.tell([standing("False", 2)])
+        await asyncio.to_thread(eventually, lambda: status("here") and status("wrong"))
+        first = status("here")
+        assert first["counts"] == {"pairs": 3, "ok": 1, "broken": 2}
+        assert len(first["examples"]) == 10
+        assert first["examples"][0]["verdict"] == "broken"
+        (condition,) = status("wrong")["conditions"]
+        assert condition["message"] == "spec.to[0].cidr: needs the kind ClusterReachabilityExpectation"
+        table = kubectl.run("get", "rexp", "here", "-n", SHOP).splitlines()
+        assert table[0].split() == [
+            "NAME",
+            "EXPECT",
+            "SATISFIED",
+            "VERIFIED",
+            "CONSISTENT",
+            "PAIRS",
+            "BROKEN",
+            "LEAKING",
+            "AGE",
+        ]
+        assert table[1].split()[:7] == ["here", "allow", "False", "True", "True", "3", "2"]
+        requests = source.api.requests
+        await asyncio.sleep(1.0)
+        await source.changed()
+        assert source.api.requests == requests, "what is written is not written again"
+        source.tell([standing("True", 0)])
+        await asyncio.to_thread(eventually, lambda: status("here")["conditions"][0]["status"] == "True")
+        assert status("here")["conditions"][1]["lastTransitionTime"] == first["conditions"][1]["lastTransitionTime"]
