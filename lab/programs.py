@@ -7,6 +7,7 @@ an environment of nothing but what the pod spec says.
 
 import json
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -61,6 +62,7 @@ class Programs:
         certificate = authority.issue_cert(*collector_addresses)
         configuration = {
             "agents": {"tls": {"certificate": str(self._file("collector.pem")), "key": str(self._file("collector.key"))}},
+            "operators": {"key_file": str(self._file("operators.key"))},
             "plan": {"families": [family.value for family in topology.shape.families], **plan},
             "export": {"pairs": True},
             "log": {"format": "text"},
@@ -79,6 +81,7 @@ class Programs:
                 "collector.key": certificate.private_key_pem.bytes().decode(),
                 "resolv.conf": "".join(f"nameserver {address}\n" for address in topology.dns.addresses.values()),
                 "zone.json": json.dumps(zone),
+                "operators.key": secrets.token_hex(16) + "\n",
                 **monitoring.files(topology),
                 **{f"{vantage}.token": key for vantage, key in keys.items()},
             },
