@@ -55,7 +55,7 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True):
     """Name of a header of every request to it, such as `Authorization`. Default: required."""
     file: File = ""
     """File with its value, which is read again for every request; only over https; either this or a value. Default: none."""
-    value: Annotated[str, Meta(max_length=1024, pattern=r"^[ -~]*\Z")] = ""
+    value: Annotated[str, Meta(max_length=1024)] = ""
     """Its value, where that is no secret. Default: none."""
 
     def __post_init__(self) -> None:
@@ -64,6 +64,8 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"the header {self.name} is set by the request itself")
         if bool(self.file) == bool(self.value):
             raise ValueError("a header needs either file or value")
+        if not all(" " <= c <= "~" for c in self.value):
+            raise ValueError("the value has characters that no header has")  # without it: somebody may have put a secret here
 
 
 class Authorities(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -91,8 +93,8 @@ class Alertmanager(Authorities, frozen=True, forbid_unknown_fields=True, kw_only
         """Raise ValueError where an URL is none."""
         for url in self.urls:
             complaint = url_complaint(url)
-            if complaint:
-                raise ValueError(f"urls: {complaint}")
+            if complaint or "?" in url:
+                raise ValueError(f"urls: {complaint or 'it has a query, and the path of the API comes after it'}")
             if self.secret() and not url.startswith("https:"):
                 raise ValueError("urls: what is in a file is secret, and goes over https only")
         if len(set(self.urls)) != len(self.urls):

@@ -8,8 +8,10 @@ when it is connected to, redirects are not followed, and an answer is not read b
 import asyncio
 import email.utils
 import errno
+import os
 import socket
 import ssl
+import stat
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from enum import StrEnum
@@ -33,6 +35,7 @@ THREADS: Final = 4
 MAX_SECRET: Final = 8192
 RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses that a second attempt may get another of (RFC 9110, RFC 6585, RFC 8470)."""
+_OF_THE_SYSTEM: Final = (("proc",), ("sys",), ("dev",))
 _TOO_LONG: Final = 4
 """Digits of a Retry-After that is looked at."""
 _AWAY = (aiohttp.ClientError, OSError, TimeoutError, ssl.SSLError, ValueError)
@@ -172,21 +175,34 @@ def judged(status: int, headers: Mapping[str, str]) -> Attempt:
     seconds = float(asked) if asked.isascii() and asked.isdigit() and len(asked) <= _TOO_LONG else None
     try:
         date = email.utils.parsedate_to_datetime(headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError, TypeError, IndexError):  # what the library has raised for odd dates so far
         date = None
     return Attempt(word, status, seconds, date)
 
 
 def text_of(file: str) -> str:
-    """What is in the file of a secret, without the end of its line."""
+    """What is in the file of a secret, without the end of its line.
+
+    Our own token is no secret of a receiver's, and who may write a configuration may not have us send it.
+    """
     try:
-        with Path(file).open("rb") as stream:
+        path = Path(file).resolve(strict=True)
+        if path.parts[1:2] in _OF_THE_SYSTEM or "kubernetes.io" in path.parts:
+            raise _UnreadableError
+        with open(path, "rb", opener=_at_once) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                raise _UnreadableError
             text = stream.read(MAX_SECRET + 1).decode("ascii").strip()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):
         raise _UnreadableError from None
     if not 0 < len(text) <= MAX_SECRET or not all(" " <= c <= "~" for c in text):
         raise _UnreadableError
     return text
+
+
+def _at_once(path: str, flags: int) -> int:
+    """A file, and never a wait for somebody who writes into a pipe."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def skew_seconds(date: float, now: float) -> float:

@@ -56,8 +56,12 @@ ENCRYPTED = "what is in a file is secret, and goes over https only"
         ("{alertmanager: {urls: ['http://a'], headers: [{name: A, file: /b}]}}", ENCRYPTED),
         ("{alertmanager: {headers: [{name: Host, value: b}]}}", "notify.alertmanager.headers[0]: the header Host is set by"),
         ("{alertmanager: {headers: [{name: 'A:', value: b}]}}", "notify.alertmanager.headers[0].name: A: has characters"),
-        ('{alertmanager: {headers: [{name: A, value: "b\\nX: c"}]}}', "notify.alertmanager.headers[0].value"),
+        (
+            '{alertmanager: {headers: [{name: A, value: "b\\nX: c"}]}}',
+            "notify.alertmanager.headers[0]: the value has characters that no header has",
+        ),
         ("{alertmanager: {headers: [{name: A}]}}", "notify.alertmanager.headers[0]: a header needs either file or value"),
+        ("{alertmanager: {urls: ['http://a/?b=c']}}", "notify.alertmanager: urls: it has a query"),
         ("{alertmanager: {urls: ['http://a', 'http://a']}}", "notify.alertmanager: urls: one stands twice"),
         ("{alertmanager: {urls: ['http://a'], least: most}}", "notify.alertmanager.least: most is not allowed"),
         ("{resend: 1s}", "notify: resend must be 10s to 10m, not 1s"),

@@ -1,6 +1,7 @@
 """One POST against receivers of every sort: whatever they do, it ends in time, in one word."""
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,8 +12,13 @@ from pathlib import Path
 import pytest
 import trustme
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
+from collector.notify.alertmanager import alerts_of
+from collector.notify.notices import written
 from collector.notify.post import Attempt, Destination, Post, Word, judged, skew_seconds
+from collector.notify.telling import Links
 from collector.receivers import Authorities, Header
 from tests.collector.notify.telling import inbox
 
@@ -178,6 +184,31 @@ def test_how_long_a_receiver_asks_to_wait(headers: dict[str, str], seconds: floa
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 99999 00:00:00 GMT", "\0" * 900])
 def test_a_date_that_is_none_is_none(date: str) -> None:
     assert judged(200, {"Date": date}).date is None
+
+
+@given(st.text(st.characters(codec="latin-1"), max_size=60), st.text(alphabet="MonFriDec 0123456789:+-GMT,", max_size=40))
+def test_survive_46_any_head_of_an_answer_means_something(one: str, other: str) -> None:
+    for date in (one, other):
+        attempt = judged(200, {"Date": date, "Retry-After": one})
+        ahead = skew_seconds(attempt.date, 1.8e9) if attempt.date is not None else 0.0
+        assert alerts_of([], 1.8e9, ahead=ahead, links=Links(), kept_seconds=60.0) == b"[]"
+        assert written(1.8e9 + ahead)
+
+
+@pytest.mark.parametrize("name", ["var/run/secrets/kubernetes.io/serviceaccount/token", "pipe", "folder", "self"])
+async def test_what_is_no_secret_of_a_receiver_is_not_sent_and_nobody_waits_for_it(name: str, tmp_path: Path) -> None:
+    """Who may write a configuration could otherwise have our own token sent to them."""
+    own = tmp_path / "var" / "run" / "secrets" / "kubernetes.io" / "serviceaccount"
+    own.mkdir(parents=True)
+    (own / "..data").write_text("eyJ0b2tlbg")
+    (own / "token").symlink_to("..data")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "self").symlink_to("/proc/self/comm")
+    (tmp_path / "link").symlink_to(tmp_path / name)
+    for file in (tmp_path / name, tmp_path / "link"):
+        header = Header(name="Authorization", file=str(file))
+        assert (await post("https://127.0.0.1:1", headers=(header,)).send(b"{}")).word is Word.UNREADABLE
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from collector.export.names import Family
 from collector.export.own import OwnMetrics
 from tests.collector.test_alerts import EFFECTS, KINDS
 from tests.manifests.alerts.rules import FOLDER, RULES, TESTS, alerts, groups, metrics, ran, rules, tool
-from tests.manifests.rendering import MANIFESTS, rendered, the
+from tests.manifests.rendering import MANIFESTS, rendered, rendered_in, the
 from tests.rules.test_commands import run
 from tests.rules.tree import ROOT
 
@@ -173,6 +173,15 @@ def test_the_rules_reach_the_operator_that_is_there() -> None:
     assert kube.items() >= {"prometheus": "k8s", "role": "alert-rules"}.items()
     stack = the(rendered("overlays/kube-prometheus-stack"), "PrometheusRule", "netmatrix")["metadata"]["labels"]
     assert stack["release"] == "kube-prometheus-stack"
+
+
+def test_a_secret_is_mounted_as_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text()
+    (patched,) = re.findall(r"```yaml\n# kustomization.yaml\n(.*?)```", page, re.DOTALL)
+    pod = the(rendered_in(tmp_path, yaml.safe_load(patched)), "Deployment", "netmatrix-collector")["spec"]["template"]["spec"]
+    mounts = {one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    assert {f"{mount}/url" for mount in mounts} & set(re.findall(r"url_file: (\S+)", page))
+    assert {"name": "chat", "secret": {"secretName": "netmatrix-chat"}} in pod["volumes"]
 
 
 def test_alertmanager_takes_the_example() -> None:
