@@ -6,6 +6,8 @@
 LAB := ip:iproute2 nft:nftables nsenter:util-linux setpriv:util-linux unshare:util-linux
 # Real Prometheus and Alertmanager for the lab; without them, scenarios with alerting: prometheus are not applicable.
 ALERTING := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
+# The browser that tests look at the page with.
+BROWSER := chromium:chromium
 # Commands that build the image in its tests, where neither a container engine nor a registry is at hand.
 BUILDERS := buildah:buildah debootstrap:debootstrap
 # Draws the corpus: kind, place, rate and overlap.
@@ -21,6 +23,7 @@ venv: ## the virtual environment .venv with everything installed, by hash
 packages: ## the Debian packages that the lab uses, installed as root; else says what is missing
 	@scripts/packages "which only the lab and its tests use" $(LAB)
 	@scripts/packages "which scenarios with real alerts use, and no service of theirs is started" $(ALERTING)
+	@scripts/packages "which only the tests of the page use" $(BROWSER)
 
 builders: ## the Debian packages that the tests of the image use, installed as root; else says what is missing
 	@scripts/packages "which only the tests of the image use" $(BUILDERS)

@@ -14,6 +14,7 @@ const MOST_LABEL = 150;
 export class Board {
   constructor({ picked, pointed }) {
     this.canvas = h("canvas", { tabindex: 0, role: "application" });
+    this.canvas.board = this;
     this.tip = h("div", { class: "tip", hidden: true, role: "tooltip" });
     this.element = h("div", { class: "board" }, this.canvas, this.tip);
     this.picked = picked;

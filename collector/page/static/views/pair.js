@@ -1,6 +1,6 @@
 // A pair: both directions, every layer, what should hold, which layer fails first, and its last minutes.
 
-import { json } from "../ask.js";
+import { json, Refused } from "../ask.js";
 import { ago, h, latency, number, percent, table } from "../dom.js";
 import { chart } from "../chart.js";
 import { link } from "../route.js";
@@ -8,13 +8,13 @@ import { link } from "../route.js";
 const RUNGS = [["host", "node address"], ["pod", "pod address"], ["mtu", "long packets"], ["service", "ClusterIP"], ["dns", "name server"], ["external", "outside"]];
 const MARKS = { measured: "", unknown: "?", unsampled: "·", excluded: "–" };
 
-export function pair(_, parameters) {
+export function pair() {
   const title = h("h1", {}), words = h("div", {}), ladder = h("div", {}), charts = h("div", {}), cells = h("div", {});
   const element = h("div", {}, h("ol", { class: "crumbs", "aria-label": "Where this is" }, h("li", {}, h("a", { href: "#/" }, "matrix")), h("li", {}, "pair")), title, words, ladder, charts, cells);
 
   async function refresh(asked) {
-    const { from = "", to = "" } = { ...parameters, ...asked };
-    if (!from || !to) throw notAsked();
+    const { from = "", to = "" } = asked;
+    if (!from || !to) throw new Refused(400, "a pair needs from and to");
     title.textContent = `${from} ↔ ${to}`;
     const [found, why, past] = await Promise.all([json("pair", { from, to }), json("why", { from, to }).catch(() => null), json("history", { from, to }).catch(() => null)]);
     if (!found.cells.length) {
@@ -40,12 +40,6 @@ export function pair(_, parameters) {
       words.replaceChildren(h("p", { class: "notice" }, `${error.message}. `, h("a", { href: "#/" }, "Back to the matrix"), "."));
     },
   };
-}
-
-function notAsked() {
-  const error = new Error("a pair needs from and to");
-  error.status = 400;
-  return error;
 }
 
 const matches = (end, name) => [end.vantage, end.node, end.pod, end.name, end.service, `${end.namespace}/${end.pod}`, `zone/${end.zone}`, `namespace/${end.namespace}`].includes(name);
