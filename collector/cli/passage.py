@@ -99,9 +99,18 @@ def _said(errors: str) -> str:
     return said[-1].removeprefix("error: ") if said else "ended without a word"
 
 
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as trial:
+        try:
+            trial.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 def _wait(proxy: "subprocess.Popen[bytes]", path: Path, timeout: float) -> None:
     until = time.monotonic() + timeout
-    while not path.exists():
+    while not _listens(path):  # and not only exists: it has its name before anybody listens
         if proxy.poll() is not None:
             assert proxy.stderr is not None  # noqa: S101 - it was asked for
             raise PassageError(f"kubectl: {_said(proxy.stderr.read(4096).decode(errors='replace'))}")

@@ -140,6 +140,18 @@ def test_vantage_egress_is_wrong_where_the_namespace_does_not_isolate_egress_and
         kubectl.run("-n", TEAM, "delete", "networkpolicy", "--all")
 
 
+def test_survive_28_a_policy_that_is_about_agents_as_well_is_suspected_before_the_network(look: Look, kubectl: Kubectl) -> None:
+    kubectl.run("apply", "--server-side", "-n", SPACE, "-f", "-", given=DENYING)
+    try:
+        (found,) = look.until("own policies")
+        assert found["said"].startswith("agents may not reach each other: ")
+        assert "default-deny" in found["said"]
+        assert "agents may not reach the collector: " in found["said"]
+    finally:
+        kubectl.run("-n", SPACE, "delete", "networkpolicy", "default-deny")
+    look.until()
+
+
 def test_a_namespace_that_asks_for_a_vantage_and_has_none_is_found_with_what_to_apply(look: Look, kubectl: Kubectl) -> None:
     kubectl.run("create", "namespace", "pay")
     kubectl.run("label", "namespace", "pay", "netmatrix.io/vantage=true")

@@ -14,6 +14,7 @@ from collector.cli.check.finding import Finding, Missing, State
 from collector.cli.check.installed import installed
 from collector.cli.check.kube import Kube
 from collector.cli.check.measured import measured
+from collector.cli.check.own_policies import own_policies
 from collector.cli.check.seen import installation_of, page_of
 from collector.cli.check.vantages import vantages
 from collector.cli.client import Client, UnreachableError
@@ -49,6 +50,7 @@ def _findings(client: Client, socket: Path | None, *, namespace: str, timeout: f
         yield from installed(seen)
     yield from measured(page, now=time.time(), namespace=namespace)
     if seen is not None:
+        yield from own_policies(seen, page)
         yield from vantages(seen, page)
 
 

@@ -48,8 +48,9 @@ def _configuration(said: Answer, namespace: str) -> Finding:
 def _discovery(said: Answer) -> Finding:
     if said["source"] != "cluster":
         return ok("discovery", f"from the {said['source']}")
-    refused = [f"{one['resource']}: {one['refused']}" for one in said["watches"] if one["refused"]]
-    if said["age_seconds"] > SYNC_SECONDS or any(not one["listed"] for one in said["watches"]):
+    watches = [one for one in said["watches"] if not one.get("absent")]  # a kind that this cluster does not have is no fault
+    refused = [f"{one['resource']}: {one['refused']}" for one in watches if one["refused"]]
+    if said["age_seconds"] > SYNC_SECONDS or any(not one["listed"] for one in watches):
         because = several(refused, most=2) or "the API server says nothing"
         do = "see the points `api` and `its rights`, and whether the collector's node reaches the API server"
         return wrong("discovery", f"what is known of the cluster is {age_text(said['age_seconds'])} old: {because}", do)

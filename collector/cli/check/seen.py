@@ -45,7 +45,7 @@ class Installation(Struct, frozen=True):
     denied: tuple[str, ...] | Missing
     """Rights that the collector uses and does not have."""
     policies: dict[str, Items]
-    """NetworkPolicies of each namespace with vantages."""
+    """NetworkPolicies of its namespace and of each with vantages."""
 
 
 def page_of(client: Client) -> Page:
@@ -78,11 +78,7 @@ def installation_of(kube: Kube, namespace: str) -> Installation:
         pods=pods,
         events=kube.items(f"{own}/events", fieldSelector="type=Warning"),
         denied=_denied(kube, namespace, spaces),
-        policies={
-            one: kube.items(f"/apis/networking.k8s.io/v1/namespaces/{one}/networkpolicies")
-            for one in spaces
-            if one != namespace
-        },
+        policies={one: kube.items(f"/apis/networking.k8s.io/v1/namespaces/{one}/networkpolicies") for one in spaces},
     )
 
 

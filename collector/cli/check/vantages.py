@@ -75,11 +75,11 @@ def _blocked(seen: Installation, pod: Object, documents: list[Any]) -> str:
     collectors = [
         one
         for one in ([] if isinstance(seen.pods, Missing) else seen.pods)
-        if _component(one) == "collector" and one["metadata"]["namespace"] == seen.namespace
+        if component_of(one) == "collector" and one["metadata"]["namespace"] == seen.namespace
     ]
-    policies, subject = Policies(_readable(documents)), _pod(seen, pod)
+    policies, subject = Policies(readable(documents)), pod_of(seen, pod)
     for collector in collectors:
-        side = Side(Direction.EGRESS, subject, _pod(seen, collector), Connection("TCP", AGENT_PORT))
+        side = Side(Direction.EGRESS, subject, pod_of(seen, collector), Connection("TCP", AGENT_PORT))
         denied = [reason for reason in policies.decided(side) if reason.answer is Answer.DENY]
         if denied:
             names = several(policy.name for policy in policies.selecting(subject, Direction.EGRESS))
@@ -92,6 +92,8 @@ def _policies(seen: Installation) -> Iterator[Finding]:
     applied, point = 0, "vantage-egress"
     well = True
     for space, documents in sorted(seen.policies.items()):
+        if space == seen.namespace:  # which has no vantages, and a point of its own
+            continue
         if isinstance(documents, Missing):
             yield unknown(point, documents)
             well = False
@@ -99,11 +101,11 @@ def _policies(seen: Installation) -> Iterator[Finding]:
         if not any(one["metadata"]["name"] == EGRESS_POLICY for one in documents):
             continue
         applied += 1
-        policies = Policies(_readable(documents))
+        policies = Policies(readable(documents))
         for pod in _pods_of_vantages(seen):
             if pod["metadata"]["namespace"] != space:
                 continue
-            isolating = {policy.name for policy in policies.selecting(_pod(seen, pod), Direction.EGRESS)}
+            isolating = {policy.name for policy in policies.selecting(pod_of(seen, pod), Direction.EGRESS)}
             if isolating == {EGRESS_POLICY}:
                 said = f"in namespace {space} nothing else isolates egress, so that it is what the vantage there measures"
                 yield wrong(point, said, f"kubectl -n {space} delete networkpolicy {EGRESS_POLICY}")
@@ -124,7 +126,8 @@ def _pairs(said: Object) -> Finding:
     return note("namespaces", text, "label a namespace netmatrix.io/vantage=true and apply components/vantage in it")
 
 
-def _readable(documents: list[Any]) -> Iterator[Policy]:
+def readable(documents: list[Any]) -> Iterator[Policy]:
+    """The policies of these documents, without those that we cannot read."""
     for document in documents:
         try:
             yield network_policy(document)
@@ -133,14 +136,15 @@ def _readable(documents: list[Any]) -> Iterator[Policy]:
 
 
 def _pods_of_vantages(seen: Installation) -> list[Any]:
-    return [] if isinstance(seen.pods, Missing) else [pod for pod in seen.pods if _component(pod) == "vantage"]
+    return [] if isinstance(seen.pods, Missing) else [pod for pod in seen.pods if component_of(pod) == "vantage"]
 
 
-def _component(pod: Object) -> str:
+def component_of(pod: Object) -> str:
+    """What of netmatrix a pod is."""
     return str((pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component", ""))
 
 
-def _pod(seen: Installation, pod: Object) -> Pod:
+def pod_of(seen: Installation, pod: Object) -> Pod:
     """A pod as policies see it."""
     space = pod["metadata"]["namespace"]
     spaces = [] if isinstance(seen.namespaces, Missing) else seen.namespaces
