@@ -51,6 +51,7 @@ from collector.sessions import Sessions
 from collector.settings import SECOND, PlanSettings
 from collector.standing import Standing
 from collector.verdict.judgement import Judgement
+from collector.verification import Verification
 
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
     from collector.discovery.cluster.source import ClusterSource
@@ -167,6 +168,9 @@ class Collector:
             matrix=self._matrix,
             report_seconds=lambda: configuration.settings.plan.report / SECOND,
             refused=self._own.unasked,
+            verify=Verification(
+                self._matrix, snapshot=lambda: self._source.snapshot, settings=lambda: configuration.settings.expect
+            ),
         )
         self._operators = operator_app(
             matrix=self._matrix,

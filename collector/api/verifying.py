@@ -7,7 +7,7 @@ is probed and what the numbers mean is the business of a Verify; here they are a
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from aiohttp import web
 from msgspec import Meta, Struct
@@ -35,6 +35,8 @@ class VerifyAsked(Struct, frozen=True, forbid_unknown_fields=True):
     token: str
     namespace: Annotated[str, Meta(max_length=63, pattern=rf"^$|{NAME_PATTERN}")] = ""
     """Only those from it or to it; all where empty."""
+    expectations: Annotated[tuple[dict[str, Any], ...], Meta(max_length=64)] = ()
+    """Further declarations, as objects of Kubernetes, besides those of the cluster."""
 
 
 class Verify(Protocol):

@@ -62,4 +62,4 @@ def _of_manifests(options: Namespace, parser: ArgumentParser) -> Report:
 
 def _of_cluster(options: Namespace, connect: Connect) -> Report:
     with connect() as (client, _):
-        return verify_cluster(client, namespace=options.only)
+        return verify_cluster(client, options.file, namespace=options.only)

@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from collector.cli.verify.declarations import declarations
 from collector.cli.verify.report import Fault, Line, Report, table_of
 from collector.derivation import ExpectSettings
 from collector.discovery.manifests import Manifested, manifested
 from collector.document import bad, read_text
 from collector.expectation.contradictions import contradictions
 from collector.expectation.declared import One
-from collector.expectation.document import Declared, declared
 from collector.expectation.expected import Expectations
 from collector.expectation.reaches import Reach, of_each_class, reaches
 from collector.manifest import manifests
@@ -45,7 +45,7 @@ def verify_manifests(
     objects = [one for file in _files(folder) for one in manifests(read_text(file), file=str(file.relative_to(folder)))]
     found = manifested(objects, network, network6)
     if more is not None:
-        found.declared += expectations_in(more)
+        found.declared += [one for _, one in declarations(more)]
     policies = Policies(found.policies, found.opaque, PROFILES[profile])
     expectations = Expectations(policies, found.declared, found.cluster, settings=ExpectSettings())
     chosen = [one for one in expectations.declarations.every if not namespace or one.declared.namespace == namespace]
@@ -60,21 +60,6 @@ def verify_manifests(
         if one.name in names and one.sort != "policies"  # which the lines say one by one
     ]
     return Report(lines, faults, tuple(_notes(found, profile)))
-
-
-def expectations_in(file: Path) -> list[Declared]:
-    """The declarations in a file: YAML documents, or a list under `expectations`. Raises BadFileError."""
-    found = []
-    for one in manifests(read_text(file), file=file.name):
-        listed = one.content.get("expectations")
-        documents = listed if isinstance(listed, list) and not one.kind else [one.content]
-        for place, document in enumerate(documents):
-            prefix = f"expectations[{place}]" if document is not one.content else ""
-            try:
-                found.append(declared(document))
-            except ValueError as error:
-                raise one.fault(".".join(part for part in (prefix, str(error)) if part)) from None
-    return found
 
 
 def _files(folder: Path) -> list[Path]:

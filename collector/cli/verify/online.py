@@ -1,11 +1,17 @@
 """A cluster: what is expected there, and what the collector sees now."""
 
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
-from collector.cli.client import Client, RefusedError
+from collector.cli.client import Client, RefusedError, UnreachableError
+from collector.cli.passage import PassageError
+from collector.cli.verify.declarations import declarations
 from collector.cli.verify.report import BAD, Fault, Line, Report, table_of
 
+ACT_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.5
 OUTSIDE: Final = frozenset({"host", "external", "dns"})
 """Layers whose targets are in no namespace, or whose namespace says nothing."""
 UNSURE: Final = ("unverifiable", "unknown")
@@ -13,13 +19,47 @@ UNSURE: Final = ("unverifiable", "unknown")
 EXPECTED: Final = frozenset({"declared", "networkpolicy", "cnp", "tf"})
 
 
-def verify_cluster(client: Client, *, namespace: str) -> Report:
-    """What holds by what the collector sees now. Raises UnreachableError, RefusedError."""
+def verify_cluster(client: Client, file: Path | None, *, namespace: str) -> Report:
+    """What holds: by probes of now where we may ask for them, else by what the collector sees anyway.
+
+    Raises UnreachableError, RefusedError, PassageError, and BadFileError for the file.
+    """
+    documents = [document for document, _ in declarations(file)] if file is not None else []
+    try:
+        probed = _probed(client, namespace, documents)
+    except (RefusedError, UnreachableError, PassageError) as error:
+        if documents:
+            raise
+        return _seen(client, namespace, f"by what is seen anyway, since nothing could be probed now: {error}")
+    cells = [cell for cell in probed["verdicts"] if _is_told(cell)]
+    known = {cell["path"] for cell in cells}
+    try:
+        others, notes = _cells(client, namespace)
+    except RefusedError as error:
+        others, notes = [], [f"without what is not probed on demand: {error}"]
+    cells += [cell for cell in others if cell["path"] not in known]
+    faults = [Fault(str(fault["name"]), str(fault["because"])) for fault in probed["faults"]]
+    return Report(sorted(_folded(cells, [_line(one) for one in cells])), faults, notes)
+
+
+def _probed(client: Client, namespace: str, documents: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Have everything that is expected probed, and wait for what comes of it."""
+    begun = client.act("verify", {"namespace": namespace, "expectations": documents or None}, seconds=ACT_SECONDS)
+    until = time.monotonic() + float(begun["seconds"]) + ACT_SECONDS
+    while True:
+        looked = client.ask("verification", id=str(begun["id"]))
+        if looked["done"]:
+            answer: Mapping[str, Any] = looked["answer"]
+            return answer
+        if time.monotonic() > until:
+            raise UnreachableError(f"{client.server} has not finished to verify in time")
+        time.sleep(LOOK_SECONDS)
+
+
+def _seen(client: Client, namespace: str, note: str) -> Report:
     cells, notes = _cells(client, namespace)
-    expectations = client.ask("expectations")["expectations"]
-    lines = [_line(one) for one in cells]
-    faults = [fault for one in expectations for fault in _faults(one, namespace)]
-    return Report(sorted(_folded(cells, lines)), faults, notes)
+    faults = [fault for one in client.ask("expectations")["expectations"] for fault in _faults(one, namespace)]
+    return Report(sorted(_folded(cells, [_line(one) for one in cells])), faults, [note, *notes])
 
 
 def _cells(client: Client, namespace: str) -> tuple[list[Mapping[str, Any]], list[str]]:
@@ -31,10 +71,15 @@ def _cells(client: Client, namespace: str) -> tuple[list[Mapping[str, Any]], lis
         found = [cell for word in (*sorted(BAD), *UNSURE) for cell in client.ask("verdicts", verdict=word)["verdicts"]]
         notes = ["there are too many paths to show those that are as they should be"]
     wanted = [cell for cell in found if _concerns(cell, namespace)]
-    told = [cell for cell in wanted if cell["source"] in EXPECTED or cell["verdict"] in BAD]
+    told = [cell for cell in wanted if _is_told(cell)]
     if len(told) < len(wanted):
         notes.append(f"nobody expects anything of {len(wanted) - len(told)} further paths, which are as nothing forbids")
     return told, notes
+
+
+def _is_told(cell: Mapping[str, Any]) -> bool:
+    """Whether somebody expects something of it, or it is bad all the same."""
+    return cell["source"] in EXPECTED or cell["verdict"] in BAD
 
 
 def _concerns(one: Mapping[str, Any], namespace: str) -> bool:

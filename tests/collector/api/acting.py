@@ -11,10 +11,11 @@ from aiohttp import web
 
 from collector.api.actions import Actions
 from collector.api.operators import operator_app
-from collector.api.verifying import VerifyAsked
+from collector.api.verifying import Verify, VerifyAsked
 from collector.bursts import Bursts, Place, Result
 from collector.export.exposition import exposition
 from collector.matrix.answers import Answer
+from collector.matrix.store import Matrix
 from collector.matrix.suspects import Suspect, suspects
 from collector.permission import Action, OperatorKeys
 from collector.sessions import Sessions
@@ -44,7 +45,7 @@ class Judge:
 class Collector:
     """The real application with actions, and agents that do as they are told when they report."""
 
-    def __init__(self, keys: Path) -> None:
+    def __init__(self, keys: Path, verify: Callable[[Matrix], Verify] | None = None) -> None:
         self.matrix = matrix_of()
         self.refused: Counter[str] = Counter()
         self.asked: list[tuple[str, Action]] = []
@@ -58,7 +59,7 @@ class Collector:
             matrix=self.matrix,
             report_seconds=lambda: 0.05,
             refused=lambda word: self.refused.update([word]),
-            verify=Judge(suspects(self.matrix, "n1", [path_to(self.matrix, "n1", "n2").id])),
+            verify=verify(self.matrix) if verify else Judge(suspects(self.matrix, "n1", [path_to(self.matrix, "n1", "n2").id])),
             body_seconds=0.3,
             round_seconds=0.3,
         )
