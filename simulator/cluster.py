@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 import numpy as np
 
@@ -9,7 +10,16 @@ from collector.discovery.snapshot import DnsServer, External, Node, Service, Sna
 from collector.matrix.places import source_places, target_places
 from collector.plan.compose import compose
 from collector.settings import PlanSettings
-from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Small
+from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Mask, Small
+from wire.path import Layer
+
+SMALL: Final = 150
+"""Most nodes of a cluster in which agents run in namespaces of users as well."""
+NAMESPACES: Final = ("pay", "shop", "web")
+SHORT: Final = 1300
+TENANTS: Final = 2
+"""Agents in each of them."""
+POOLS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +36,8 @@ class Cluster:
     kind: Small
     family: Small
     interval_ms: Ints
+    long: Mask
+    """Whether its packets are long, so that they get lost where short ones do not."""
 
 
 @lru_cache(maxsize=8)
@@ -35,7 +47,7 @@ def cluster(nodes: int, zones: int, services: int) -> Cluster:
     plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=())
     near, far = source_places(snapshot), target_places(snapshot)
     names = {name: number for number, name in enumerate(sorted(far))}
-    rows: list[tuple[int, int, int, int, int, int]] = []
+    rows: list[tuple[int, ...]] = []
     for number, vantage in enumerate(plans.vantages):
         for planned in plans.plan(vantage).paths:
             path = planned.path
@@ -47,13 +59,23 @@ def cluster(nodes: int, zones: int, services: int) -> Cluster:
                     KINDS.index(path.kind),
                     FAMILIES.index(path.family),
                     planned.interval_ms,
+                    int(path.layer is Layer.MTU and getattr(path.ask, "packet_bytes", 0) > SHORT),
                 )
             )
-    table = np.array(rows, np.int64).reshape(-1, 6).T
+    table = np.array(rows, np.int64).reshape(-1, 7).T
     return Cluster(
         nodes,
         zones,
-        Ends(End(name, near[name].node or "", near[name].zone or "", near[name].namespace or "") for name in plans.vantages),
+        Ends(
+            End(
+                name,
+                near[name].node or "",
+                near[name].zone or "",
+                near[name].namespace or "",
+                groups=(pool(near[name].node or ""),),
+            )
+            for name in plans.vantages
+        ),
         Ends(End(name, far[name].node or "", far[name].zone or "", far[name].namespace or "") for name in sorted(far)),
         table[0],
         table[1],
@@ -61,7 +83,13 @@ def cluster(nodes: int, zones: int, services: int) -> Cluster:
         table[3].astype(np.uint8),
         table[4].astype(np.uint8),
         table[5],
+        table[6].astype(np.bool_),
     )
+
+
+def pool(node: str) -> str:
+    """Label that nodes have in common; every pool has nodes in every zone."""
+    return f"pool=p{int(node[1:]) // 3 % POOLS}"
 
 
 def drawn(nodes: int, zones: int, services: int) -> Snapshot:
@@ -80,7 +108,8 @@ def drawn(nodes: int, zones: int, services: int) -> Snapshot:
                 addresses=(f"10.30.{places[i]}",),
             )
             for i in numbers
-        ),
+        )
+        + (_tenants(nodes) if nodes <= SMALL else ()),
         services=tuple(
             Service(name=f"s{i}", namespace="shop", addresses=(f"10.96.{i // 250}.{1 + i % 250}",), port=80, endpoints=2)
             for i in range(services)
@@ -91,4 +120,19 @@ def drawn(nodes: int, zones: int, services: int) -> Snapshot:
             for i in range(2)
         ),
         mtu=1450,
+    )
+
+
+def _tenants(nodes: int) -> tuple[Vantage, ...]:
+    return tuple(
+        Vantage(
+            name=f"{space}-{number}",
+            node=f"n{1 + (TENANTS * place + number) * 5 % nodes}",
+            namespace=space,
+            pod=f"probe-{number}",
+            uid=f"00000000-0000-4000-9000-{TENANTS * place + number:012}",
+            addresses=(f"10.31.{place}.{1 + number}",),
+        )
+        for place, space in enumerate(NAMESPACES)
+        for number in range(TENANTS)
     )

@@ -1,6 +1,7 @@
 """One scenario from its number: draws it, plays it, and says what was found of it and how soon."""
 
 import time
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,10 +12,14 @@ from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident, Memory, settled
 from collector.verdict.noise import SILENCE, Noise
 from simulator.cluster import cluster
-from simulator.faults import FULL_MESH, HARMFUL, HARMLESS, Draw, Fault
-from simulator.world import REPORT_S, SECOND, STEP_S, Weather, World
+from simulator.fault import Fault
+from simulator.faults import FULL_MESH, HARMLESS, LARGEST, Draw
+from simulator.weather import Weather
+from simulator.world import REPORT_S, SECOND, STEP_S, World
 
 WARMING_S: Final = 60.0
+QUIET_STEP_S: Final = 5.0
+"""How often noise alone is looked at: as often as the collector looks while nothing is urgent."""
 SIZES: Final = (10, 20, 30, 50, 100, 200, 400)
 HUGE: Final = 5000
 HARMLESS_SHARE: Final = 0.2
@@ -79,24 +84,26 @@ def scenario(seed: int, number: int, *, nodes: int = 0, kind: str = "") -> Resul
     ground = cluster(size, 3, 5 if size <= FULL_MESH else 20)
     start = 1000.0 + WARMING_S + float(dice.random()) * STEP_S
     draw = Draw(ground, dice, start)
-    names = [name for name in HARMFUL if size <= FULL_MESH or name != "service_on_node"]
-    first = kind or str(dice.choice(HARMLESS if harmless else names))
+    first = kind or str(dice.choice(HARMLESS if harmless else LARGEST if size == HUGE else draw.possible()))
     faults = [draw.fault(first)]
     if not kind and not harmless and first not in {"partition", "zone_pair"}:
         chance = dice.random()
         if chance < DOUBLE_SHARE:
-            faults.append(draw.fault(str(dice.choice([name for name in SECONDS if name != first]))))
-        elif chance < DOUBLE_SHARE + FLAPPING_SHARE and faults[0].rate > 0.1:  # noqa: PLR2004 - rarer losses flap unseen
+            faults.append(draw.fault(str(dice.choice([name for name in SECONDS if not first.startswith(name)]))))
+        elif chance < DOUBLE_SHARE + FLAPPING_SHARE and _may_flap(faults[0]):
             faults = [_flapping(faults[0])]
     world = World(ground, faults, dice, Weather())
     return _played(number, world, faults)
 
 
+def _may_flap(fault: Fault) -> bool:
+    """Rarer losses, and probes once in five minutes, flap unseen."""
+    return fault.rate > 0.1 and not fault.name.startswith(("mtu", "pair"))  # noqa: PLR2004 - some
+
+
 def _flapping(fault: Fault) -> Fault:
-    return Fault(
-        f"flapping_{fault.name}", fault.truth, fault.rate, fault.cells, fault.start_s, fault.start_s + 240, fault.mute,
-        fault.reason, flap_s=30.0, within_s=max(240.0, fault.within_s),
-    )  # fmt: skip
+    within = max(240.0, fault.within_s)
+    return replace(fault, name=f"flapping_{fault.name}", stop_s=fault.start_s + 240, flap_s=30.0, within_s=within)
 
 
 def _played(number: int, world: World, faults: list[Fault]) -> Result:
@@ -127,9 +134,9 @@ def _played(number: int, world: World, faults: list[Fault]) -> Result:
 
 def quiet(nodes: int, hours: float, seed: int) -> tuple[list[str], float]:
     """Nothing but noise: the incidents that were opened, and the longest pass in milliseconds."""
-    world = World(cluster(nodes, 3, 5), (), np.random.default_rng((seed, nodes)), Weather())
+    world = World(cluster(nodes, 3, 5), (), np.random.default_rng((seed, nodes)), Weather(), QUIET_STEP_S)
     judge, said = Judge(), dict[str, str]()
-    for _ in range(int(hours * 3600 / STEP_S)):
+    for _ in range(int(hours * 3600 / QUIET_STEP_S)):
         for incident in judge.look(world):
             said.setdefault(incident.id, f"{incident.kind} {incident.component} {incident.direction}: {incident.sentence}")
     return list(said.values()), round(judge.longest_s * 1000, 1)

@@ -1,22 +1,21 @@
 """What may be the cause of many bad cells: every node inbound, outbound and both, zone pair, service, and so on.
 
 In: the cells of a span and their background. Out: families of candidates, each an array of sums with one element a component.
-A candidate is a set of cells, so its sums come from one pass over the cells; what is lossy is kept apart, since it is little.
+All sums come from four passes over the cells (by source's node, target's node, name, layer and zone pair); what is lossy is
+kept apart, since it is little.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.verdict.cells import LAYERS, Cells, Codes, Ends, Ints, Mask, coded
+from collector.verdict.cells import LAYERS, Cells, Ints, Mask, Small
+from collector.verdict.frame import Frame, Sides
 from wire.path import Layer
 
 Floats = NDArray[np.float64]
-Sides = tuple[Codes, Codes]
-"""A property of sources and of targets."""
 
 NETWORK: Final = "network"
 """The layers pod and host together: which of them it is, the ladder says afterwards."""
@@ -24,6 +23,9 @@ SHARED: Final = {"service": Layer.SERVICE, "dns": Layer.DNS, "external": Layer.E
 """Kinds whose component is a target that many vantages ask, and its layer."""
 ALL: Final = "all"
 """Component that stands for everything of its kind."""
+CLASSES: Final = (NETWORK, *(layer.value for layer in LAYERS if layer not in {Layer.POD, Layer.HOST}))
+CLASS_OF: Final = np.array([CLASSES.index(layer) if layer.value in CLASSES else 0 for layer in LAYERS], np.int64)
+"""Of each layer its place in CLASSES."""
 
 
 class Scope(NamedTuple):
@@ -32,14 +34,25 @@ class Scope(NamedTuple):
     kind: str
     component: str
     direction: str
+    """Of the packets that get lost, as far as is known."""
     layers: str
     """NETWORK or the name of a layer."""
+    sides: str = ""
+    """Of the cells that lose by it, where that is more than `direction`: probes go there and back, so that what is lost on the
+    way into a node is missed by its own probes too."""
+
+    @property
+    def reach(self) -> str:
+        """Which cells it covers."""
+        return self.sides or self.direction
 
 
 class Events(NamedTuple):
-    """Every pair of ends that lost something on a layer; columns as in Cells, one element a pair and layer.
+    """Every pair of ends that lost something; columns as in Cells, one element a pair and class of layers.
 
-    Long packets are sent minutes apart, so that no burst hits two of them: there, each length is an event of its own.
+    A burst hits all that two nodes send each other, on the pod and on the host layer and between whatever agents they have: it
+    is one event, of the pod layer where that lost something. Long packets are sent minutes apart, so that no burst hits two
+    of them: there, each length is an event of its own.
     """
 
     source: Ints
@@ -49,45 +62,48 @@ class Events(NamedTuple):
     sent: Ints
     group: Ints
     """See `noise.groups`."""
+    place: Ints
+    """One of its cells."""
 
 
 class Ground:
-    """Cells of a span as every family needs them: judged ones only, numbered by node, zone and name."""
+    """Cells of a span as every family needs them; what is not judged has zero in every count."""
 
-    def __init__(self, cells: Cells, group: Ints, rates: Floats) -> None:
-        judged = np.flatnonzero(cells.judged)
-        self.cells = cells
-        self.source = cells.source[judged]
-        self.target = cells.target[judged]
-        self.layer = cells.layer[judged].astype(np.int64)
-        self.sent = cells.sent[judged].astype(np.float64)
-        self.lost = cells.lost[judged]
-        self.group = group[judged]
-        self.usual = self.sent * rates[self.group]
+    def __init__(self, cells: Cells, frame: Frame, group: Ints, rates: Floats) -> None:
+        self.cells, self.frame, self.group, self.rates = cells, frame, group, rates
+        self.judged = cells.judged
+        self.source, self.target, self.layer = cells.source, cells.target, cells.layer
+        self.sent = np.where(self.judged, cells.sent, 0).astype(np.float64)
+        self.lost = np.where(self.judged, cells.lost, 0)
+        self.by_group = np.bincount(group, self.sent, len(rates)).astype(np.float64)
+        """Probes of each group."""
+        self.usual = self.sent * rates[group]
         """Events that the background brings."""
-        self.nodes, self.zones, self.namespaces, self.names = _words(cells.sources, cells.targets)
         self.events = self._events()
 
     def _events(self) -> Events:
+        frame = self.frame
         lossy = np.flatnonzero(self.lost)
-        width = len(self.cells.targets) + 1
-        key = (self.source[lossy] * width + self.target[lossy]) * len(LAYERS) + self.layer[lossy]
-        rare = self.layer[lossy] == LAYERS.index(Layer.MTU)
+        lossy = lossy[np.argsort(self.layer[lossy] != LAYERS.index(Layer.POD), kind="stable")]
+        layer = self.layer[lossy].astype(np.int64)
+        one, other = frame.source_node[lossy], frame.target_node[lossy]
+        near = np.where(one >= 0, one, len(frame.words) + self.source[lossy])
+        far = np.where(other >= 0, other, len(frame.words) + self.target[lossy])
+        width = len(frame.words) + len(self.cells.targets) + 1
+        key = (near * width + far) * len(CLASSES) + CLASS_OF[layer]
+        rare = layer == LAYERS.index(Layer.MTU)
         key[rare] = -1 - lossy[rare]
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         place = lossy[first]
         return Events(
             self.source[place],
             self.target[place],
-            self.layer[place],
+            layer[first],
             np.bincount(inverse, self.lost[lossy], len(place)).astype(np.int64),
             np.bincount(inverse, self.sent[lossy], len(place)).astype(np.int64),
             self.group[place],
+            place,
         )
-
-    def of(self, layers: str) -> Mask:
-        """Which cells are of some layers."""
-        return of_layers(self.layer, layers)
 
 
 @dataclass(slots=True, eq=False)
@@ -102,128 +118,167 @@ class Family:
     usual: Floats
     event: Ints
     """Of each event the component that it belongs to, -1 for none."""
-    other: Ints | None = None
-    """The same for the second side, where both count."""
+    halves: "tuple[Family, Family] | None" = None
+    """Its two sides, where both count; `event` is that of the first."""
 
     def happened(self, live: Mask) -> Floats:
         """Events of each component that nothing explains yet."""
-        total = np.zeros(len(self.words))
-        for column in (self.event, self.other):
-            if column is not None:
-                total += np.bincount(column[live & (column >= 0)], minlength=len(self.words))
-        return total
+        if self.halves:
+            return self.halves[0].happened(live) + self.halves[1].happened(live)
+        return np.bincount(self.event[live & (self.event >= 0)], minlength=len(self.words)).astype(np.float64)
 
     def holds(self, number: int) -> Mask:
         """Which events a component has."""
         result: Mask = self.event == number
-        return result if self.other is None else result | (self.other == number)
+        return result | (self.halves[1].event == number) if self.halves else result
 
     def scope(self, number: int) -> Scope:
         """What a component is."""
         return Scope(self.kind, self.words[number], self.direction, self.layers)
 
+    @property
+    def many(self) -> bool:
+        """Whether its components have many nodes or names on either side."""
+        return self.kind in {"group", "zone_pair"} or self.words == (ALL,) or ">" in self.words[0]
+
+    @property
+    def wide(self) -> bool:
+        """Whether its components are many nodes or many names."""
+        return self.kind != "policy" and (self.many or self.layers == Layer.MTU)
+
 
 def families(ground: Ground) -> list[Family]:
     """All of them."""
+    frame, events = ground.frame, ground.events
+    kind_of = CLASS_OF[ground.layer]
+    into, out = (_sums(ground, codes, kind_of, len(frame.words)) for codes in (frame.target_node, frame.source_node))
     result: list[Family] = []
-    events, words = ground.events, ground.nodes[0].words
-    into = ground.nodes[1].codes[ground.target], ground.nodes[1].codes[events.target]
-    outof = ground.nodes[0].codes[ground.source], ground.nodes[0].codes[events.source]
-    zones = _cross(ground.zones, ground.source, ground.target), _cross(ground.zones, events.source, events.target)
-    names = ground.names.codes[ground.target], ground.names.codes[events.target]
     for layers, node, zone in ((NETWORK, "node", "zone_pair"), (Layer.MTU.value, "mtu", "mtu")):
-        one = _family(ground, node, "in", layers, words, codes=into[0], own=into[1])
-        other = _family(ground, node, "out", layers, words, codes=outof[0], own=outof[1])
-        both = Family(node, "both", layers, words, one.sent + other.sent, one.usual + other.usual, one.event, other.event)
-        result += [one, other, both]
+        one = _family(ground, Scope(node, "", "in", layers), frame.words, into, frame.target_node[events.place])
+        other = _family(ground, Scope(node, "", "out", layers), frame.words, out, frame.source_node[events.place])
+        result += [one, other, both(node, layers, one, other)]
         if layers == NETWORK:
-            result += _by_label(ground, one, other, both)
-        result.append(_family(ground, zone, "out", layers, _crossed(ground.zones), codes=zones[0], own=zones[1]))
+            result += _by_label(ground, *result[-3:-1])
+        result += _zones(ground, zone, layers)
+    names = _sums(ground, frame.name, kind_of, len(frame.names), shared=True)
     for kind, layer in SHARED.items():
-        result.append(_family(ground, "node", "out", layer.value, words, codes=outof[0], own=outof[1]))
-        result.append(_family(ground, kind, "in", layer.value, ground.names.words, codes=names[0], own=names[1]))
-    whole = np.zeros(len(ground.source), np.int64), np.zeros(len(events.source), np.int64)
-    result += [
-        _family(ground, kind, "in", layer.value, (ALL,), codes=whole[0], own=whole[1])
-        for kind, layer in (*SHARED.items(), ("mtu", Layer.MTU))
-    ]
-    if len(spaces := _crossed(ground.namespaces)) > 1:
-        codes = _cross(ground.namespaces, ground.source, ground.target)
-        own = _cross(ground.namespaces, events.source, events.target)
-        result.append(
-            _family(ground, "policy", "in", Layer.POD.value, spaces, codes=_other(codes, ground), own=_other(own, ground))
-        )
+        result += [
+            _family(ground, Scope("node", "", "out", layer.value), frame.words, out, frame.source_node[events.place]),
+            _family(ground, Scope(kind, "", "in", layer.value), frame.names, names, frame.name[events.place]),
+        ]
+    result += [_whole(ground, kind, layer.value) for kind, layer in (*SHARED.items(), ("mtu", Layer.MTU))]
+    result += _policies(ground)
     return [family for family in result if family.words and family.sent.any()]
 
 
-def _family(
-    ground: Ground, kind: str, direction: str, layers: str, words: tuple[str, ...], *, codes: Ints, own: Ints
-) -> Family:
-    """`codes` are of cells, `own` of events: the component of each."""
-    chosen = np.flatnonzero(ground.of(layers) & (codes >= 0))
-    number, count = codes[chosen], len(words)
-    sent = np.bincount(number, ground.sent[chosen], count).astype(np.float64)
-    usual = np.bincount(number, ground.usual[chosen], count).astype(np.float64)
-    return Family(kind, direction, layers, words, sent, usual, np.where(of_layers(ground.events.layer, layers), own, -1))
+def both(kind: str, layers: str, one: Family, other: Family) -> Family:
+    """Two sides of the same components together."""
+    sums = one.sent + other.sent, one.usual + other.usual
+    return Family(kind, "both", layers, one.words, *sums, one.event, (one, other))
 
 
-def _by_label(ground: Ground, into: Family, out: Family, both: Family) -> list[Family]:
-    """Nodes that have a label in common, where several do and not all."""
-    members: dict[str, set[int]] = {}
-    place = {name: number for number, name in enumerate(into.words)}
-    for end in ground.cells.sources.all:
-        for label in end.groups:
-            if end.node in place:
-                members.setdefault(label, set()).add(place[end.node])
-    result = []
-    for label, numbers in sorted(members.items()):
-        if not 1 < len(numbers) < len(into.words):
-            continue
-        chosen = np.array(sorted(numbers), np.int64)
-        of = np.full(len(into.words) + 1, -1, np.int64)
-        of[chosen] = 0
-        for family in (into, out, both):
-            other = None if family.other is None else of[family.other]
-            result.append(
-                Family(
-                    "group",
-                    family.direction,
-                    family.layers,
-                    (label,),
-                    family.sent[chosen].sum(keepdims=True),
-                    family.usual[chosen].sum(keepdims=True),
-                    of[family.event],
-                    other,
-                )
-            )
+def of_layers(layer: Ints | Small, layers: str) -> Mask:
+    """Which of some layer numbers belong to NETWORK or to one layer."""
+    result: Mask = CLASS_OF[layer] == CLASSES.index(layers) if layers in CLASSES else layer == LAYERS.index(Layer(layers))
     return result
 
 
-def of_layers(layer: Ints, layers: str) -> Mask:
-    """Which of some layer numbers belong to NETWORK or to one layer."""
-    if layers == NETWORK:
-        network: Mask = (layer == LAYERS.index(Layer.POD)) | (layer == LAYERS.index(Layer.HOST))
-        return network
-    one: Mask = layer == LAYERS.index(Layer(layers))
-    return one
+Sums = tuple[Floats, Floats]
+"""Probes and usual events, by component (rows) and class (columns)."""
 
 
-@lru_cache(maxsize=4)
-def _words(sources: Ends, targets: Ends) -> tuple[Sides, Sides, Sides, Codes]:
-    """Nodes, zones and namespaces of both tables with numbers in common, and the names of targets."""
-    nodes, zones, namespaces = (_both(sources, targets, field) for field in ("node", "zone", "namespace"))
-    return nodes, zones, namespaces, coded([end.name for end in targets.all])
+def _sums(ground: Ground, codes: Ints, kind_of: Ints, count: int, *, shared: bool = False) -> Sums:
+    size = (count + 1) * len(CLASSES)
+    chosen = np.flatnonzero(np.isin(kind_of, [CLASSES.index(one) for one in SHARED.values()])) if shared else slice(None)
+    key = (codes[chosen] + 1) * len(CLASSES) + kind_of[chosen]
+    counts = (np.bincount(key, column[chosen], size).astype(np.float64) for column in (ground.sent, ground.usual))
+    sent, usual = (column.reshape(count + 1, len(CLASSES))[1:] for column in counts)
+    return sent, usual
 
 
-def _both(sources: Ends, targets: Ends, field: str) -> Sides:
-    words = sorted({word for end in (*sources.all, *targets.all) if (word := getattr(end, field))})
-    one, other = (coded([getattr(end, field) for end in ends.all], words) for ends in (sources, targets))
-    return one, other
+def _family(ground: Ground, like: Scope, words: tuple[str, ...], sums: Sums, own: Ints) -> Family:
+    """Candidates like one whose component is left out; `own`: the component of each event."""
+    column = CLASSES.index(like.layers)
+    event = np.where(of_layers(ground.events.layer, like.layers), own, -1)
+    return Family(like.kind, like.direction, like.layers, words, sums[0][:, column], sums[1][:, column], event)
 
 
-def _crossed(sides: Sides) -> tuple[str, ...]:
-    words = sides[0].words
-    return tuple(f"{one}>{other}" for one in words for other in words)
+def _whole(ground: Ground, kind: str, layers: str) -> Family:
+    """Everything of a layer."""
+    event = np.where(of_layers(ground.events.layer, layers), 0, -1)
+    per = len(ground.rates) // len(LAYERS)
+    groups = slice(LAYERS.index(Layer(layers)) * per, (LAYERS.index(Layer(layers)) + 1) * per)
+    sent = ground.by_group[groups]
+    usual = sent @ ground.rates[groups]
+    return Family(kind, "in", layers, (ALL,), sent.sum(keepdims=True), np.array([usual]), event)
+
+
+def _zones(ground: Ground, kind: str, layers: str) -> list[Family]:
+    """Each directed pair of zones, and each two zones in both directions."""
+    zones = ground.frame.zones
+    count = len(zones[0].words)
+    table = (len(LAYERS), len(zones[0].words) + 1, len(zones[1].words) + 1)
+    picked = of_layers(np.arange(len(LAYERS)), layers)
+    counts = ground.by_group, ground.by_group * ground.rates
+    sent, usual = (column.reshape(table)[picked, 1:, 1:].sum(axis=0).ravel() for column in counts)
+    events = ground.events
+    own = np.where(of_layers(events.layer, layers), _cross(zones, events.source, events.target), -1)
+    words = tuple(f"{one}>{other}" for one in zones[0].words for other in zones[1].words)
+    single = Family(kind, "out", layers, words, sent, usual, own)
+    first, second = np.triu_indices(count, 1)
+    if not len(first):
+        return [single]
+    ahead, back = first * count + second, second * count + first
+    names = tuple(words[number] for number in ahead.tolist())
+    halves = []
+    for chosen in (ahead, back):
+        place = np.full(count * count + 1, -1, np.int64)
+        place[chosen] = np.arange(len(chosen))
+        halves.append(Family(kind, "out", layers, names, sent[chosen], usual[chosen], place[own]))
+    return [single, both(kind, layers, *halves)]
+
+
+def _by_label(ground: Ground, into: Family, out: Family) -> list[Family]:
+    """Nodes that have a label in common, where several do and not all."""
+    result = []
+    for label, numbers in ground.frame.labels.items():
+        if not 1 < len(numbers) < len(into.words):
+            continue
+        of = np.full(len(into.words) + 1, -1, np.int64)
+        of[numbers] = 0
+        sides = [
+            Family(
+                "group",
+                family.direction,
+                family.layers,
+                (label,),
+                family.sent[numbers].sum(keepdims=True),
+                family.usual[numbers].sum(keepdims=True),
+                of[family.event],
+            )
+            for family in (into, out)
+        ]
+        result += [*sides, both("group", into.layers, *sides)]
+    return result
+
+
+def _policies(ground: Ground) -> list[Family]:
+    """Pairs of two different namespaces that lost something on the pod layer: within one, no policy between them is at work."""
+    spaces = ground.frame.namespaces
+    count = len(spaces[0].words)
+    events, pod = ground.events, LAYERS.index(Layer.POD)
+    own = np.where(events.layer == pod, _other(_cross(spaces, events.source, events.target), count), -1)
+    found = np.unique(own[own >= 0])
+    if not len(found):
+        return []
+    pods = np.flatnonzero(ground.layer == pod)
+    code = _cross(spaces, ground.source[pods], ground.target[pods])
+    place = np.minimum(np.searchsorted(found, code), len(found) - 1)
+    pods, place = pods[found[place] == code], place[found[place] == code]
+    sent, usual = (np.bincount(place, column[pods], len(found)).astype(np.float64) for column in (ground.sent, ground.usual))
+    words = tuple(">".join(spaces[0].words[one] for one in divmod(number, count)) for number in found.tolist())
+    event = np.where(own >= 0, np.searchsorted(found, own), -1)
+    return [Family("policy", "in", Layer.POD.value, words, sent, usual, event)]
 
 
 def _cross(sides: Sides, source: Ints, target: Ints) -> Ints:
@@ -231,7 +286,6 @@ def _cross(sides: Sides, source: Ints, target: Ints) -> Ints:
     return np.where((one >= 0) & (other >= 0), one * len(sides[0].words) + other, -1)
 
 
-def _other(codes: Ints, ground: Ground) -> Ints:
-    """Pairs of two different namespaces alone: within one, no policy between namespaces is at work."""
-    one, other = np.divmod(codes, len(ground.namespaces[0].words))
+def _other(codes: Ints, count: int) -> Ints:
+    one, other = np.divmod(codes, max(count, 1))
     return np.where((codes >= 0) & (one != other), codes, -1)

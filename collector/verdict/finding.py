@@ -30,6 +30,15 @@ class Evidence(NamedTuple):
     lost: int
 
 
+class Whole(NamedTuple):
+    """Counts of the longest span."""
+
+    lost: int
+    sent: int
+    usual: float
+    span_ns: int
+
+
 class Finding(NamedTuple):
     """One cause."""
 
@@ -49,6 +58,8 @@ class Finding(NamedTuple):
     """False where the latest span would have shown it and does not: it is over."""
     certain: bool = True
     """False where one more look may still change what it is, such as the direction of a node's loss."""
+    proven: bool = True
+    """False where it may still be a burst, such as noisy pairs have: it waits, and is not told."""
     effect: Effect = "loss"
     severity: Severity = "warning"
     nodes: int = 0
@@ -61,6 +72,8 @@ class Finding(NamedTuple):
     owner: str = ""
     expectation: str = ""
     """Namespace and name of the declared one, where one says so."""
+    whole: "Whole | None" = None
+    """What it did in the longest span, by which new losses are told from those that were seen before."""
     evidence: tuple[Evidence, ...] = ()
     sentence: str = ""
     """For an operator; made of the numbers where it is empty."""

@@ -53,18 +53,28 @@ class Hold(NamedTuple):
     last_ns: int
     """When it was last seen."""
     sightings: int = 1
+    since: str = ""
+    """The same in words."""
 
 
-def held(hold: Hold, now_ns: int, *, seen: bool, ready: bool, sightings: int, pending_ns: int, clear_ns: int) -> Hold:
-    """After another pass.
+class Limits(NamedTuple):
+    """What an incident takes to fire and to close."""
 
-    Firing takes `sightings` passes and a finding that is `ready`, closing `clear_ns` without it, or `pending_ns` while pending.
+    sightings: int
+    pending_ns: int
+    clear_ns: int
+
+
+def held(hold: Hold, now_ns: int, *, seen: bool, counts: bool, ready: bool, limits: Limits) -> Hold:
+    """After another pass; it `counts` where it shows something that the ones before did not.
+
+    Firing takes enough sightings and a finding that is `ready`, closing `clear_ns` without it, or `pending_ns` while pending.
     """
     last = now_ns if seen else hold.last_ns
-    count = hold.sightings + seen
+    count = hold.sightings + (seen and counts)
     if seen:
-        sight = Sight.CONFIRMED if ready and count >= sightings else Sight.SEEN
+        sight = Sight.CONFIRMED if ready and count >= limits.sightings else Sight.SEEN
     else:
-        limit = pending_ns if hold.phase is Phase.PENDING else clear_ns
+        limit = limits.pending_ns if hold.phase is Phase.PENDING else limits.clear_ns
         sight = Sight.CLEAR if now_ns - hold.last_ns >= limit else Sight.ABSENT
-    return Hold(TABLE[hold.phase, sight], hold.first_ns, last, count)
+    return hold._replace(phase=TABLE[hold.phase, sight], last_ns=last, sightings=count)

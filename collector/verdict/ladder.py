@@ -1,29 +1,84 @@
-"""The ladder: in which layer a cause lies, by which of the layers above it lose and which do not.
+"""The ladder: in which layer a cause lies, by which layers above it lose and which do not; and which way packets get lost.
 
 In: what a candidate covers. Out: the lowest layer that shows it. Host lost and pod lost is the underlay; host sound, pod lost
-is the overlay, the CNI or a policy; short sound and long lost is the MTU; a cause found in one layer alone is that layer's.
+is the overlay, the CNI or a policy; short sound and long lost is the MTU; a cause found in one layer alone is that layer's;
+where kernels answer and programs do not, a host is busy.
 """
 
 from math import log
+from typing import Final
+
+import numpy as np
 
 from collector.verdict.candidates import NETWORK, Ground, Scope
-from collector.verdict.cells import LAYERS, Mask
-from wire.path import Layer
+from collector.verdict.cells import KINDS, LAYERS, Ints, Mask
+from collector.verdict.extent import covered, ends_of, members, turned
+from wire.path import Kind, Layer
+
+KERNEL: Final = tuple(KINDS.index(kind) for kind in (Kind.ICMP, Kind.TCP))
+"""Kinds that the kernel of the other end answers; a program answers all others."""
+SURE: Final = 3.0
+"""Nats: e^-3 is 5 %."""
+MOSTLY_ONE_WAY: Final = 0.95
+"""Share of the receipts that say the same, where packets get lost in one direction: a few are of the background."""
 
 
-def layer_of(scope: Scope, ground: Ground, which: Mask, usual: float) -> Layer:
-    """HOST where its loss is likelier that of the pod layer than the background, POD where not, else the candidate's own."""
+def layer_of(scope: Scope, ground: Ground, which: Mask | Ints, usual: float) -> tuple[Layer, bool]:
+    """HOST where its loss is likelier that of the pod layer than the background, POD where not, else the candidate's own.
+
+    And whether that is sure.
+    """
     if scope.layers != NETWORK:
-        return Layer(scope.layers)
-    pod_sent, pod_lost = _counted(ground, which, Layer.POD)
-    host_sent, host_lost = _counted(ground, which, Layer.HOST)
-    if not host_lost:
-        return Layer.POD
+        return Layer(scope.layers), True
+    place = np.flatnonzero(which) if which.dtype == np.bool_ else which
+    pod_sent, pod_lost = counted(ground, place[ground.layer[place] == LAYERS.index(Layer.POD)])
+    host_sent, host_lost = counted(ground, place[ground.layer[place] == LAYERS.index(Layer.HOST)])
     if not pod_lost:
-        return Layer.HOST
+        return Layer.HOST, pod_sent * host_lost > SURE * max(host_sent, 1.0)
     base = max(usual, 1e-6)
-    loss = max(pod_lost / max(pod_sent, 1.0), 2 * base)
-    return Layer.HOST if advantage(host_lost, host_sent, loss, base) > 0 else Layer.POD
+    weight = advantage(host_lost, host_sent, max(pod_lost / max(pod_sent, 1.0), 2 * base), base)
+    return Layer.HOST if weight > 0 else Layer.POD, abs(weight) > SURE or not host_sent
+
+
+def busy(ground: Ground, which: Mask, usual: float) -> float:
+    """By how much it speaks for a busy host that programs lose and kernels do not, in nats, on the pod layer."""
+    pods = which & (ground.layer == LAYERS.index(Layer.POD))
+    kernel = np.isin(ground.cells.kind, KERNEL)
+    program_sent, program_lost = counted(ground, pods & ~kernel)
+    kernel_sent, kernel_lost = counted(ground, pods & kernel)
+    if not program_lost:
+        return -advantage(kernel_lost, kernel_sent, 0.5, usual)
+    return -advantage(kernel_lost, kernel_sent, program_lost / max(program_sent, 1.0), max(usual, 1e-6))
+
+
+def receipts(scope: Scope, ground: Ground) -> tuple[float, float]:
+    """Packets known to be lost into a component and out of it; of two ends: from the first to the second, and back."""
+    forward, backward = ground.cells.forward, ground.cells.backward
+    if forward is None or backward is None:
+        return 0.0, 0.0
+    known = np.flatnonzero(ground.judged & (forward + backward > 0) & of_scope(scope, ground))
+    source, target = ground.source[known], ground.target[known]
+    if ">" in scope.component:
+        near, far = ends_of(scope, ground)
+        back, ahead = ends_of(turned(scope), ground)
+        one, other = near[source] & far[target], back[source] & ahead[target]
+    else:
+        nodes = members(ground, scope)
+        other = nodes[ground.frame.source_node[known]]
+        one = nodes[ground.frame.target_node[known]]
+    one, other = one & ~other, other & ~one
+    there, here = forward[known], backward[known]
+    return float(there[one].sum() + here[other].sum()), float(here[one].sum() + there[other].sum())
+
+
+def of_scope(scope: Scope, ground: Ground) -> Mask:
+    """What a scope covers in both directions."""
+    return covered(scope._replace(sides="both"), ground, ground.source, ground.target, ground.layer)
+
+
+def one_way(most: float, both: float) -> float:
+    """By how much so many receipts of one direction out of so many speak for that direction alone, in nats."""
+    return advantage(both - most, both, 1 - MOSTLY_ONE_WAY, 0.5)
 
 
 def advantage(lost: float, sent: float, loss: float, usual: float) -> float:
@@ -32,6 +87,6 @@ def advantage(lost: float, sent: float, loss: float, usual: float) -> float:
     return lost * log(kept[0] / kept[1]) + (sent - lost) * log((1 - kept[0]) / (1 - kept[1]))
 
 
-def _counted(ground: Ground, which: Mask, layer: Layer) -> tuple[float, float]:
-    here = which & (ground.layer == LAYERS.index(layer))
-    return float(ground.sent[here].sum()), float(ground.lost[here].sum())
+def counted(ground: Ground, which: Mask | Ints) -> tuple[float, float]:
+    """Probes of some cells, and how many of them were lost."""
+    return float(ground.sent[which].sum()), float(ground.lost[which].sum())

@@ -22,7 +22,7 @@ BLOCKS: Final = 12
 """An hour."""
 TRIMMED_FROM: Final = 4
 """As many blocks are needed before the worst is left out."""
-PRIOR_PROBES: Final = 1000.0
+PRIOR_PROBES: Final = 20_000.0
 PRIOR: Final = 1e-4
 """Loss of a sound network with some noise, believed as much as so many probes."""
 FLOOR: Final = 1e-5
@@ -51,6 +51,8 @@ class Noise(NamedTuple):
     """Sum over nodes and passes of the squared, scaled distance between events and their expected number (Pearson)."""
     degrees: float = 0.0
     """How many terms that sum has."""
+    until_ns: int = 0
+    """End of the last span that was learned from."""
 
     @property
     def dispersion(self) -> float:
@@ -111,7 +113,7 @@ def learned(noise: Noise, cells: Cells, events: Floats, probes: Floats, *, sprea
         older = tuple(block for block in kept if number - BLOCKS < block.number < number)
         blocks[key] = (*older, Block(number, last.events + events.item(group), last.probes + probes.item(group)))
     blocks = {key: kept for key, kept in blocks.items() if kept[-1].number > number - BLOCKS}
-    return Noise(blocks, noise.square * FADE + spread[0], noise.degrees * FADE + spread[1])
+    return Noise(blocks, noise.square * FADE + spread[0], noise.degrees * FADE + spread[1], cells.stop_ns)
 
 
 def _trimmed(blocks: tuple[Block, ...]) -> tuple[float, float]:

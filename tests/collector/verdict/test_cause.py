@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.verdict.cause import causes, least, ratio
+from collector.verdict.cause import causes
 from collector.verdict.cells import Cells, Reason
 from collector.verdict.noise import SILENCE
+from collector.verdict.search import ratio
+from collector.verdict.witnesses import least
 from tests.collector.verdict.small import mesh
 from wire.path import Layer
 

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.verdict.hold import TABLE, Hold, Phase, Sight, held
+from collector.verdict.hold import TABLE, Hold, Limits, Phase, Sight, held
 
 
 def after(hold: Hold, now_ns: int, *, seen: bool, ready: bool) -> Hold:
-    return held(hold, now_ns, seen=seen, ready=ready, sightings=2, pending_ns=30, clear_ns=40)
+    return held(hold, now_ns, seen=seen, counts=True, ready=ready, limits=Limits(2, 30, 40))
 
 
 def test_every_open_phase_knows_every_sight_and_a_closed_one_none() -> None:

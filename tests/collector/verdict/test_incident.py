@@ -7,6 +7,7 @@ import numpy as np
 from collector.verdict.candidates import Scope
 from collector.verdict.cause import causes
 from collector.verdict.cells import Cells
+from collector.verdict.finding import Finding
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident, Memory, identity, settled
 from collector.verdict.noise import SILENCE
@@ -20,31 +21,51 @@ def told(passes: list[Cells], memory: Memory | None = None) -> list[list[Inciden
     memory, noise, result = memory or Memory(), SILENCE, []
     for cells in passes:
         found, noise = causes([cells], noise)
-        incidents, memory = settled(found, cells, memory, cells.stop_ns, cluster="c", report_ns=10 * SECOND)
+        incidents, memory = settled(found, cells, memory, cells.stop_ns, cluster="c", report_ns=10 * SECOND, since="14:02")
         result.append(incidents)
     return result
 
 
-def lossy(now_s: int, *, heard_s: int | None = None) -> Cells:
-    return mesh(12, lambda _, to, layer: 12 * (to == 2 and layer in NETWORK), now_s=now_s, heard_s=heard_s)
+def lossy(now_s: int, *, heard_s: int | None = None, node: int = 2) -> Cells:
+    """A node that nobody reaches since the time of 990 s, its own probes included, in a span of a minute."""
+    lost = min(12, (now_s - 990) // 5)
+    return mesh(12, lambda at, to, layer: lost * (node in {at, to} and layer in NETWORK), now_s=now_s, heard_s=heard_s)
 
 
-def test_an_incident_is_pending_first_and_fires_with_the_second_pass() -> None:
-    first, second = told([lossy(1000), lossy(1005)])
-    assert [one.phase for one in first] == [Phase.PENDING]
-    assert [(one.phase, one.kind, one.component, one.direction, one.layer) for one in second] == [
-        (Phase.FIRING, "node", "n2", "in", Layer.HOST)
+def test_an_incident_is_pending_first_and_fires_when_it_is_seen_with_more_losses() -> None:
+    first, second, third = told([lossy(1000), lossy(1002), lossy(1005)])
+    assert [one.phase for one in (*first, *second)] == [Phase.PENDING, Phase.PENDING]
+    assert [(one.phase, one.kind, one.component, one.direction, one.layer) for one in third] == [
+        (Phase.FIRING, "node", "n2", "both", Layer.HOST)
     ]
 
 
-def test_it_says_what_is_lost_with_the_numbers() -> None:
+def test_the_same_losses_seen_again_and_again_are_one_burst() -> None:
+    burst = mesh(12, lambda at, to, layer: 2 * (2 in {at, to} and layer in NETWORK))
+    heard = np.full(12, 1040 * SECOND, np.int64)
+    passes = [
+        replace(burst, start_ns=(now - 60) * SECOND, stop_ns=now * SECOND, heard_ns=heard) for now in range(1000, 1040, 5)
+    ]
+    assert {one.phase for incidents in told(passes) for one in incidents} == {Phase.PENDING}
+
+
+def test_it_says_what_is_lost_since_when_and_with_the_numbers() -> None:
     assert told([lossy(1000)])[0][0].sentence == (
-        "100.0% of probes to node n2 are lost on the host layer (264 of 264 in 60 s, seen by 11 of 11 witnesses)."
+        "16.7% of what is sent to and from node n2 is lost since 14:02; the nodes' own addresses fail as well, so it is the "
+        "network below the pods (88 of 528 probes lost within 60 s, seen from 11 of 11 places)."
     )
 
 
+def test_it_says_how_far_it_reaches_and_which_paths_show_it() -> None:
+    one = told([lossy(1000)])[0][0]
+    assert (one.nodes, one.paths, one.namespaces) == (12, 44, 1)
+    assert len(one.evidence) == 20
+    assert all("n2" in {path.source, path.target.rpartition("/")[2]} and path.lost == 2 for path in one.evidence)
+    assert "0 of 11 that looked saw no loss" in one.against
+
+
 def test_it_closes_once_when_nothing_is_seen_for_long_enough() -> None:
-    passes = [lossy(1000), lossy(1005), *(mesh(12, now_s=now) for now in range(1010, 1060, 5))]
+    passes = [lossy(1000), lossy(1005), *(mesh(12, now_s=now) for now in range(1010, 1070, 5))]
     phases = [[one.phase for one in incidents] for incidents in told(passes)]
     assert phases[2] == [Phase.RESOLVING]
     assert [Phase.CLOSED] in phases
@@ -67,8 +88,14 @@ def silenced(cells: Cells, which: list[int], heard_s: int) -> Cells:
 
 
 def test_a_node_that_nobody_reaches_and_whose_agent_is_silent_is_gone_in_both_directions() -> None:
-    passes = [silenced(lossy(now), [2], 995) for now in (1000, 1005, 1010)]
-    assert [(one.component, one.direction, one.phase) for one in told(passes)[-1]] == [("n2", "both", Phase.FIRING)]
+    def column(now: int) -> Cells:
+        lost = min(12, (now - 990) // 2)
+        return silenced(mesh(12, lambda _, to, layer: lost * (to == 2 and layer in NETWORK), now_s=now), [2], 995)
+
+    incidents = told([column(now) for now in (1000, 1005, 1010)])[-1]
+    assert [(one.component, one.direction, one.phase, one.effect) for one in incidents] == [
+        ("n2", "both", Phase.FIRING, "unreachable")
+    ]
 
 
 def test_an_agent_that_is_silent_on_a_node_that_answers_is_the_agent() -> None:
@@ -78,7 +105,7 @@ def test_an_agent_that_is_silent_on_a_node_that_answers_is_the_agent() -> None:
 
 def test_many_silent_agents_are_one_incident_of_the_collector() -> None:
     passes = [silenced(mesh(12, now_s=now), list(range(6)), 900) for now in (1000, 1005)]
-    assert [(one.kind, one.component) for one in told(passes)[-1]] == [("agent", "collector")]
+    assert [(one.kind, one.component) for one in told(passes)[-1]] == [("collector", "collector")]
 
 
 def test_an_agent_of_which_no_report_is_expected_is_not_missed() -> None:
@@ -88,6 +115,60 @@ def test_an_agent_of_which_no_report_is_expected_is_not_missed() -> None:
 
 def test_a_large_share_of_the_nodes_is_one_incident() -> None:
     def many(now: int) -> Cells:
-        return mesh(40, lambda _, to, layer: 12 * (3 <= to < 15 and layer in NETWORK), now_s=now)
+        lost = min(12, (now - 990) // 3)
+        return mesh(40, lambda _, to, layer: lost * (3 <= to < 15 and layer in NETWORK), now_s=now)
 
-    assert [one.kind for one in told([many(1000), many(1005)])[-1]] == ["widespread"]
+    assert [one.kind for one in told([many(now) for now in (1000, 1005, 1010, 1015)])[-1]] == ["widespread"]
+
+
+def test_at_most_fifty_are_open_and_those_that_fire_come_first() -> None:
+    cells = mesh(12)
+    findings = [Finding(Scope("policy", f"a{i}>b", "in", "pod"), Layer.POD, effect="leak", score=float(i)) for i in range(70)]
+    memory = Memory()
+    for now in (1, 2):
+        incidents, memory = settled(findings[-now * 30 :], cells, memory, now * SECOND, cluster="c", report_ns=10 * SECOND)
+    assert len(incidents) == 50
+    assert [one.phase for one in incidents[:30]] == [Phase.FIRING] * 30
+
+
+def test_what_others_find_goes_through_the_same_hold_and_keeps_its_words() -> None:
+    leak = Finding(
+        Scope("policy", "shop>pay", "in", "pod"), Layer.POD, effect="leak", severity="critical", sentence="It is open.",
+        src_namespace="shop", dst_namespace="pay",
+    )  # fmt: skip
+    memory, cells = Memory(), mesh(12)
+    for now in (1, 2):
+        incidents, memory = settled([leak], cells, memory, now * SECOND, cluster="c", report_ns=10 * SECOND)
+    assert [(one.phase, one.effect, one.severity, one.sentence, one.src_namespace) for one in incidents] == [
+        (Phase.FIRING, "leak", "critical", "It is open.", "shop")
+    ]
+
+
+def test_a_leak_and_a_broken_path_between_the_same_namespaces_are_two_incidents() -> None:
+    scope = Scope("policy", "shop>pay", "in", "pod")
+    both = [Finding(scope, Layer.POD, effect="leak"), Finding(scope, Layer.POD, effect="broken")]
+    incidents, _ = settled(both, mesh(12), Memory(), SECOND, cluster="c", report_ns=10 * SECOND)
+    assert len({one.id for one in incidents}) == 2
+
+
+def test_a_wider_cause_found_later_is_another_incident_and_inhibits_the_first() -> None:
+    def zones(now: int) -> Cells:
+        lost = min(12, (now - 1010) // 2)
+        return mesh(12, lambda at, to, layer: lost * (at % 3 == 0 and to % 3 == 1 and layer in NETWORK), now_s=now)
+
+    def pair(now: int) -> Cells:
+        return mesh(12, lambda at, to, layer: min(12, (now - 990) // 2) * ((at, to) == (0, 1) and layer in NETWORK), now_s=now)
+
+    passes = [pair(1000), pair(1005), pair(1010), *(zones(now) for now in (1020, 1025, 1030, 1035))]
+    last = {one.kind: one for one in told(passes)[-1]}
+    assert set(last) == {"pair", "zone_pair"}
+    assert last["pair"].inhibited_by == last["zone_pair"].id
+    assert last["zone_pair"].inhibited_by == ""
+
+
+def test_once_told_an_incident_keeps_id_and_labels_and_its_numbers_follow() -> None:
+    passes = [lossy(now) for now in (1000, 1005, 1010, 1020, 1040)]
+    incidents = [one for incidents in told(passes) for one in incidents]
+    fired = [one for one in incidents if one.phase is Phase.FIRING]
+    assert len({(one.id, one.effect, one.direction, one.layer) for one in fired}) == 1
+    assert fired[-1].lost > fired[0].lost

@@ -1,0 +1,100 @@
+"""What silent agents mean, and the guard against storms. In: findings, and when each agent was last heard. Out: findings.
+
+A node that nobody reaches either is gone; one that is reached has lost its agent. Where many agents are silent at once, the
+collector asks about its own connection first: that is one incident, whatever else seems to be wrong.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from collector.verdict.candidates import NETWORK, Scope
+from collector.verdict.cells import Cells
+from collector.verdict.finding import Finding
+from wire.path import Layer
+
+WIDESPREAD: Final = 0.2
+"""Share of the nodes; where more are blamed one by one, or more agents are silent, it is one incident."""
+FEWEST: Final = 3
+"""So few are told one by one, in however small a cluster."""
+QUIET: Final = 1.5
+SILENT: Final = 2.6
+"""Report intervals without a report, after which an agent's silence is noticed and told. Between the two lies a whole interval:
+where the collector is cut off, agents fall silent one by one within that."""
+OVERDUE: Final = 1.15
+"""The same for the agent of a node that nobody reaches."""
+GONE: Final = 0.3
+"""Loss at which a node is taken for gone, where its agent is overdue: spans reach back to before it went."""
+ONE_BY_ONE: Final = frozenset({"node", "pair", "zone_pair", "group", "mtu"})
+"""Kinds that a widespread fault is in place of."""
+
+
+def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_ns: int, *, deaf: bool = False) -> list[Finding]:
+    """Findings, with those that silence makes; of no single agent while the collector was `deaf` of late."""
+    quiet, overdue, silent = (_silent(cells, now_ns, int(much * report_ns)) for much in (QUIET, OVERDUE, SILENT))
+    expected = _places(cells, np.flatnonzero(cells.heard_ns >= 0).tolist())
+    result = list(findings)
+    many = max(FEWEST, WIDESPREAD * len(expected))
+    if len(_places(cells, quiet)) > many:
+        scope = Scope("collector", "collector", "both", Layer.POD.value)
+        whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=len(_places(cells, silent)) > many)
+        return [*_guarded(result, cells, deaf=True), whole]
+    by_node = {one.scope.component: place for place, one in enumerate(result) if _of_node(one)}
+    gone: set[int] = set()
+    for number in overdue:
+        end = cells.sources[number]
+        place = by_node.get(end.node)
+        node = None if place is None else result[place]
+        if node is not None and place is not None and node.layer is Layer.HOST and node.loss >= GONE:
+            scope = node.scope._replace(direction="both", sides="both")
+            result[place] = node._replace(scope=scope, certain=True, effect="unreachable")
+        elif number in quiet and not deaf:
+            if place is not None:
+                gone.add(place)
+            result.append(_of_agents(Scope("agent", end.name, "both", Layer.POD.value), 1, 1, proven=number in silent))
+    return _guarded([one for place, one in enumerate(result) if place not in gone], cells, deaf=False)
+
+
+def _of_node(finding: Finding) -> bool:
+    return finding.scope.kind == "node" and finding.scope.layers == NETWORK
+
+
+def _places(cells: Cells, agents: Sequence[int]) -> set[str]:
+    """Nodes of some agents, or their names where they have none: a dead node may have had several."""
+    return {cells.sources[number].node or cells.sources[number].name for number in agents}
+
+
+def _silent(cells: Cells, now_ns: int, silent_ns: int) -> list[int]:
+    heard = cells.heard_ns
+    return np.flatnonzero((heard >= 0) & (now_ns - heard > silent_ns)).tolist()
+
+
+def _of_agents(scope: Scope, silent: int, expected: int, *, proven: bool) -> Finding:
+    return Finding(
+        scope, Layer.POD, lost=silent, sent=expected, witnesses=silent, of_witnesses=expected, effect="silent", nodes=silent,
+        severity="critical" if scope.kind == "collector" else "warning", proven=proven,
+    )  # fmt: skip
+
+
+def _guarded(findings: list[Finding], cells: Cells, *, deaf: bool) -> list[Finding]:
+    """One incident in place of many, where a large share of the cluster is blamed node by node; none where nobody is heard."""
+    nodes = [finding for finding in findings if _of_node(finding)]
+    count = len(cells.sources.nodes.words)
+    if len(nodes) <= max(FEWEST, WIDESPREAD * count):
+        return findings
+    others = [finding for finding in findings if finding.scope.kind not in ONE_BY_ONE]
+    if deaf:
+        return others
+    worst = max(nodes, key=lambda finding: (finding.score, finding.scope))
+    wide = worst._replace(
+        scope=Scope("widespread", "cluster", "both", NETWORK),
+        lost=sum(finding.lost for finding in nodes),
+        sent=sum(finding.sent for finding in nodes),
+        witnesses=len(nodes),
+        of_witnesses=count,
+        nodes=len(nodes),
+        severity="critical",
+        fresh=any(finding.fresh for finding in nodes),
+    )
+    return [wide, *others]

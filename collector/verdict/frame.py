@@ -1,0 +1,103 @@
+"""What the cells of a pass are, as numbers: nodes, zones, namespaces and names of both ends. The spans of a pass share it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from collector.verdict.cells import Cells, Codes, Ends, Ints, coded
+
+Sides = tuple[Codes, Codes]
+"""A property of sources and of targets, with numbers in common."""
+
+
+class Called(NamedTuple):
+    """A table of ends by what they are called."""
+
+    size: int
+    places: Mapping[str, Sequence[int]]
+    """Of a name or a node: numbers of ends."""
+
+
+class Words(NamedTuple):
+    """What is derived from two tables of ends."""
+
+    nodes: Sides
+    zones: Sides
+    namespaces: Sides
+    names: Codes
+    labels: Mapping[str, Ints]
+    called: tuple[Called, Called]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """`source_node`, `target_node` and `name` have one element a cell, -1 where it has no such thing."""
+
+    words: tuple[str, ...]
+    """Nodes."""
+    source_node: Ints
+    target_node: Ints
+    nodes: Sides
+    zones: Sides
+    namespaces: Sides
+    names: tuple[str, ...]
+    """Of targets."""
+    name: Ints
+    labels: Mapping[str, Ints]
+    """Numbers of the nodes that have each label."""
+    called: tuple[Called, Called]
+    """Sources and targets by their names and nodes."""
+    of: tuple[Ints, Ints]
+    """The columns that it was made of."""
+
+
+def framed(cells: Cells, before: Frame | None = None) -> Frame:
+    """The frame of some cells: that of the span before, where they are the same cells."""
+    if before is not None and before.of[0] is cells.source and before.of[1] is cells.target:
+        return before
+    words = _words(cells.sources, cells.targets)
+    return Frame(
+        words=words.nodes[0].words,
+        source_node=words.nodes[0].codes[cells.source],
+        target_node=words.nodes[1].codes[cells.target],
+        nodes=words.nodes,
+        zones=words.zones,
+        namespaces=words.namespaces,
+        names=words.names.words,
+        name=words.names.codes[cells.target],
+        labels=words.labels,
+        called=words.called,
+        of=(cells.source, cells.target),
+    )
+
+
+@lru_cache(maxsize=4)
+def _words(sources: Ends, targets: Ends) -> Words:
+    """Nodes, zones and namespaces of both tables with numbers in common, the names of targets, and nodes by label."""
+    nodes, zones, namespaces = (_both(sources, targets, field) for field in ("node", "zone", "namespace"))
+    place = {name: number for number, name in enumerate(nodes[0].words)}
+    members: dict[str, set[int]] = {}
+    for end in sources.all:
+        for label in end.groups:
+            if end.node in place:
+                members.setdefault(label, set()).add(place[end.node])
+    labels = {label: np.array(sorted(numbers), np.int64) for label, numbers in sorted(members.items())}
+    names = coded([end.name for end in targets.all])
+    return Words(nodes, zones, namespaces, names, labels, (_called(sources), _called(targets)))
+
+
+def _called(ends: Ends) -> Called:
+    places: dict[str, list[int]] = {}
+    for number, end in enumerate(ends.all):
+        for name in {end.name, end.node} - {""}:
+            places.setdefault(name, []).append(number)
+    return Called(len(ends), places)
+
+
+def _both(sources: Ends, targets: Ends, field: str) -> Sides:
+    words = sorted({word for end in (*sources.all, *targets.all) if (word := getattr(end, field))})
+    one, other = (coded([getattr(end, field) for end in ends.all], words) for ends in (sources, targets))
+    return one, other

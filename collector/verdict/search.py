@@ -1,0 +1,249 @@
+"""The search through one span: the likeliest candidate, what it explains taken away, and again. See `cause`."""
+
+from collections.abc import Sequence
+from math import log
+from typing import Final
+
+import numpy as np
+
+from collector.verdict.candidates import ALL, NETWORK, Family, Floats, Ground, Scope, families
+from collector.verdict.cells import Mask
+from collector.verdict.extent import cells_of, covered, turned
+from collector.verdict.finding import Effect, Finding
+from collector.verdict.ladder import advantage, busy, counted, layer_of, one_way, receipts
+from collector.verdict.witnesses import WITNESSES, least, sources, targets, witnesses
+from wire.path import Layer
+
+ALPHA: Final = 1e-6
+"""Probability that one pass over one span blames somebody for noise."""
+LOSSES: Final = 4
+"""Fewest lost probes."""
+EXCESS: Final = 4.0
+"""A cause loses at least so many times what the background does."""
+TELLING: Final = 3.0
+"""Nats, and losses that must be expected of a span, that none may speak against a cause: e^-3 is 5 %."""
+SUSPICIOUS: Final = 8.0
+"""Log-likelihood ratio, from which a node's or a target's events are not learned as usual."""
+ENOUGH: Final = 0.05
+"""Expected events of a node; below, one event alone is a distance of 20."""
+SIDE: Final = 6.0
+"""Log-likelihood ratio, from which one side of a node is suspicious."""
+LESSER: Final = 0.1
+"""Of the greater side's log-likelihood ratio, what the lesser one must have for both to be one cause."""
+FOUND: Final = 64
+"""Most findings of one pass."""
+PARTS: Final = frozenset({"node", "mtu", "service", "dns", "external"})
+"""Kinds that a wide candidate may be put together of."""
+MOSTLY: Final = 0.9
+"""Share of a part's events that lie in the whole."""
+RECEIPTS: Final = 0.1
+"""Of the losses, for so many there must be receipts: a third or more are of udp probes."""
+REST: Final = 0.5
+"""Of what it takes to name a candidate, what a wide one must be worth without the worst of its nodes or targets."""
+TRIED: Final = 24
+"""Candidates of one round that are looked at closely."""
+TOTAL: Final = 0.9
+"""Loss from which nothing gets through, so that no receipt will ever tell a direction."""
+TWO_WAY: Final = frozenset({"node", "mtu", "group", "zone_pair"})
+"""Kinds of which packets get lost in a direction."""
+
+
+class Search:
+    """The search through one span. `latest` is that of the shortest, `before` what shorter ones have found."""
+
+    def __init__(self, ground: Ground, dispersion: float, before: Sequence[Finding], latest: "Search | None") -> None:
+        self.ground = ground
+        self.dispersion = dispersion
+        self.latest = latest or self
+        self._families = families(ground)
+        self.cost = log((sum(len(family.words) for family in self._families) + len(ground.events.source) + 1) / ALPHA)
+        """What it takes to name one candidate."""
+        self.live: Mask = np.ones(len(ground.events.source), np.bool_)
+        """Events that nothing explains."""
+        for finding in before:
+            self.explain(finding.scope)
+
+    def explain(self, scope: Scope) -> None:
+        """Take away what a cause explains."""
+        events = self.ground.events
+        if self.live.any():
+            self.live &= ~covered(scope, self.ground, events.source, events.target, events.layer)
+
+    def findings(self) -> list[Finding]:
+        """Everything wider than a pair that this span shows, the greatest first."""
+        result: list[Finding] = []
+        while len(result) < FOUND and self.live.any():
+            finding = self._best()
+            if finding is None:
+                break
+            result.append(finding)
+            self.explain(finding.scope)
+        return result
+
+    def suspects(self) -> dict[tuple[str, str, str], Mask]:
+        """Nodes and targets, by family, that have so many events that one would not yet call them usual."""
+        result = {}
+        for family in self._families:
+            if family.kind in PARTS and not family.wide:
+                events = family.happened(self.live)
+                result[family.kind, family.direction, family.layers] = (events >= WITNESSES) & (
+                    ratio(events, family.usual) > SUSPICIOUS
+                )
+        return result
+
+    def of(self, suspects: dict[tuple[str, str, str], Mask]) -> Mask:
+        """Which events are of suspects."""
+        result: Mask = np.zeros(len(self.live), np.bool_)
+        for family in self._families:
+            who = suspects.get((family.kind, family.direction, family.layers))
+            if who is None or len(who) != len(family.words):
+                continue
+            for half in family.halves or (family,):
+                result |= who[half.event] & (half.event >= 0)
+        return result
+
+    def spread(self, usual: Mask) -> tuple[float, float]:
+        """Squared distances of nodes' usual events from their expected number, and how many they are."""
+        if not self._families:
+            return 0.0, 0.0
+        first = self._families[0]
+        enough = first.usual > ENOUGH
+        distance = (first.happened(usual)[enough] - first.usual[enough]) ** 2 / first.usual[enough]
+        return float(distance.sum()), float(enough.sum())
+
+    def shows(self, scope: Scope, loss: float) -> bool:
+        """Whether this span speaks for a cause rather than for the background, or has too few probes to tell."""
+        ground = self.ground
+        which = covered(scope, ground, ground.source, ground.target, ground.layer)
+        sent, lost = counted(ground, which)
+        return sent * loss < TELLING or advantage(lost, sent, loss, float(ground.usual[which].sum()) / sent) > 0
+
+    def _best(self) -> Finding | None:
+        scored: list[tuple[float, int, int]] = []
+        happened = [family.happened(self.live) for family in self._families]
+        for number, (family, events) in enumerate(zip(self._families, happened, strict=True)):
+            some = np.flatnonzero(events >= WITNESSES)
+            scores = ratio(events[some], family.usual[some]) / self.dispersion
+            worth = scores > self.cost
+            scored += [(score, number, one) for score, one in zip(scores[worth].tolist(), some[worth].tolist(), strict=True)]
+        scored.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
+        for score, number, one in scored[:TRIED]:
+            family = self._families[number]
+            if family.halves and not self._two_sided(family, one):
+                continue
+            if family.wide and not self._spread(number, one, happened, score):
+                continue
+            finding = self._finding(family, one, happened[number].item(one), score - self.cost)
+            if finding is not None:
+                return finding
+        return None
+
+    def _spread(self, number: int, one: int, happened: list[Floats], score: float) -> bool:
+        """Whether a wide candidate is worth more than its nodes or targets, each named by itself, and much without one."""
+        wide = self._families[number]
+        inside = wide.holds(one) & self.live
+        best = 0.0
+        for small, events in zip(self._families, happened, strict=True):
+            if bool(small.halves) != bool(wide.halves) or small.layers != wide.layers or small.kind not in PARTS or small.many:
+                continue
+            within = small.happened(inside)
+            part = (within > MOSTLY * events) & (events >= WITNESSES)
+            worth = ratio(events[part], small.usual[part]) / self.dispersion - self.cost
+            # Where both sides count, every event is of two nodes.
+            best = max(best, float(worth[worth > 0].sum()) / (2 if small.halves else 1))
+        return best <= score - self.cost and (not wide.many or self._others(inside, float(wide.usual[one])) > REST * self.cost)
+
+    def _others(self, inside: Mask, usual: float) -> float:
+        """Log-likelihood ratio of some events without those of the one node or target that has most of them."""
+        ground = self.ground
+        place = ground.events.place[inside]
+        ends = len(ground.frame.words) + max(len(ground.cells.sources), len(ground.frame.names))
+        near, far = sources(ground, place), targets(ground, place)
+        nodes = len(ground.frame.words)
+        near, far = (np.where(end >= nodes, end + side * ends, end) for side, end in enumerate((near, far)))
+        worst = int(np.argmax(np.bincount(np.concatenate([near, far]))))
+        rest = float(np.count_nonzero((near != worst) & (far != worst)))
+        return float(ratio(np.array([rest]), np.array([usual]))[0]) / self.dispersion
+
+    def _two_sided(self, family: Family, one: int) -> bool:
+        """Whether each side alone would be suspicious, so that one side is not blamed for the other."""
+        halves = family.halves or ()
+        sides = []
+        for half, other in zip(halves, reversed(halves), strict=True):
+            alone = half.happened(self.live & ~other.holds(one))
+            sides.append(float(ratio(alone[one : one + 1], half.usual[one : one + 1])[0]))
+        return min(sides, default=0.0) > SIDE and min(sides) > LESSER * max(sides)
+
+    def _finding(self, family: Family, one: int, events: float, score: float) -> Finding | None:
+        """The candidate in full, None where its losses are not spread as those of a common cause would be."""
+        ground, scope = self.ground, family.scope(one)
+        which = cells_of(scope, ground)
+        mine = family.holds(one) & self.live
+        seen = witnesses(scope, ground, ground.events.place[mine], which)
+        if any(one.seen < least(one.all, events) for one in seen):
+            return None
+        lost, sent = int(ground.events.lost[mine].sum()), int(ground.sent[which].sum())
+        usual = float(family.usual[one])
+        if lost < LOSSES or events < EXCESS * usual:
+            return None
+        base, loss = usual / max(sent, 1), lost / max(sent, 1)
+        scope, certain = self._directed(scope, lost, sent, base)
+        layer, sure = layer_of(scope, ground, which, base)
+        if scope.kind == "node" and layer is Layer.POD and busy(ground, cells_of(scope, ground), base) > TELLING:
+            scope = scope._replace(kind="agent", direction="in")
+        return Finding(
+            scope, layer, events, usual, lost, sent, *seen[0], score, ground.cells.span_ns,
+            fresh=self.latest.shows(scope, loss), certain=certain and sure, effect=_effect(scope, loss),
+        )  # fmt: skip
+
+    def _directed(self, scope: Scope, lost: int, sent: int, usual: float) -> tuple[Scope, bool]:
+        """Which cells lose by it, which way packets get lost, and whether both are sure.
+
+        A cause covers both sides where the other one is likelier to lose as much than as little as usual.
+        """
+        if scope.kind not in TWO_WAY or scope.component == ALL or scope.layers not in {NETWORK, Layer.MTU.value}:
+            return scope, True
+        if scope.reach != "both":
+            between = ">" in scope.component
+            if between and len(set(scope.component.split(">"))) == 1:
+                return scope, True
+            other = turned(scope) if between else scope._replace(direction="out" if scope.direction == "in" else "in")
+            alone = cells_of(other, self.ground) & ~cells_of(scope, self.ground)
+            probes, gone = counted(self.ground, alone)
+            if advantage(gone, probes, lost / max(sent, 1), usual) <= TELLING:
+                # What was found is likelier more than the truth than less, so that less must have shown as well.
+                return scope, advantage(gone, probes, lost / max(2 * sent, 1), usual) < -2 * TELLING
+        return told_way(scope._replace(direction="both", sides="both"), self.ground, lost, lost / max(sent, 1))
+
+
+def told_way(scope: Scope, ground: Ground, lost: float, loss: float) -> tuple[Scope, bool]:
+    """What loses on both sides, with the direction that receipts tell; and whether waiting could tell more."""
+    if ">" in scope.component:
+        scope = scope._replace(component=">".join(sorted(scope.component.split(">"))))
+    if loss >= TOTAL or ground.cells.forward is None or scope.layers == Layer.MTU:
+        return scope, True
+    into, out = receipts(scope, ground)
+    weight = one_way(max(into, out), into + out)
+    # The first receipts are of the background: those of a fault come with the next answers.
+    certain = abs(weight) > TELLING and into + out >= RECEIPTS * lost
+    if weight <= 0:
+        return scope, certain
+    if ">" in scope.component:
+        return (scope if into > out else turned(scope))._replace(direction="out"), certain
+    return scope._replace(direction="in" if into > out else "out"), certain
+
+
+def _effect(scope: Scope, loss: float) -> Effect:
+    if scope.kind == "mtu":
+        return "mtu"
+    if scope.kind == "policy":
+        return "broken"
+    return "unreachable" if loss >= TOTAL and scope.kind != "agent" else "loss"
+
+
+def ratio(events: Floats, usual: Floats) -> Floats:
+    """Log-likelihood ratio of Poisson counts against their expectation, 0 where there are fewer than expected."""
+    base = np.maximum(usual, 1e-9)
+    with np.errstate(divide="ignore"):
+        value = events * np.log(np.maximum(events, 1e-9) / base) - (events - base)
+    return np.where(events > base, value, 0.0)

@@ -1,0 +1,75 @@
+"""Who has seen a cause: a common cause loses at many other ends, and a wide one in most of its parts.
+
+In: a scope, its events and its cells. Out: how many different ends lost something, out of how many. Pure.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from collector.verdict.candidates import ALL, Ground, Scope
+from collector.verdict.cells import Ints, Mask
+from collector.verdict.extent import members
+
+WITNESSES: Final = 3
+"""Fewest distinct other ends that must have seen it."""
+SPREAD: Final = 0.5
+"""Least share of the witnesses that would be expected, were the losses spread evenly."""
+
+
+class Seen(NamedTuple):
+    """Different ends that lost something, and all that were asked."""
+
+    seen: int
+    all: int
+
+
+def witnesses(scope: Scope, ground: Ground, events: Ints, which: Mask) -> list[Seen]:
+    """First the other ends; then, of what has many parts, the parts on each side. `events` are places of cells."""
+    ends = [(sources(ground, events), sources(ground, which)), (targets(ground, events), targets(ground, which))]
+    if scope.kind == "zone_pair" or ">" in scope.component or scope.component == ALL:
+        chosen = ends[:1] if scope.component == ALL and scope.direction == "out" else ends
+        return [Seen(distinct(one), distinct(all_)) for one, all_ in chosen]
+    if scope.kind not in {"node", "mtu", "group"}:
+        return [Seen(distinct(ends[0][0]), distinct(ends[0][1]))]
+    own = np.flatnonzero(members(ground, scope))
+    others, parts = _apart(ends[0][0], ends[1][0], own, scope.direction)
+    all_others, all_parts = _apart(ends[0][1], ends[1][1], own, scope.direction)
+    result = [Seen(distinct(others), distinct(all_others))]
+    if scope.kind == "group":
+        result += [Seen(distinct(some), distinct(every)) for some, every in zip(parts, all_parts, strict=True)]
+    return result
+
+
+def _apart(source: Ints, target: Ints, own: Ints, direction: str) -> tuple[Ints, list[Ints]]:
+    """Ends that are not members, and members as targets and as sources, of what goes between the two."""
+    from_, to = np.isin(source, own), np.isin(target, own)
+    into, out = to & ~from_, from_ & ~to
+    sides = [(into, source, target)] if direction != "out" else []
+    sides += [(out, target, source)] if direction != "in" else []
+    return np.concatenate([other[mine] for mine, other, _ in sides]), [member[mine] for mine, _, member in sides]
+
+
+def sources(ground: Ground, which: Ints | Mask) -> Ints:
+    """The nodes of some sources, or their own numbers where they have none."""
+    node = ground.frame.source_node[which]
+    return np.where(node >= 0, node, len(ground.frame.words) + ground.source[which])
+
+
+def targets(ground: Ground, which: Ints | Mask) -> Ints:
+    """The nodes of some targets, or the numbers of their names where they have none."""
+    node = ground.frame.target_node[which]
+    return np.where(node >= 0, node, len(ground.frame.words) + ground.frame.name[which])
+
+
+def least(witnesses: int, events: float) -> float:
+    """Fewest witnesses with losses: three, and half of those that as many events would hit, were they spread evenly."""
+    if not witnesses:
+        return 1.0
+    even: float = witnesses * (1.0 - (1.0 - 1.0 / witnesses) ** events)
+    return min(max(WITNESSES, SPREAD * even), max(witnesses, 2))
+
+
+def distinct(numbers: Ints) -> int:
+    """How many different ones there are."""
+    return len(np.unique(numbers))
