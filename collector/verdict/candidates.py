@@ -47,6 +47,12 @@ class Scope(NamedTuple):
         return self.sides or self.direction
 
 
+def key_of(scope: Scope) -> tuple[str, str, str]:
+    """What stays the same while it is refined; two ends are the same in either order, but two namespaces are not."""
+    ends = scope.component.split(">") if scope.kind != "policy" else [scope.component]
+    return scope.kind, ">".join(sorted(ends)), scope.layers
+
+
 class Events(NamedTuple):
     """Every pair of ends that lost something; columns as in Cells, one element a pair and class of layers.
 

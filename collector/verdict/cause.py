@@ -40,7 +40,7 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
         group = group if group is not None and frame is same else background.groups(cells)
         present: Ints = np.flatnonzero(np.bincount(group, minlength=1)).astype(np.int64)
         ground = Ground(cells, frame, group, background.rates(noise, cells, present))
-        search = Search(ground, noise.dispersion, found, searches[0] if searches else None)
+        search = Search(ground, noise.dispersion, found, searches)
         searches.append(search)
         found += search.findings()
     grounds = [search.ground for search in searches]

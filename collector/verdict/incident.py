@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from collector.verdict.agents import with_agents
 from collector.verdict.candidates import Scope
+from collector.verdict.candidates import key_of as scope_key
 from collector.verdict.cells import Cells
 from collector.verdict.finding import Effect, Evidence, Finding, Severity
 from collector.verdict.hold import Hold, Limits, Phase, held
@@ -132,10 +133,8 @@ def settled(
 
 
 def key_of(finding: Finding) -> Key:
-    """What stays the same while it is refined; two ends are the same in either order, but two namespaces are not."""
-    scope = finding.scope
-    ends = scope.component.split(">") if scope.kind != "policy" else [scope.component]
-    return scope.kind, ">".join(sorted(ends)), scope.layers, finding.effect if finding.effect in APART else ""
+    """What stays the same while it is refined."""
+    return *scope_key(finding.scope), finding.effect if finding.effect in APART else ""
 
 
 def identity(cluster: str, scope: Scope, uid: str, layer: Layer, effect: str = "") -> str:

@@ -148,7 +148,7 @@ def _finding(scope: Scope, searches: Sequence[Search], number: int, part: Ints, 
     layer, sure = layer_of(told, ground, which, usual / tally.sent)
     return Finding(
         told, layer, tally.lost, usual, int(tally.lost), int(tally.sent), 1, 1, score,
-        ground.cells.span_ns, fresh=searches[0].shows(told, loss), certain=certain and sure, proven=proven,
+        ground.cells.span_ns, fresh=search.is_fresh(told, loss), certain=certain and sure, proven=proven,
         effect="mtu" if told.kind == "mtu" else "unreachable" if loss >= TOTAL else "loss",
     )  # fmt: skip
 

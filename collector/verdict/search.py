@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from collector.verdict.candidates import ALL, NETWORK, Family, Floats, Ground, Scope, families
+from collector.verdict.candidates import ALL, NETWORK, Family, Floats, Ground, Scope, families, key_of
 from collector.verdict.cells import Mask
 from collector.verdict.extent import cells_of, covered, turned
 from collector.verdict.finding import Effect, Finding
@@ -49,15 +49,17 @@ TWO_WAY: Final = frozenset({"node", "mtu", "group", "zone_pair"})
 
 
 class Search:
-    """The search through one span. `latest` is that of the shortest, `before` what shorter ones have found."""
+    """The search through one span. `before` is what shorter ones have found."""
 
-    def __init__(self, ground: Ground, dispersion: float, before: Sequence[Finding], latest: "Search | None") -> None:
+    def __init__(self, ground: Ground, dispersion: float, before: Sequence[Finding], shorter: "Sequence[Search]") -> None:
         self.ground = ground
         self.dispersion = dispersion
-        self.latest = latest or self
+        self.shorter = tuple(shorter)
         self._families = families(ground)
         self.cost = log((sum(len(family.words) for family in self._families) + len(ground.events.source) + 1) / ALPHA)
         """What it takes to name one candidate."""
+        self.own: list[Scope] = []
+        """What was found in this span."""
         self.live: Mask = np.ones(len(ground.events.source), np.bool_)
         """Events that nothing explains."""
         for finding in before:
@@ -72,12 +74,11 @@ class Search:
     def findings(self) -> list[Finding]:
         """Everything wider than a pair that this span shows, the greatest first."""
         result: list[Finding] = []
-        while len(result) < FOUND and self.live.any():
-            finding = self._best()
-            if finding is None:
-                break
-            result.append(finding)
-            self.explain(finding.scope)
+        for long in (False, True):  # long packets get lost by all that loses short ones as well
+            while len(result) < FOUND and self.live.any() and (finding := self._best(long=long)) is not None:
+                result.append(finding)
+                self.explain(finding.scope)
+        self.own = [finding.scope for finding in result]
         return result
 
     def suspects(self) -> dict[tuple[str, str, str], Mask]:
@@ -111,17 +112,33 @@ class Search:
         distance = (first.happened(usual)[enough] - first.usual[enough]) ** 2 / first.usual[enough]
         return float(distance.sum()), float(enough.sum())
 
-    def shows(self, scope: Scope, loss: float) -> bool:
-        """Whether this span speaks for a cause rather than for the background, or has too few probes to tell."""
-        ground = self.ground
-        which = covered(scope, ground, ground.source, ground.target, ground.layer)
-        sent, lost = counted(ground, which)
-        return sent * loss < TELLING or advantage(lost, sent, loss, float(ground.usual[which].sum()) / sent) > 0
+    def is_fresh(self, scope: Scope, loss: float) -> bool:
+        """Whether a cause is still there: what the shortest span says that can tell."""
+        told = (search.shows(scope, loss) for search in (*self.shorter, self))
+        return next((one for one in told if one is not None), True)
 
-    def _best(self) -> Finding | None:
+    def shows(self, scope: Scope, loss: float) -> bool | None:
+        """Whether this span speaks for a cause rather than for the background, or has too few probes to tell (None).
+
+        What other causes of this span explain says nothing of this one.
+        """
+        ground = self.ground
+        which = np.flatnonzero(covered(scope, ground, ground.source, ground.target, ground.layer) & ground.judged)
+        for other in self.own:
+            if key_of(other) != key_of(scope):
+                which = which[~covered(other, ground, ground.source[which], ground.target[which], ground.layer[which])]
+        sent, lost = counted(ground, which)
+        if sent * loss < TELLING:
+            return None
+        return advantage(lost, sent, loss, float(ground.usual[which].sum()) / sent) > 0
+
+    def _best(self, *, long: bool) -> Finding | None:
+        """The likeliest candidate of the layer of long packets, or of all others."""
         scored: list[tuple[float, int, int]] = []
         happened = [family.happened(self.live) for family in self._families]
         for number, (family, events) in enumerate(zip(self._families, happened, strict=True)):
+            if (family.layers == Layer.MTU) is not long:
+                continue
             some = np.flatnonzero(events >= WITNESSES)
             scores = ratio(events[some], family.usual[some]) / self.dispersion
             worth = scores > self.cost
@@ -187,14 +204,21 @@ class Search:
         if lost < LOSSES or events < EXCESS * usual:
             return None
         base, loss = usual / max(sent, 1), lost / max(sent, 1)
+        if scope.layers == Layer.MTU and not self._only_long(scope, loss, base):
+            return None
         scope, certain = self._directed(scope, lost, sent, base)
         layer, sure = layer_of(scope, ground, which, base)
         if scope.kind == "node" and layer is Layer.POD and busy(ground, cells_of(scope, ground), base) > TELLING:
             scope = scope._replace(kind="agent", direction="in")
         return Finding(
             scope, layer, events, usual, lost, sent, *seen[0], score, ground.cells.span_ns,
-            fresh=self.latest.shows(scope, loss), certain=certain and sure, effect=_effect(scope, loss),
+            fresh=self.is_fresh(scope, loss), certain=certain and sure, effect=_effect(scope, loss),
         )  # fmt: skip
+
+    def _only_long(self, scope: Scope, loss: float, usual: float) -> bool:
+        """Whether short packets get through where long ones do not."""
+        sent, lost = counted(self.ground, cells_of(scope._replace(layers=NETWORK), self.ground))
+        return advantage(lost, sent, loss, usual) <= 0
 
     def _directed(self, scope: Scope, lost: int, sent: int, usual: float) -> tuple[Scope, bool]:
         """Which cells lose by it, which way packets get lost, and whether both are sure.
