@@ -51,6 +51,7 @@ from collector.sessions import Sessions
 from collector.settings import SECOND, PlanSettings
 from collector.standing import Standing
 from collector.verdict.judgement import Judgement
+from collector.verdict.standings import standings
 from collector.verification import Verification
 
 if TYPE_CHECKING:  # its client takes 30 MiB, which an inventory does without
@@ -299,6 +300,7 @@ class Collector:
     def _judged(self, judgement: Judgement) -> None:
         """Let whoever follows judgements know of another one."""
         self._notifier.hear(judgement)
+        self._source.tell(standings(judgement))
         if self._history is not None:
             self._history.ended([self._written.closed(one) for one in judgement.closed])
         self._beats.beat()

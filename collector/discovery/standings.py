@@ -31,7 +31,10 @@ class Example(Struct, frozen=True, rename={"source": "from", "target": "to"}):
 
 
 class Standing(Struct, frozen=True):
-    """Of one declaration. Counts are by `pairs`, `ok`, `broken`, `leaking`, `unverifiable`, `unknown` and `grace`."""
+    """Of one declaration.
+
+    Counts are by `pairs`, `ok`, `broken`, `leaking`, `targetDown`, `unverifiable`, `unknown` and `grace`.
+    """
 
     kind: str
     namespace: str
