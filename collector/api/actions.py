@@ -8,7 +8,7 @@ alone parsed. No target is ever taken from a request: names choose among the pat
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -19,7 +19,7 @@ from collector.admission import Refusal, RefusedError
 from collector.api.guard import ACTIONS, json_response
 from collector.api.question import QuestionError
 from collector.api.verifying import Verify, VerifyAsked, Verifying
-from collector.bursts import Bursts, Place, Result
+from collector.bursts import Bursts, Result
 from collector.matrix.answers import Answer
 from collector.matrix.query import Wanted
 from collector.matrix.store import Matrix
@@ -193,17 +193,20 @@ class Actions:
             "count": asked.count,
             "left_out": others,
             "paths": [
-                {**described(self._matrix, one), **shown(watch.results[one.vantage, one.path], watch.pending, one)}
-                for one in suspects
+                {
+                    **described(self._matrix, *place),
+                    **shown(watch.results[place], told=place not in watch.pending),
+                }
+                for place in dict.fromkeys((one.vantage, one.path) for one in suspects)
             ],
         }
 
 
-def shown(result: Result, pending: Collection[Place], suspect: Suspect) -> Answer:
-    """What came of a burst, in numbers and in a word."""
+def shown(result: Result, *, told: bool) -> Answer:
+    """What came of a burst, in numbers and in a word; `told` is whether its agent said that it is over."""
     received = result.sent - result.lost
     if not result.sent:
-        state = "no_word" if (suspect.vantage, suspect.path) in pending else "not_sent"
+        state = "not_sent" if told else "no_word"
     elif result.lost:
         state = "lossy" if received else "refused" if result.refused == result.lost else "lost"
     else:

@@ -39,35 +39,39 @@ def suspects(matrix: Matrix, vantage: str, paths: Sequence[int]) -> list[Suspect
     ids = np.array(sorted(set(paths)), np.uint64)
     known = row.slab.ids[row.cells]
     place = np.minimum(known.searchsorted(ids), len(known) - 1)
-    return list(_suspects(matrix, row.slab, place[known[place] == ids] + row.cells.start))
+    cells = place[known[place] == ids] + row.cells.start
+    return list(_suspects(matrix, row.slab, cells, most=len(cells)))
 
 
-def described(matrix: Matrix, suspect: Suspect) -> Answer:
-    """What identifies a suspect, as in every answer about cells; empty where its path has left meanwhile."""
-    row = matrix.rows.get(suspect.vantage)
+def described(matrix: Matrix, vantage: str, path: int) -> Answer:
+    """What identifies a path of a vantage, as in every answer about cells; empty where its path has left meanwhile."""
+    row = matrix.rows.get(vantage)
     if row is None:
         return {}
-    for cell in np.flatnonzero(row.slab.ids[row.cells] == np.uint64(suspect.path)) + row.cells.start:
+    for cell in np.flatnonzero(row.slab.ids[row.cells] == np.uint64(path)) + row.cells.start:
         catalogue = matrix.catalogue
-        return named(catalogue, catalogue.sources[row.number], int(row.slab.aim[cell]), int(row.slab.ask[cell]), suspect.path)
+        return named(catalogue, catalogue.sources[row.number], int(row.slab.aim[cell]), int(row.slab.ask[cell]), path)
     return {}
 
 
 def suspects_between(matrix: Matrix, wanted: Wanted, *, most: int) -> tuple[list[Suspect], int]:
-    """Planned paths that are asked for, at most so many, and how many more are planned that no burst is for."""
+    """Planned paths that are asked for, at most so many, and how many more are planned."""
     only = Filter(matrix, wanted)
     found: list[Suspect] = []
     planned = 0
     for slab in matrix.table.slabs:
         chosen = only.chosen(slab)
         planned += int(np.count_nonzero(slab.present[chosen] == PLANNED))
-        found += _suspects(matrix, slab, chosen)
-    return found[:most], planned - min(len(found), most)
+        found += _suspects(matrix, slab, chosen, most=most - len(found))
+    return found, planned - len(found)
 
 
-def _suspects(matrix: Matrix, slab: Slab, cells: Ints) -> Iterable[Suspect]:
+def _suspects(matrix: Matrix, slab: Slab, cells: Ints, *, most: int) -> Iterable[Suspect]:
+    """The first of some cells that may be looked at."""
     catalogue, row_of = matrix.catalogue, matrix.row_of
-    for cell in cells[slab.present[cells] == PLANNED].tolist():
-        asked, aim = catalogue.asks[int(slab.ask[cell])], catalogue.aims[int(slab.aim[cell])]
-        if asked.kind in KINDS and asked.layer is not Layer.EXTERNAL:
-            yield Suspect(row_of[int(slab.row[cell])].vantage, int(slab.ids[cell]), aim.name, packets(asked.ask))
+    allowed = np.array([one.kind in KINDS and one.layer is not Layer.EXTERNAL for one in catalogue.asks], np.bool_)
+    cells = cells[slab.present[cells] == PLANNED]
+    for cell in cells[allowed[slab.ask[cells]]][:most].tolist():
+        name = catalogue.aims[int(slab.aim[cell])].name
+        probe = packets(catalogue.asks[int(slab.ask[cell])].ask)
+        yield Suspect(row_of[int(slab.row[cell])].vantage, int(slab.ids[cell]), name, probe)
