@@ -78,6 +78,7 @@ class Bursts:
         """Those with probes to send, the one whose turn it is first."""
         self._of: dict[Track, _Burst] = {}
         """Those under way, by their own tracks."""
+        self._forgot_ns = 0
         self._spent: dict[int, deque[tuple[int, int]]] = {}
         """By path, when packets of bursts left within a minute, and how many."""
         self._budget = PacketBudget(PACKETS_PER_SECOND)
@@ -99,7 +100,14 @@ class Bursts:
         return None if track is None or fate is Fate.TAKEN else Note(track.path, {Measure.BURST_ENDED: 1})
 
     def suspect(self, track: Track, now: int) -> None:
-        """A path has lost its first probe: see at once whether it loses the next ones as well."""
+        """A path has lost its first probe: see at once whether it loses the next ones as well.
+
+        Only where a peer of ours answers, or the kernel of a node: everybody may see a service lose at the same moment, and
+        must not all ask it five times more. The collector, which knows how many ask, may order that.
+        """
+        target = track.path.target
+        if not target.uid and track.path.layer is not Layer.HOST:
+            return
         if sum(burst.is_own for burst in self._of.values()) < OWN_BURSTS:
             fate = self._begun(track, OWN_PROBES, now, is_own=True)
             self.counts[Fate.OWN if fate is Fate.TAKEN else fate] += 1
@@ -109,9 +117,8 @@ class Bursts:
             return Fate.KIND
         if len(self._of) >= MAX_BURSTS:
             return Fate.QUEUE
-        self._forget(now)
         burst = next((one for one in self._of.values() if one.track is track), None)
-        spent = sum(packets for _, packets in self._spent.get(track.id, ())) + (burst.left * track.packets if burst else 0)
+        spent = self._spent_on(track.id, now) + (burst.left * track.packets if burst else 0)
         granted = min(probes, (MAX_PACKETS - spent) // track.packets)
         if granted < 1 or (burst is not None and not burst.is_own):
             return Fate.BUDGET
@@ -125,12 +132,12 @@ class Bursts:
         burst.is_own = is_own
         return Fate.TAKEN
 
-    def _forget(self, now: int) -> None:
-        for path, spent in list(self._spent.items()):
-            while spent and now - spent[0][0] >= MINUTE_NS:
-                spent.popleft()
-            if not spent:
-                del self._spent[path]
+    def _spent_on(self, path: int, now: int) -> int:
+        """Packets that left on a path within a minute; what is older is forgotten, of all paths now and then."""
+        if now - self._forgot_ns >= MINUTE_NS:
+            self._forgot_ns = now
+            self._spent = {one: spent for one, spent in self._spent.items() if now - spent[-1][0] < MINUTE_NS}
+        return sum(packets for at, packets in self._spent.get(path, ()) if now - at < MINUTE_NS)
 
     def due(self, now: int) -> Track | None:
         """The track that a probe of a burst is to be sent on now; None where it is nobody's turn. The bursts take turns."""
@@ -149,7 +156,7 @@ class Bursts:
             burst.flying += 1
             if burst.left:
                 self._queue.append(burst)
-            self._spent.setdefault(burst.track.id, deque()).append((now, packets))
+            self._spent.setdefault(burst.track.id, deque(maxlen=MAX_PACKETS)).append((now, packets))
             return burst.apart
         return None
 

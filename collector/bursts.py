@@ -35,6 +35,9 @@ FULL_SECONDS: Final = 10
 PER_TARGET: Final = 200
 """Packets a second to one target, as plan.target_packets_per_second has it by default."""
 TARGET_SECONDS: Final = 2
+PER_VANTAGE: Final = 8
+VANTAGE_SECONDS: Final = 20
+"""Packets a second that the losses of one vantage may ask for by themselves, whatever it says that it loses."""
 MAX_TARGETS: Final = 4096
 AT_ONCE: Final = 100
 """Of what people wait for, so much is looked at with each report."""
@@ -132,6 +135,7 @@ class Bursts:
         self._planned = 0.0
         self._confirming, self._acting = Purse(FULL_SECONDS), Purse(FULL_SECONDS)
         self._targets: dict[str, Purse] = {}
+        self._vantages: dict[str, Purse] = {}
         self._orders: dict[str, dict[int, _Order]] = {}
         """By vantage and path."""
         self._asked: dict[Place, int] = {}
@@ -143,8 +147,9 @@ class Bursts:
     def install(self, packets_per_second: float, vantages: Collection[str]) -> None:
         """Take what the plans in force send together, and whose they are."""
         self._planned = packets_per_second
-        for vantage in [vantage for vantage in self._orders if vantage not in vantages]:
-            del self._orders[vantage]
+        for kept in (self._orders, self._vantages):
+            for vantage in [vantage for vantage in kept if vantage not in vantages]:
+                del kept[vantage]
 
     @property
     def rate(self) -> float:
@@ -185,17 +190,25 @@ class Bursts:
             found = self._find(report.vantage, _lost(columns))
             probes = MAX_PACKETS if len(found) <= FEW else MAX_PACKETS // 2
             for one in found[:MANY]:
-                self._confirm(one, probes, now_ns, BY_ITSELF_NS)
+                self._confirm(one, probes, now_ns, BY_ITSELF_NS, of=report.vantage)
         if self._deferred:
             self._defer(now_ns)
         return self._given(report.vantage, now_ns)
 
-    def _confirm(self, suspect: Suspect, probes: int, now_ns: int, rest_ns: int) -> bool:
+    def _confirm(self, suspect: Suspect, probes: int, now_ns: int, rest_ns: int, *, of: str = "") -> bool:
+        """Order a burst where there is room for it; `of` is the vantage whose own word for a loss this is."""
         asked_ns = self._asked.get((suspect.vantage, suspect.path))
         if asked_ns is not None and now_ns - asked_ns < rest_ns:
             self._count(Fate.REPEATED, 1)
             return False
-        fate = self._ordered(suspect, probes, now_ns, self._confirming)
+        packets = _packets(suspect, probes)
+        own = self._vantages.setdefault(of, Purse(VANTAGE_SECONDS)) if of else None
+        if own is not None and not own.holds(packets, PER_VANTAGE, now_ns):
+            fate: Fate | None = Fate.RATE
+        else:
+            fate = self._ordered(suspect, probes, now_ns, self._confirming)
+        if own is not None and fate is None:
+            own.take(packets)
         if fate is not None:
             self._count(fate, 1)
         return fate is None
@@ -212,8 +225,7 @@ class Bursts:
 
     def _ordered(self, suspect: Suspect, probes: int, now_ns: int, purse: Purse) -> Fate | None:
         """Order a burst; why not, where there is no room for it."""
-        wanted = max(1, min(probes, MAX_PACKETS // suspect.packets))
-        packets = wanted * suspect.packets
+        packets = _packets(suspect, probes)
         target = self._targets.get(suspect.target)
         if target is None:
             if len(self._targets) >= MAX_TARGETS:
@@ -226,7 +238,7 @@ class Bursts:
         purse.take(packets)
         target.take(packets)
         orders = self._orders.setdefault(suspect.vantage, {})
-        orders[suspect.path] = _Order(Burst(suspect.path, wanted), now_ns + KEPT_NS)
+        orders[suspect.path] = _Order(Burst(suspect.path, packets // suspect.packets), now_ns + KEPT_NS)
         self._asked.pop((suspect.vantage, suspect.path), None)
         self._asked[suspect.vantage, suspect.path] = now_ns
         while now_ns - next(iter(self._asked.values())) >= BY_ITSELF_NS:
@@ -275,6 +287,11 @@ class Bursts:
     def _is_waiting(self, vantage: str, path: int) -> bool:
         """Whether the burst that is waited for has yet to be ordered: what is heard before is of another one."""
         return path in self._orders.get(vantage, {}) or (vantage, path) in self._deferred
+
+
+def _packets(suspect: Suspect, probes: int) -> int:
+    """Packets of a burst that has as many of these probes as one may have."""
+    return max(1, min(probes, MAX_PACKETS // suspect.packets)) * suspect.packets
 
 
 def _lost(columns: Columns) -> list[int]:

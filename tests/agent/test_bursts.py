@@ -159,10 +159,10 @@ def test_a_refusal_in_a_burst_is_told() -> None:
 
 
 def test_a_first_loss_is_confirmed_without_being_asked_and_counted_once() -> None:
-    bench = Bench(answers=False)
-    bench.run(3.05)
+    bench = Bench(planned(path(uid="uid-a")), answers=False)
+    bench.run(3.95)
     window = bench.total()
-    assert window.failed == {Outcome.TIMEOUT: 2}
+    assert window.failed == {Outcome.TIMEOUT: 3}
     assert of_bursts(window.measures) == {SENT: OWN_PROBES, LOST: OWN_PROBES, ENDED: 1}
     assert bench.hurried == 1
     assert bench.answered == 0, "nobody waits for it, so it takes no report of its own"
@@ -171,7 +171,7 @@ def test_a_first_loss_is_confirmed_without_being_asked_and_counted_once() -> Non
 
 
 def test_the_collectors_burst_has_what_the_agents_own_left_of_the_minute() -> None:
-    bench = Bench(answers=False)
+    bench = Bench(planned(path(uid="uid-a")), answers=False)
     bench.run(1.05)
     confirming(bench)
     bench.run(5)
@@ -183,9 +183,19 @@ def test_the_collectors_burst_has_what_the_agents_own_left_of_the_minute() -> No
 
 def test_where_everything_is_lost_an_agent_confirms_a_few_by_itself() -> None:
     bursts = Bursts()
-    for one in tracks(30):
-        bursts.suspect(one, 0)
+    for number in range(30):
+        bursts.suspect(track(path(f"pod/a/{number}", uid=f"uid-{number}")), 0)
     assert bursts.counts == {Fate.OWN: OWN_BURSTS}
+
+
+def test_survive_57_a_service_that_everybody_sees_lose_is_not_asked_by_all_of_them_at_once() -> None:
+    bursts = Bursts()
+    service = structs.replace(path("service/shop/cart", ask=Tcp(port=80)), layer=Layer.SERVICE)
+    for one in (service, path("pod/shop/cart-0", ask=Tcp(port=80))):
+        bursts.suspect(track(one), 0)
+    assert not bursts
+    bursts.suspect(track(structs.replace(path("node/n2"), layer=Layer.HOST)), 0)
+    assert bursts
 
 
 def test_survive_08_a_stall_of_ours_is_no_loss_in_a_burst() -> None:

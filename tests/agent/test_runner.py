@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.bursts import OWN_PROBES
 from agent.limits import Limits
 from agent.probes.prober import Context, Note
 from agent.runner import QUIET_NS, Runner
@@ -37,7 +36,7 @@ def test_silence_is_loss_and_the_prober_is_told_to_forget() -> None:
     bench.runner.replan(bench.planned, 10**15)
     bench.run(2)
     assert bench.total().failed == {Outcome.TIMEOUT: 4}
-    assert len(bench.fake.forgotten) == 4 + OWN_PROBES
+    assert len(bench.fake.forgotten) == 4
 
 
 def test_survive_08_a_stall_of_three_seconds_is_never_loss() -> None:

@@ -14,7 +14,9 @@ from collector.bursts import (
     FULL_SECONDS,
     KEPT_NS,
     PER_TARGET,
+    PER_VANTAGE,
     TARGET_SECONDS,
+    VANTAGE_SECONDS,
     Bursts,
     Fate,
     Result,
@@ -151,6 +153,19 @@ def test_survive_57_a_target_is_looked_at_from_everywhere_at_no_more_than_its_ow
     asked = bench.bursts.ask(many(1000, targets=1))
     assert asked * MAX_PACKETS == PER_TARGET * TARGET_SECONDS
     assert bench.counts[Fate.TARGET] == 1000 - asked
+
+
+def test_survive_57_one_vantage_that_says_it_loses_everything_does_not_use_up_the_clusters_rate() -> None:
+    bench = Bench()
+    given = 0
+    for second in range(60):
+        for path in (bench.path(target, kind) for target in ("n2", "n3", "cart-0") for kind in ("udp", "icmp")):
+            given += sum(burst.probes for burst in bench.took(window(path, failed={Outcome.TIMEOUT: 1}), urgent=True))
+        bench.bursts._asked.clear()  # as if each time it were other paths
+        bench.now += SECOND
+        assert given <= PER_VANTAGE * (second + 1 + VANTAGE_SECONDS)
+    assert given >= PER_VANTAGE * 59
+    assert bench.bursts.ask([bench.suspect("n1", source="n2")]) == 1
 
 
 def test_an_order_that_nobody_comes_for_is_dropped() -> None:
