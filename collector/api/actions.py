@@ -194,10 +194,11 @@ class Actions:
             "left_out": others,
             "paths": [
                 {
-                    **described(self._matrix, *place),
+                    **described(self._matrix, one),
                     **shown(watch.results[place], told=place not in watch.pending),
                 }
-                for place in dict.fromkeys((one.vantage, one.path) for one in suspects)
+                for one in suspects
+                for place in [(one.vantage, one.path)]
             ],
         }
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -15,8 +14,6 @@ from collector.cli.table import clean
 
 MAX_ANSWER: Final = 256 * 1024 * 1024
 GOOD: Final = frozenset({200, 202})
-VERIFY_SECONDS: Final = 30.0
-LOOK_SECONDS: Final = 1.0
 LATER: Final = frozenset({401, 403, 408, 413, 429, 503})
 """Of actions: not with this token, or not now."""
 
@@ -67,20 +64,6 @@ class Client:
         """What comes of an action, waited for so long. The token is the first field, as it must be. Raises what `ask` does."""
         body = json.dumps({"token": self.token(), **{name: value for name, value in asked.items() if value is not None}})
         return self._answer("POST", f"actions/{action}", body.encode(), seconds=seconds)
-
-    def verified(self, *, namespace: str = "", told: Callable[[int, int], None] = lambda _told, _paths: None) -> dict[str, Any]:
-        """Have all planned paths, or those from or to a namespace, probed once, and wait: what the collector says of them.
-
-        `told` hears again and again of how many of how many paths it is known. Raises what `ask` does.
-        """
-        begun = self.act("verify", {"namespace": namespace}, seconds=VERIFY_SECONDS)
-        while True:
-            progress = self.ask("verification", id=begun["id"])
-            told(progress["told"], progress["paths"])
-            if progress["done"]:
-                answer: dict[str, Any] = progress["answer"]
-                return answer
-            time.sleep(LOOK_SECONDS)
 
     def _answer(self, method: str, page: str, body: bytes | None = None, *, seconds: float | None = None) -> dict[str, Any]:
         connection = self._connect()

@@ -43,14 +43,14 @@ def suspects(matrix: Matrix, vantage: str, paths: Sequence[int]) -> list[Suspect
     return list(_suspects(matrix, row.slab, cells, most=len(cells)))
 
 
-def described(matrix: Matrix, vantage: str, path: int) -> Answer:
-    """What identifies a path of a vantage, as in every answer about cells; empty where its path has left meanwhile."""
-    row = matrix.rows.get(vantage)
+def described(matrix: Matrix, suspect: Suspect) -> Answer:
+    """What identifies a suspect, as in every answer about cells; empty where its path has left meanwhile."""
+    row = matrix.rows.get(suspect.vantage)
     if row is None:
         return {}
-    for cell in np.flatnonzero(row.slab.ids[row.cells] == np.uint64(path)) + row.cells.start:
+    for cell in np.flatnonzero(row.slab.ids[row.cells] == np.uint64(suspect.path)) + row.cells.start:
         catalogue = matrix.catalogue
-        return named(catalogue, catalogue.sources[row.number], int(row.slab.aim[cell]), int(row.slab.ask[cell]), path)
+        return named(catalogue, catalogue.sources[row.number], int(row.slab.aim[cell]), int(row.slab.ask[cell]), suspect.path)
     return {}
 
 

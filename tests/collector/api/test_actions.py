@@ -12,9 +12,6 @@ from aiohttp.test_utils import TestServer
 
 from collector.admission import Refusal, RefusedError
 from collector.api.actions import MAX_AT_ONCE, MAX_BODY
-from collector.api.question import QuestionError
-from collector.api.verifying import EveryPath, VerifyAsked
-from collector.bursts import Result
 from collector.permission import Action, OperatorKeys
 from tests.collector.api.acting import KEY, PROBE, VERIFY, Collector, all_lost, all_well, with_agents
 
@@ -253,17 +250,3 @@ async def test_a_verification_ends_where_agents_say_nothing(client: ClientSessio
                 break
             await asyncio.sleep(0.05)
     assert (answer["told"], answer["answer"]["sent"]) == (0, [0])
-
-
-async def test_every_path_that_is_planned_inside_the_cluster_is_verified_once(collector: Collector) -> None:
-    every = EveryPath(collector.matrix)
-    paths = every.paths(VerifyAsked(KEY))
-    assert {(one.vantage, one.target) for one in paths} >= {("n1", "pod/shop/cart-0"), ("cart", "service/shop/cart")}
-    assert not any("external" in one.target for one in paths)
-    shop = every.paths(VerifyAsked(KEY, "shop"))
-    assert all(one.vantage == "cart" or "/shop/" in one.target for one in shop)
-    assert len(set(shop)) == len(shop) < len(paths)
-    with pytest.raises(QuestionError, match="from or to nowhere"):
-        every.paths(VerifyAsked(KEY, "nowhere"))
-    told = every.answer(VerifyAsked(KEY), {("n1", paths[0].path): Result(sent=3, lost=3, refused=3, ended=1)})
-    assert [(path["state"], path["from"]["vantage"]) for path in told["paths"]] == [("refused", paths[0].vantage)]

@@ -9,7 +9,6 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from collector.cli import main
-from collector.cli.client import Client
 from tests.collector.api.acting import KEY, Collector, all_lost, all_well, with_agents
 
 Capture = pytest.CaptureFixture[str]
@@ -84,12 +83,3 @@ async def test_without_a_key_it_says_where_one_goes(url: str, capsys: Capture, m
     monkeypatch.delenv("NETMATRIX_TOKEN")
     assert await run(url, "n1", "agent-n2") == 2
     assert "NETMATRIX_TOKEN" in capsys.readouterr().err
-
-
-async def test_a_verification_is_waited_for_and_told_of(collector: Collector, url: str) -> None:
-    heard: list[tuple[int, int]] = []
-    client = Client.at(url, timeout=60)
-    answer = await with_agents(
-        collector, all_well, asyncio.to_thread(client.verified, told=lambda told, paths: heard.append((told, paths)))
-    )
-    assert (answer, heard[-1]) == ({"namespace": "", "sent": [3]}, (1, 1))
