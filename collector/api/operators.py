@@ -206,7 +206,7 @@ def operator_app(
         app.router.add_get(f"/api/v1/{name}", getattr(operators, name))
     for name, handler in verdicts.pages.items():
         app.router.add_get(f"/api/v1/{name}", handler)
-    app.router.add_get("/api/v1/picture", Pictures(matrix, operators.renderings, now_ns).picture)
+    app.router.add_get("/api/v1/picture", Pictures(matrix, verdicts.judgement, operators.renderings, now_ns).picture)
     if actions is not None:
         actions.add(app)
     events = Events(beats or Beats())

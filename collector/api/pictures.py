@@ -9,26 +9,37 @@ from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
+import numpy as np
 from aiohttp import hdrs, web
 
 from collector.api.question import FILTERS, QuestionError, dimensions, parameters, span_ns, wanted
 from collector.api.renderings import Renderings
 from collector.matrix.answers import seconds
-from collector.matrix.picture import LATENCY_LEVELS, LOSS_LEVELS, MEASURES, picture_in_slices
+from collector.matrix.picture import LATENCY_LEVELS, LOSS_LEVELS, MEASURES, Picture, picture_in_slices
 from collector.matrix.query import TooManyError
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
+from collector.verdict import pictured
+from collector.verdict.judgement import Judgement
+from collector.verdict.pictured import DIMENSIONS as VERDICTS_BY
 
 MAGIC: Final = b"NMP1"
 TYPE: Final = "application/vnd.netmatrix.picture"
-_BOUNDS: Final = {"loss": LOSS_LEVELS, "p50": LATENCY_LEVELS, "p99": LATENCY_LEVELS}
+VERDICT: Final = "verdict"
+SHADES: Final = (VERDICT, *MEASURES)
+_BOUNDS: Final = {"loss": LOSS_LEVELS, "p50": LATENCY_LEVELS, "p99": LATENCY_LEVELS, VERDICT: ()}
+NOTHING: Final = Picture([], [], np.zeros((0, 0), np.uint8), None, 0)
+"""Before anything was judged."""
 
 
 class Pictures:
     """The handler."""
 
-    def __init__(self, matrix: Matrix, renderings: Renderings, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, matrix: Matrix, judgement: Callable[[], Judgement], renderings: Renderings, now_ns: Callable[[], int]
+    ) -> None:
         self._matrix = matrix
+        self._judgement = judgement
         self._renderings = renderings
         self._now_ns = now_ns
 
@@ -47,12 +58,21 @@ class Pictures:
     def _drawn(self, found: Mapping[str, str]) -> Callable[[int], Slices[bytes]]:
         by, measure = found.get("by", "node"), found.get("shade", "loss")
         rows, columns = dimensions(by)
-        if measure not in MEASURES:
-            raise QuestionError(f"shade must be one of {', '.join(MEASURES)}")
+        if measure not in SHADES:
+            raise QuestionError(f"shade must be one of {', '.join(SHADES)}")
         span, which = span_ns(found, retention_ns=self._matrix.retention_ns), wanted(found)
+        compared = self._judgement().comparison
+        if measure == VERDICT and {rows, columns} - set(VERDICTS_BY):
+            raise QuestionError(f"verdicts are by {', '.join(VERDICTS_BY)}")
 
         def drawn(now_ns: int) -> Slices[bytes]:
-            one = yield from picture_in_slices(self._matrix, now_ns, rows, columns, measure=measure, span_ns=span, wanted=which)
+            if measure == VERDICT:
+                one = NOTHING if compared is None else pictured.picture(compared, rows, columns, which)
+            else:
+                shut = None if compared is None else np.sort(compared.sample.paths[pictured.closed(compared)])
+                one = yield from picture_in_slices(
+                    self._matrix, now_ns, rows, columns, measure=measure, span_ns=span, wanted=which, closed=shut
+                )
             header = msgspec.json.encode(
                 {
                     "version": 1,

@@ -31,7 +31,7 @@ class Verdicts:
     """See the module. `written` writes what `judgement` returns."""
 
     def __init__(self, judgement: Callable[[], Judgement], written: Written) -> None:
-        self._judgement = judgement
+        self.judgement = judgement
         self._written = written
 
     @property
@@ -48,12 +48,12 @@ class Verdicts:
     async def incidents(self, request: web.Request) -> web.Response:
         """How it stands in one sentence, and every incident."""
         parameters(request.query, ())
-        return json_response(self._written.judgement(self._judgement()))
+        return json_response(self._written.judgement(self.judgement()))
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with what shows it."""
         found = parameters(request.query, ("id",))
-        answer = self._written.whole(self._judgement(), found.get("id", ""))
+        answer = self._written.whole(self.judgement(), found.get("id", ""))
         if answer is None:
             return json_response({"error": "there is no such incident, or not any more"}, status=404)
         return json_response(answer)
@@ -64,7 +64,7 @@ class Verdicts:
         word = found.get("verdict", "")
         if word and word not in WORDS:
             raise QuestionError(f"verdict is one of {', '.join(WORDS)}, not {word}")
-        one = self._judgement().comparison
+        one = self.judgement().comparison
         listed = [] if one is None else await asyncio.to_thread(_listed, one, found)
         return json_response({"version": 1, "verdicts": listed})
 
@@ -76,7 +76,7 @@ class Verdicts:
         port = found.get("port", "")
         if port and not port.isdecimal():
             raise QuestionError("port is a number")
-        judgement = self._judgement()
+        judgement = self.judgement()
         one = judgement.comparison
         cells = [] if one is None else await asyncio.to_thread(_listed, one, found)
         cells = [cell for cell in cells if not port or cell["port"] == int(port)]
@@ -86,7 +86,7 @@ class Verdicts:
     async def expectations(self, request: web.Request) -> web.Response:
         """Every declaration with its conditions and how many paths have which verdict."""
         parameters(request.query, ())
-        return json_response({"version": 1, "expectations": [_declared(one) for one in self._judgement().expectations]})
+        return json_response({"version": 1, "expectations": [_declared(one) for one in self.judgement().expectations]})
 
 
 def _listed(one: Comparison, found: Mapping[str, str]) -> list[Answer]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from collector.verdict.cells import FAMILIES, KINDS, LAYERS, Expected, Ints, Mask
+from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Expected, Ints, Mask
 from collector.verdict.comparison import Comparison
 from collector.verdict.pair import Control, Verdict
 from collector.verdict.sample import Sample
@@ -50,14 +50,15 @@ def rows(one: Comparison, cells: Ints) -> list[Answer]:
 def named(sample: Sample, name: str, *, side: str) -> Mask:
     """Which cells have an end on a side (`from` or `to`) that a person may call so."""
     ends = sample.tables.sources if side == "from" else sample.tables.targets
-    which = np.array([name in _names(end.name, end.node, end.namespace) for end in ends.all] or [False], np.bool_)
+    which = np.array([name in _names(end) for end in ends.all] or [False], np.bool_)
     result: Mask = which[sample.source if side == "from" else sample.target]
     return result
 
 
-def _names(name: str, node: str, namespace: str) -> tuple[str, ...]:
-    kind, _, rest = name.partition("/")
-    return (name, node, namespace, rest, rest.partition("/")[2]) if kind and rest else (name, node, namespace)
+def _names(end: End) -> tuple[str, ...]:
+    kind, _, rest = end.name.partition("/")
+    own = (end.name, end.node, end.namespace, f"zone/{end.zone}", f"namespace/{end.namespace}")
+    return (*own, rest, rest.partition("/")[2]) if kind and rest else own
 
 
 def _observed(one: Comparison, cells: Ints) -> dict[int, str]:

@@ -77,7 +77,7 @@ async def colours(page: Page) -> list[list[str]]:
 async def test_the_fault_is_in_the_sentence_on_top_and_in_its_row_and_column(browser: Browser, cluster: Cluster) -> None:
     async with opened(browser, cluster.api_url) as (page, seen):
         await expect(page.locator("#verdict")).to_contain_text("n2")
-        await expect(page.locator("#matrix-words")).to_contain_text("lost")
+        await expect(page.locator("#matrix-words")).to_contain_text("with a fault")
         rows = await colours(page)
         good = rows[0][2]
         assert rows[2][3] == good
@@ -113,7 +113,7 @@ async def test_a_click_on_the_sentence_leads_to_the_evidence(browser: Browser, c
 
 
 async def test_what_is_shown_can_be_taken_away(browser: Browser, cluster: Cluster, tmp_path: Path) -> None:
-    async with opened(browser, cluster.api_url) as (page, seen):
+    async with opened(browser, f"{cluster.api_url}/#/?measure=loss") as (page, seen):
         await expect(page.locator("#matrix-words")).to_contain_text("lost")
         files = {}
         for name in ("CSV", "JSON", "PNG"):
@@ -132,8 +132,8 @@ async def test_what_is_shown_can_be_taken_away(browser: Browser, cluster: Cluste
 
 async def test_every_control_has_a_name_and_the_matrix_a_table(browser: Browser, cluster: Cluster) -> None:
     async with opened(browser, cluster.api_url) as (page, seen):
-        await expect(page.locator("#matrix-words")).to_contain_text("lost")
-        for label in ("Group by", "Layer", "Measure", "Over"):
+        await expect(page.locator("#matrix-words")).to_contain_text("with a fault")
+        for label in ("Group by", "Layer", "Measure"):
             await expect(page.get_by_role("combobox", name=label)).to_be_visible()
         unnamed = await page.evaluate(
             "() => [...document.querySelectorAll('button, a, canvas[tabindex]')]"
@@ -182,7 +182,7 @@ async def test_what_does_not_exist_is_said_and_what_exists_is_offered(browser: B
 async def test_a_page_says_how_old_its_data_is_while_the_collector_is_away_and_recovers(
     browser: Browser, cluster: Cluster
 ) -> None:
-    async with opened(browser, cluster.api_url) as (page, _):
+    async with opened(browser, f"{cluster.api_url}/#/?measure=loss") as (page, _):
         await expect(page.locator("#matrix-words")).to_contain_text("lost")
         gone = KillCollector()
         await cluster.apply(gone)

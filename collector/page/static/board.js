@@ -4,7 +4,7 @@
 // smaller than a pixel, pairs are pooled first and the worst of them stays: a red cell never vanishes.
 
 import { h } from "./dom.js";
-import { ink, LEVEL, looks, over, packed } from "./palette.js";
+import { ink, isBad, LEVEL, looks, over, packed, UNKNOWN } from "./palette.js";
 
 const LABEL = 10; // pixels a row needs before its name is written
 const LARGEST = 44; // pixels a cell has at most
@@ -52,7 +52,7 @@ export class Board {
           if (code > one.worst[place]) one.worst[place] = code;
           if (code < LEVEL) continue;
           one.known[place]++;
-          one.bad[place] += loss ? (code > LEVEL ? 1 : 0) : (code - LEVEL) / 30;
+          one.bad[place] += loss ? (isBad(this.picture, code) ? 1 : 0) : (code - LEVEL) / 30;
         }
       }
   }
@@ -174,7 +174,7 @@ export class Board {
   summaries(pen, place) {
     const seen = this.visible(place), { cell, left, top } = place, size = Math.max(1, cell - (cell > 4 ? 1 : 0));
     const bar = (side, at, draw) => {
-      if (side.worst[at] <= LEVEL && side.worst[at] !== 2) return;
+      if (side.worst[at] <= LEVEL && side.worst[at] !== UNKNOWN) return;
       pen.fillStyle = this.looks[side.worst[at]].colour;
       draw(Math.max(2, Math.round((SUMMARY - 4) * (side.known[at] ? Math.min(1, side.bad[at] / side.known[at]) : 0))));
     };

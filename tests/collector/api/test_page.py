@@ -55,11 +55,17 @@ async def test_a_picture_is_a_header_and_a_byte_for_each_pair(client: ClientSess
     assert codes[rows.index("n2"), columns.index("n3")] == Code.UNKNOWN
 
 
+async def test_before_anything_is_judged_a_picture_of_verdicts_is_empty(client: ClientSession) -> None:
+    header, codes = await picture(client, "?shade=verdict")
+    assert (header["measure"], codes.size) == ("verdict", 0)
+
+
 @pytest.mark.parametrize(
     ("query", "sentence"),
     [
         ("?by=colour", "by must be one of"),
-        ("?shade=weight", "shade must be one of loss, p50, p99"),
+        ("?shade=weight", "shade must be one of verdict, loss, p50, p99"),
+        ("?shade=verdict&by=kind", "verdicts are by vantage, node"),
         ("?layer=moon", "layer must be one of"),
         ("?totals=true", "unknown parameter"),
         ("?span=9y", "span must be a duration"),

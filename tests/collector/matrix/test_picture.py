@@ -48,6 +48,16 @@ def test_kinds_between_the_same_two_ends_are_added_up_and_never_the_worse_of_two
     assert code(drawn(matrix), "n1", "n2") == LEVEL + LOSS_LEVELS.index(0.1)
 
 
+def test_what_should_be_closed_and_is_loses_nothing() -> None:
+    matrix = with_loss()
+    shut = np.array(sorted(path.id for path in paths_of(SNAPSHOT, "n1") if path.target.name == "pod/shop/cart-0"), np.uint64)
+    one = finished(picture_in_slices(matrix, NOW, "node", "node", measure="loss", wanted=Wanted(), closed=shut))
+    assert code(one, "n1", "n3") == LEVEL
+    assert code(one, "n1", "n2") == Code.CLOSED
+    targets = finished(picture_in_slices(matrix, NOW, "vantage", "target", measure="loss", wanted=Wanted(), closed=shut))
+    assert code(targets, "n1", "pod/netmatrix/agent-n2") == Code.UNKNOWN
+
+
 def test_silence_is_unknown_and_no_path_is_nothing() -> None:
     one = drawn(with_loss())
     assert code(one, "n3", "n1") == Code.UNKNOWN

@@ -21,8 +21,8 @@ export function expectations() {
 }
 
 function row(one) {
-  const counts = one.counts ?? {};
+  const pairs = one.pairs ?? {}, all = Object.values(pairs).reduce((sum, count) => sum + count, 0);
   return h("tr", {}, h("td", {}, one.name), h("td", {}, one.expect), h("td", {}, one.severity), h("td", {}, one.owner ?? ""),
     h("td", {}, (one.conditions ?? []).map((condition) => h("div", { class: condition.status === "True" ? "ok" : condition.status === "False" ? "bad" : "quiet" }, `${condition.type}: ${condition.status}${condition.message ? `, ${condition.message}` : ""}`))),
-    ...["pairs", "ok", "broken", "leaking", "unverifiable", "unknown"].map((name) => number(counts[name] ?? 0)));
+    number(all), ...["ok", "broken", "leak", "unverifiable", "unknown"].map((name) => number(pairs[name] ?? 0)));
 }

@@ -12,8 +12,9 @@ const MOST_ON_TOP = 5;
 export function sentences(place, told) {
   const [mark, tone] = STATES[told.state] ?? ["", ""];
   const open = told.incidents ?? [];
+  const words = { broken: "Broken", degraded: "Degraded" };
   place.hidden = !told.sentence;
-  place.replaceChildren(h("p", { class: "sentence" }, h("span", { class: `mark ${tone}` }, mark), told.sentence ?? ""),
+  place.replaceChildren(h("p", { class: "sentence" }, h("span", { class: `mark ${tone}` }, mark), open.length ? `${words[told.state] ?? told.state}: ${open.length === 1 ? "one incident is" : `${open.length} incidents are`} open.` : told.sentence ?? ""),
     open.length ? h("ul", {}, open.slice(0, MOST_ON_TOP).map((one) => h("li", {}, h("span", { class: `mark ${tones(one)}` }, MARKS[one.severity] ?? ""), h("a", { href: link("incident", {}, [one.id]) }, one.sentence), h("span", { class: "quiet" }, ` ${since(one)}`))),
       open.length > MOST_ON_TOP ? h("li", {}, h("a", { href: "#/incidents" }, `and ${open.length - MOST_ON_TOP} more`)) : null) : "");
 }

@@ -3,7 +3,7 @@
 import { json, picture } from "../ask.js";
 import { Board } from "../board.js";
 import { ago, choice, h, latency, percent, table } from "../dom.js";
-import { LEVEL, looks } from "../palette.js";
+import { isBad, LEVEL, looks, UNKNOWN } from "../palette.js";
 import { change, here, link } from "../route.js";
 import { csv, save } from "../save.js";
 
@@ -31,7 +31,7 @@ export function matrix() {
   // What is asked for, with what a first look should be: nodes where that can be taken in, else zones.
   async function settled(parameters) {
     const by = BY.some(([value]) => value === parameters.by) || !parameters.by ? parameters.by : parameters.by;
-    return { layer: "", measure: "loss", ...parameters, by: by || (await usual()) };
+    return { layer: "", measure: "verdict", ...parameters, by: by || (await usual()) };
   }
 
   function paint(asked) {
@@ -52,7 +52,7 @@ export function matrix() {
       choice("Group by", asked.by, BY.some(([value]) => value === asked.by) ? BY : [...BY, [asked.by, asked.by]], (value) => change({ by: value, from: "", to: "" })),
       choice("Layer", asked.layer, LAYERS, set("layer")),
       choice("Measure", asked.measure, MEASURES, set("measure")),
-      choice("Over", asked.span ?? "", [["", "the last minute"], ["10s", "the last 10 s"], ["5m", "the last 5 min"]], set("span")),
+      asked.measure === "verdict" ? "" : choice("Over", asked.span ?? "", [["", "the last minute"], ["10s", "the last 10 s"], ["5m", "the last 5 min"]], set("span")),
       h("div", { class: "end" },
         h("button", { type: "button", "aria-pressed": Boolean(asked.table), onclick: () => change({ table: asked.table ? "" : "1" }) }, "Table"),
         h("button", { type: "button", onclick: () => save("netmatrix.csv", csv(...rowsOf(shown)), "text/csv") }, "CSV"),
@@ -149,17 +149,15 @@ function summary(shown) {
   let known = 0, unknown = 0, worst = 0;
   shown.codes.forEach((code, at) => {
     if (code >= LEVEL) known++;
-    if (code === 2) unknown++;
+    if (code === UNKNOWN) unknown++;
     if (code > worst) worst = code;
     if (isBad(shown, code)) bad.push(at);
   });
   const table = looks(shown);
   const first = bad.sort((a, b) => shown.codes[b] - shown.codes[a]).slice(0, 3).map((at) => `${shown.rows[Math.floor(at / width)]} → ${shown.columns[at % width]} (${table[shown.codes[at]].word})`);
-  return `${shown.rows.length} by ${width}, ${known} pairs measured${unknown ? `, ${unknown} unknown` : ""}, over ${ago(shown.span_seconds)}. ` +
-    (bad.length ? `${bad.length} with ${shown.measure === "loss" ? "loss" : "a fault"}, the worst: ${first.join(", ")}.` : known ? (shown.measure === "loss" ? "Nothing is lost." : "") : "Nothing is measured yet.");
+  return `${shown.rows.length} by ${width}, ${known} pairs measured${unknown ? `, ${unknown} unknown` : ""}, ${shown.span_seconds ? `over ${ago(shown.span_seconds)}` : "by the last judgement"}. ` +
+    (bad.length ? `${bad.length} with ${shown.measure === "loss" ? "loss" : "a fault"}, the worst: ${first.join(", ")}.` : known ? (shown.measure === "loss" ? "Nothing is lost." : shown.measure === "verdict" ? "Everything is as it should be." : "") : "Nothing is measured yet.");
 }
-
-const isBad = (shown, code) => (shown.measure === "loss" || shown.measure === "verdict") && code > LEVEL;
 
 function rowsOf(shown) {
   const table = looks(shown), rows = [];

@@ -6,6 +6,8 @@ import { chart } from "../chart.js";
 import { link } from "../route.js";
 
 const RUNGS = [["host", "node address"], ["pod", "pod address"], ["mtu", "long packets"], ["service", "ClusterIP"], ["dns", "name server"], ["external", "outside"]];
+const TONES = { ok: "ok", degraded: "warn", broken: "bad", target_down: "bad", leak: "leak" };
+const MOST_REASONS = 40;
 const MARKS = { measured: "", unknown: "?", unsampled: "·", excluded: "–" };
 
 export function pair() {
@@ -26,7 +28,8 @@ export function pair() {
     found.cells.sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
     const forth = found.cells.filter((cell) => matches(cell.from, from) && (matches(cell.to, to) || cell.to.name === to)), back = found.cells.filter((cell) => !forth.includes(cell));
     words.replaceChildren(...reasons(why));
-    ladder.replaceChildren(...(forth.length ? [h("h2", {}, `Ladder, ${from} → ${to}`), rungs(forth)] : []), ...(back.length ? [h("h2", {}, `Ladder, ${to} → ${from}`), rungs(back)] : []));
+    const apart = new Map((why?.paths ?? []).map((one) => [one.path, told(one)]).filter(([, word]) => word));
+    ladder.replaceChildren(...(forth.length ? [h("h2", {}, `Ladder, ${from} → ${to}`), rungs(forth, apart)] : []), ...(back.length ? [h("h2", {}, `Ladder, ${to} → ${from}`), rungs(back, apart)] : []));
     charts.replaceChildren(...history(past));
     cells.replaceChildren(listed(`${from} → ${to}`, forth), ...(back.length ? [listed(`${to} → ${from}`, back)] : []));
   }
@@ -44,28 +47,48 @@ export function pair() {
 
 const matches = (end, name) => [end.vantage, end.node, end.pod, end.name, end.service, `${end.namespace}/${end.pod}`, `zone/${end.zone}`, `namespace/${end.namespace}`].includes(name);
 
-// Layer by layer: the first that loses is where to look.
-function rungs(cells) {
+// Why a path that loses everything fails nobody; empty where it does.
+function told(path) {
+  if (path.expected === "deny" && (path.verdict === "ok" || path.verdict === "unverifiable")) return "closed, as it should be";
+  return path.verdict === "unknown" && (path.expected === "unspecified" || path.expected === "unknown") ? "open or closed, nobody says which it should be" : "";
+}
+
+// Layer by layer: the first that loses is where to look. What should be closed and is loses nothing.
+function rungs(cells, apart) {
   let failing = false;
   return h("ol", { class: "ladder" }, RUNGS.map(([layer, words]) => {
-    const own = cells.filter((cell) => cell.layer === layer), known = own.filter((cell) => cell.state === "measured");
-    if (!own.length) return null;
+    const all = cells.filter((cell) => cell.layer === layer), own = all.filter((cell) => !apart.has(cell.path)), known = own.filter((cell) => cell.state === "measured");
+    if (!all.length) return null;
     const sent = known.reduce((sum, cell) => sum + cell.sent, 0), received = known.reduce((sum, cell) => sum + cell.received, 0);
-    const bad = sent > received, first = bad && !failing;
+    const bad = sent > received, first = bad && !failing, counts = new Map();
+    for (const cell of all) if (apart.has(cell.path)) counts.set(apart.get(cell.path), (counts.get(apart.get(cell.path)) ?? 0) + 1);
     failing ||= bad;
-    const mark = !known.length ? "?" : bad ? "✕" : "✓";
-    return h("li", { class: first ? "first" : "" }, h("span", { class: `mark ${!known.length ? "quiet" : bad ? "bad" : "ok"}` }, mark), h("strong", {}, layer),
-      `${words}: ${known.length ? `${sent - received} of ${sent} probes lost by ${[...new Set(known.map((cell) => cell.kind))].join(", ")}` : own[0].because}${first ? ". This is the first layer that fails." : ""}`);
+    const [mark, tone] = !own.length ? ["⊘", "ok"] : !known.length ? ["?", "quiet"] : bad ? ["✕", "bad"] : ["✓", "ok"];
+    const measured = known.length ? `${sent - received} of ${sent} probes lost by ${[...new Set(known.map((cell) => cell.kind))].join(", ")}` : own.length ? own[0].because : "";
+    const others = [...counts].map(([word, count]) => `${count} of ${all.length} paths ${word}`);
+    return h("li", { class: first ? "first" : "" }, h("span", { class: `mark ${tone}` }, mark), h("strong", {}, layer),
+      `${words}: ${[measured, ...others].filter(Boolean).join("; ")}${first ? ". This is the first layer that fails." : ""}`);
   }));
 }
 
+// What should hold and why, path by path where they differ, and the incidents that have a part in it.
 function reasons(why) {
   if (!why) return [];
-  const lines = [];
-  for (const one of why.expectations ?? []) lines.push(h("p", {}, h("strong", {}, `Expected: ${one.expected}`), ` (${one.source}) ${one.because}`));
-  for (const one of why.verdicts ?? []) lines.push(h("p", {}, h("strong", {}, `Verdict: ${one.verdict}`), ` ${one.because}`));
-  for (const one of why.incidents ?? []) lines.push(h("p", {}, h("a", { href: link("incident", {}, [one.id]) }, one.sentence)));
-  return lines;
+  const told = new Map();
+  for (const path of why.paths ?? []) {
+    const key = `${path.from.vantage} → ${path.to.name}${path.port ? `:${path.port}` : ""} ${path.expected} ${path.verdict}`;
+    const one = told.get(key) ?? { ...path, kinds: new Set() };
+    one.kinds.add(path.kind);
+    told.set(key, one);
+  }
+  const order = ["leak", "broken", "target_down", "degraded", "unverifiable", "unknown", "excluded", "ok"];
+  const list = [...told.values()].sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict)).slice(0, MOST_REASONS);
+  return [
+    ...(why.incidents ?? []).map((one) => h("p", {}, h("span", { class: "mark bad" }, "✕"), h("a", { href: link("incident", {}, [one.id]) }, one.sentence))),
+    list.length ? table("What should hold, and whether it does", ["Path", "By", "Expected", "Seen", "Verdict", "Because"], list.map((one) => h("tr", {},
+      h("td", {}, `${one.from.vantage} → ${one.to.name}${one.port ? `:${one.port}` : ""}`), h("td", {}, [...one.kinds].join(", ")), h("td", {}, `${one.expected} (${one.source})`), h("td", {}, one.observed),
+      h("td", { class: TONES[one.verdict] ?? "quiet" }, one.expected === "deny" && one.verdict === "ok" ? "⊘ closed, as it should be" : one.verdict), h("td", {}, one.because)))) : "",
+  ];
 }
 
 function history(past) {
