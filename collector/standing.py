@@ -86,6 +86,7 @@ class Standing:
                 "notes": plans.notes,
             },
             "agents": standing_of(agents, snapshot),
+            "notifications": self._own.notified(),
             "scrape": {"age_seconds": None if self._scraped is None else round(now - self._scraped, 3)},
             "namespaces": namespaces_of(snapshot, own=own_namespace, asking=discovery.get("asking", ())),
         }

@@ -145,6 +145,7 @@ class OwnMetrics:
             ["outcome"],
             registry=self.registry,
         )
+        self._waiting: Callable[[], Mapping[str, int]] = dict
         self.notifications = Counter(
             "netmatrix_notifications_total",
             "Notifications by outcome: sent, refused for good, superseded by other news, dropped for want of room; and attempts"
@@ -190,7 +191,17 @@ class OwnMetrics:
 
     def follow_notifications(self, waiting: Callable[[], Mapping[str, int]]) -> None:
         """Also say how many notifications wait, asked for with every scrape."""
+        self._waiting = waiting
         self.registry.register(_Notifications(waiting))
+
+    def notified(self) -> dict[str, dict[str, int]]:
+        """Of each receiver that there is now: how many notifications wait, and what became of others."""
+        found = {receiver: {"waiting": count} for receiver, count in self._waiting().items()}
+        for family in self.notifications.collect():
+            for sample in family.samples:
+                if sample.labels.get("receiver") in found:
+                    found[sample.labels["receiver"]][sample.labels["outcome"]] = int(sample.value)
+        return found
 
     def count_notifications(self, receiver: str, outcome: str, times: int) -> None:
         """So many notifications to a receiver, or attempts, had this outcome."""

@@ -49,6 +49,22 @@ async def test_survive_63_another_configuration_is_taken_while_it_runs_and_a_wro
         await said(collector, "netmatrix_configuration_waiting 1.0")
 
 
+async def test_another_receiver_is_told_without_a_restart_and_nothing_secret_of_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    (tmp_path / "inventory.yaml").write_text(inventory("a"))
+    async with running(tmp_path, trustme.CA(key_type=trustme.KeyType.ECDSA)) as collector, asyncio.timeout(60):
+        assert (await collector.get("/api/v1/self"))["notifications"] == {}
+        with (tmp_path / "config.yaml").open("a") as file:
+            file.write("notify: {webhooks: [{name: chat, url: 'https://chat.example.com/s3cret'}]}\n")
+        await said(collector, 'netmatrix_notifications_queue{receiver="chat"} 0.0')
+        shown = await collector.get("/api/v1/self")
+        assert shown["notifications"] == {"chat": {"waiting": 0}}
+        assert shown["configuration"]["settings"]["notify"]["webhooks"][0]["url"] == "https://chat.example.com"
+        assert "s3cret" not in str(shown)
+
+
 async def test_a_configuration_for_which_there_is_no_plan_is_refused_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

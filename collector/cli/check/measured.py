@@ -18,6 +18,10 @@ ENDS_SECONDS: Final = 5 * 86_400.0
 """The collector renews its certificate ten days before it ends."""
 SCRAPE_SECONDS: Final = 300.0
 
+LOST: Final = ("refused", "dropped")
+FAILURES: Final = ("away", "failed", "denied", "unreadable", *LOST)
+"""What keeps a notification from its receiver (collector.notify), and what loses it."""
+
 
 def measured(page: Page, *, now: float, namespace: str) -> Iterator[Finding]:
     """All points of it; `now` is in Unix seconds."""
@@ -32,6 +36,7 @@ def measured(page: Page, *, now: float, namespace: str) -> Iterator[Finding]:
     yield _kinds(said["agents"])
     yield _plan(said["plan"])
     yield _scrape(said)
+    yield from _notifications(said.get("notifications") or {})
     yield unknown("dns", page.layers) if isinstance(page.layers, Missing) else _dns(page.layers)
 
 
@@ -126,6 +131,19 @@ def _scrape(said: Answer) -> Finding:
     if age is None:
         return note("scrape", "nobody reads the metrics", do)
     return wrong("scrape", f"nobody has read the metrics for {age_text(age)}", do)
+
+
+def _notifications(receivers: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
+    """Whether they arrive; nothing where the collector tells nobody by itself."""
+    for receiver, said in sorted(receivers.items()):
+        failed = [f"{outcome} {said[outcome]} times" for outcome in FAILURES if said.get(outcome)]
+        do = "docs/runbooks/NetmatrixNotificationsFailing.md says what that means, and the collector's log since when"
+        if said["waiting"] and failed:
+            yield wrong("notifications", f"{said['waiting']} wait for {receiver}: {several(failed)}", do)
+        elif any(said.get(outcome) for outcome in LOST):
+            yield note("notifications", f"some for {receiver} never arrived: {several(failed)}", do)
+        else:
+            yield ok("notifications", f"{said.get('sent', 0)} arrived at {receiver}")
 
 
 def _dns(layers: list[Any]) -> Finding:

@@ -105,6 +105,26 @@ def test_what_is_not_as_it_should_be_is_one_point_with_what_to_do(
     assert [one.point for one in points.values() if one.state is not State.OK] == [point]
 
 
+@pytest.mark.parametrize(
+    ("said", "state", "sentence"),
+    [
+        ({"waiting": 0, "sent": 4}, "ok", "4 arrived at chat"),
+        ({"waiting": 0, "sent": 4, "away": 7}, "ok", "4 arrived at chat"),
+        ({"waiting": 1}, "ok", "0 arrived at chat"),
+        ({"waiting": 2, "away": 7, "unreadable": 1}, "wrong", "2 wait for chat: away 7 times, unreadable 1 times"),
+        ({"waiting": 0, "sent": 4, "refused": 1}, "note", "some for chat never arrived: refused 1 times"),
+    ],
+)
+def test_whether_notifications_arrive_is_a_point_where_there_are_receivers(
+    said: dict[str, int], state: str, sentence: str
+) -> None:
+    seen = page()
+    assert isinstance(seen.itself, dict)
+    point = found(replace(seen, itself=seen.itself | {"notifications": {"chat": said}}))["notifications"]
+    assert (point.state, point.said) == (state, sentence)
+    assert "notifications" not in found(page())
+
+
 def test_lost_and_missing_answers_of_name_servers_are_told_apart() -> None:
     lost = [{"from": "dns", "sent": 9, "received": 6, "loss": 1 / 3}]
     assert found(replace(page(), layers=lost))["dns"].said == "33.3% of 9 questions were not answered well"
