@@ -20,6 +20,7 @@ from lab.demo import Wish, demo, demo_name, taken
 from lab.ending import until_done, until_done_with
 from lab.expectation import SECOND
 from lab.figures import missed
+from lab.figures import summary as summary_of_corpus
 from lab.options import count, fabric_of, port, seconds
 from lab.playground import NOT_RUNNING, PLAYGROUND, RUNNING, clear, fault, policy, up
 from lab.reading import Refused
@@ -126,8 +127,9 @@ def _corpus(wish: argparse.Namespace) -> int:
     ledger = Ledger(wish.resume)
     found = until_done_with(play(wish.seed, wish.count, wish.simulated, ledger, jobs=wish.jobs, tell=say))
     print(json.dumps(found, indent=None if wish.json else 1))
-    for sentence in (sentences := missed(found)):
-        say(sentence)
+    sentences = missed(found)
+    for line in (*sentences, summary_of_corpus(found)):
+        say(line)
     return 1 if sentences else 0
 
 

@@ -38,13 +38,13 @@ def _rare_loss(dice: Dice) -> Words:
 
 
 def _loss_of_pair(dice: Dice) -> Words:
-    one, other = dice.node(), dice.node()
+    one, other = dice.node(spared=(COLLECTOR,)), dice.node(spared=(COLLECTOR,))
     fault = {"kind": "loss", "from": one, "to": other, "percent": dice.random.choice((60, 100))}
     return dice.faults([(fault, pair(one, other))], 45)
 
 
 def _refusing_pair(dice: Dice) -> Words:
-    one, other = dice.node(), dice.node()
+    one, other = dice.node(spared=(COLLECTOR,)), dice.node(spared=(COLLECTOR,))
     says = dice.random.choice(("prohibited", "unreachable"))
     return dice.faults([({"kind": "reject", "from": one, "to": other, "says": says}, pair(one, other, "pod"))], 45)
 

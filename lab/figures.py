@@ -100,6 +100,16 @@ def _figures(every: Sequence[Played]) -> dict[str, Any]:
 BARS: Final = {"precision": 0.98, "recall": 0.95, "layer": 0.95, "single_incident": 0.95}
 
 
+def summary(found: Mapping[str, Any]) -> str:
+    """All of them in one line."""
+    shares = [
+        f"{name} {found[name]['value']} ({found[name]['hits']} of {found[name]['of']}, "
+        f"{found[name]['interval'][0]:.2f} to {found[name]['interval'][1]:.2f})"
+        for name in BARS
+    ]
+    return f"{found['count']} scenarios: {', '.join(shares)}, {found['false_incidents']} false incidents"
+
+
 def missed(found: Mapping[str, Any]) -> list[str]:
     """Bars that are missed for sure, each in words: the whole interval lies below. Few scenarios prove little."""
     sentences = [

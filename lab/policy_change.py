@@ -54,11 +54,11 @@ def check_policies(policies: Sequence[Document], changes: Sequence[tuple[str, Po
 
 
 def moments(change: PolicyChange, at: int) -> Iterator[tuple[int, Literal["enforce", "tell"]]]:
-    """When the nodes and when the collector hear of it, in nanoseconds of the scenario."""
-    if change.only != "told":
-        yield at + change.enforced_after, "enforce"
+    """When the collector and when the nodes hear of it, in nanoseconds of the scenario: in this order at the same time."""
     if change.only != "enforced":
         yield at + change.told_after, "tell"
+    if change.only != "told":
+        yield at + change.enforced_after, "enforce"
 
 
 def _name(document: Document, place: str) -> str:
