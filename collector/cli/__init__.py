@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from collector.cli import commands, completion, passage, probing
+from collector.cli import commands, completion, incidents, passage, probing, why
 from collector.cli.check.file import check_file
 from collector.cli.client import Client, RefusedError, UnreachableError
-from collector.cli.incidents import incidents
 from collector.cli.passage import PassageError
 
 USAGE: Final = 2
@@ -180,10 +179,8 @@ def _parser() -> ArgumentParser:
     one.add_argument("-o", "--output", choices=OUTPUTS, default="table", help="default: table")
     one.set_defaults(run=commands.agents)
 
-    one = words.add_parser("incidents", parents=[shared], help="what is wrong, by cause; exit status 1 if anything is")
-    one.add_argument("--all", action="store_true", help="also those that are not yet sure, and the last ones that are over")
-    one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
-    one.set_defaults(run=incidents)
+    incidents.add_to(words, shared)
+    why.add_to(words, shared)
 
     one = words.add_parser(
         "check", parents=[shared], help="what is not as it should be, and what to do; exit status 1 if anything"

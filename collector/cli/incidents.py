@@ -1,7 +1,7 @@
 """`netmatrix incidents`: what is wrong, a line for each cause and below it what that means. JSON as the API answers it in."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import IO, Any, Final
@@ -12,6 +12,14 @@ from collector.cli.table import RED, YELLOW, clean
 
 HEAD: Final = ("SINCE", "PHASE", "SEVERITY", "KIND", "COMPONENT", "LAYER", "DIRECTION", "EFFECT", "ID")
 FINDINGS: Final = 1
+
+
+def add_to(words: "_SubParsersAction[ArgumentParser]", shared: ArgumentParser) -> None:
+    """The subcommand."""
+    one = words.add_parser("incidents", parents=[shared], help="what is wrong, by cause; exit status 1 if anything is")
+    one.add_argument("--all", action="store_true", help="also those that are not yet sure, and the last ones that are over")
+    one.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+    one.set_defaults(run=incidents)
 
 
 def incidents(client: Client, options: Namespace, out: IO[str], *, colour: bool) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from collector.export import names
-from collector.export.judged import add_judgement
+from collector.export.judged import add_judgement, add_reachability
 from collector.export.names import Family
 from collector.export.text import Exposition, Kept, Key, Number
 from collector.matrix.groups import group_by
@@ -111,6 +111,8 @@ def exposition_in_slices(
     _add_agents(text, agents)
     yield
     yield from _add_marginals(text, matrix.tallies)
+    add_reachability(text, judgement)
+    yield
     text.add(names.PLAN_GENERATION, [()], [plans.generation])
     text.add(names.PLAN_STRETCHED, [()], [plans.stretched])
     _add_rows(text, names.WORST_LOSS, (yield from _worst(matrix, now_ns)))

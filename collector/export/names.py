@@ -40,6 +40,43 @@ INCIDENTS: Final = Family("netmatrix_incidents_total", "counter", "Incidents tha
 JUDGING_AGE: Final = Family("netmatrix_judging_age_seconds", "gauge", "Time since verdicts were made last.")
 JUDGING_SECONDS: Final = Family("netmatrix_judging_seconds", "gauge", "CPU time that the last pass of verdicts took.")
 
+MISMATCHES: Final = Family(
+    "netmatrix_reachability_mismatch_pairs",
+    "gauge",
+    "Paths between two namespaces that are open and should be closed (leak), or closed and should be open (broken).",
+    ("src_namespace", "dst_namespace", "kind"),
+)
+EXPECTATION_SATISFIED: Final = Family(
+    "netmatrix_expectation_satisfied",
+    "gauge",
+    "1 where all that could be judged of a declared expectation holds, 0 where something does not.",
+    ("namespace", "expectation", "severity", "owner"),
+)
+EXPECTATION_PAIRS: Final = Family(
+    "netmatrix_expectation_pairs",
+    "gauge",
+    "Paths of a declared expectation by verdict.",
+    (*EXPECTATION_SATISFIED.labels, "verdict"),
+)
+ENFORCEMENT_DELAY: Final = Family(
+    "netmatrix_policy_enforcement_delay_seconds",
+    "histogram",
+    "Time from when a change of what is expected was seen to the first observation that agrees with it, by path.",
+    ("kind",),
+)
+CNI_PROFILE: Final = Family(
+    "netmatrix_cni_profile",
+    "gauge",
+    "1, with what the network plugin is taken for, and what was found.",
+    ("profile", "detected"),
+)
+EVALUATOR_UNKNOWN: Final = Family(
+    "netmatrix_evaluator_unknown_paths",
+    "gauge",
+    "Paths of which it is not known what should be, by how far it is known.",
+    ("expected",),
+)
+
 MATRIX_BYTES: Final = Family("netmatrix_matrix_bytes", "gauge", "Memory that the matrix occupies.")
 MATRIX_DROPPED: Final = Family(
     "netmatrix_matrix_dropped_total",
@@ -174,6 +211,25 @@ AGENT_DROPPED: Final = Family(
     "gauge",
     "Windows that the agent's process lost to a full buffer so far.",
     AGENT_UP.labels,
+)
+
+REACHABILITY_EXPECTED: Final = Family(
+    "netmatrix_reachability_expected",
+    "gauge",
+    "1 where paths between two namespaces should be open, 0 where they should be closed, by what says so.",
+    ("src_namespace", "dst_namespace", "protocol", "port", "family", "source"),
+)
+REACHABILITY_OBSERVED: Final = Family(
+    "netmatrix_reachability_observed",
+    "gauge",
+    "Share of these paths that are open.",
+    REACHABILITY_EXPECTED.labels,
+)
+REACHABILITY_VERDICT: Final = Family(
+    "netmatrix_reachability_verdict",
+    "gauge",
+    "Paths between two namespaces by verdict.",
+    ("src_namespace", "dst_namespace", "verdict"),
 )
 
 PLAN_GENERATION: Final = Family("netmatrix_plan_generation", "gauge", "Number of the plan in force.")

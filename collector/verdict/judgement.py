@@ -3,6 +3,7 @@
 Times are on the collector's own clock. Nothing here is written or sent; whoever shows it turns it into words of its own.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
@@ -10,11 +11,13 @@ from typing import Final, Literal, NamedTuple
 from collector.verdict.comparison import Comparison
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident
-from collector.verdict.status import Counts, Spaces, Status, between_namespaces, statuses
+from collector.verdict.status import Counts, Reach, ReachKey, Spaces, Status, between_namespaces, reach, statuses, unknown
 
 State = Literal["ok", "degraded", "broken", "unknown"]
 
 MOST_CLOSED: Final = 200
+DELAY_SECONDS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0)
+"""Bounds of how long a change takes until it is in force."""
 
 
 class Closed(NamedTuple):
@@ -46,6 +49,16 @@ class Judgement(NamedTuple):
     """Verdicts of the cells between each two namespaces."""
     expectations: tuple[Status, ...] = ()
     """Every declaration."""
+    reach: Mapping[ReachKey, Reach] = {}
+    """What should be and is open between namespaces, where anybody says so."""
+    unknown: Mapping[str, int] = {}
+    """Cells of which nobody says anything certain, by how far it is known."""
+    delays: Mapping[str, tuple[Sequence[int], float]] = {}
+    """Since the start, by whose change it was: how often it took so long until it was in force, by DELAY_SECONDS with one more
+    for what took longer, and the sum in seconds."""
+    profile: str = ""
+    """What the network plugin is taken for."""
+    detected: str = ""
     comparison: Comparison | None = None
     """What was compared: every cell."""
 
@@ -86,7 +99,7 @@ def following(
     opened = Counter(before.opened)
     opened.update((one.kind, one.effect) for one in open_ if one.id not in known)
     over = [Closed(one, now_ns) for one in told if one.phase is Phase.CLOSED]
-    return Judgement(
+    after = Judgement(
         now_ns,
         open_,
         tuple(one for one in told if one.phase is Phase.PENDING),
@@ -95,7 +108,24 @@ def following(
         cells,
         judged,
         took_seconds,
-        {} if comparison is None else between_namespaces(comparison),
-        () if comparison is None else statuses(comparison),
-        comparison,
+    )
+    return after if comparison is None else _with(after, comparison, before)
+
+
+def _with(judgement: Judgement, one: Comparison, before: Judgement) -> Judgement:
+    """What follows from a comparison as well."""
+    delays = dict(before.delays)
+    for delay in one.delays:
+        counts, total = delays.get(delay.source, ([0] * (len(DELAY_SECONDS) + 1), 0.0))
+        place = bisect_left(DELAY_SECONDS, delay.seconds)
+        delays[delay.source] = [count + (number == place) for number, count in enumerate(counts)], total + delay.seconds
+    return judgement._replace(
+        pairs=between_namespaces(one),
+        expectations=statuses(one),
+        reach=reach(one),
+        unknown=unknown(one),
+        delays=delays,
+        profile=one.expectations.policies.profile.name,
+        detected=one.sample.snapshot.profile,
+        comparison=one,
     )

@@ -8,7 +8,9 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from collector.verdict.cells import Expected
 from collector.verdict.comparison import Comparison
+from collector.verdict.expecting import question
 from collector.verdict.pair import Verdict
 
 Spaces = tuple[str, str]
@@ -56,6 +58,65 @@ def between_namespaces(one: Comparison) -> dict[Spaces, Counts]:
     return {
         (sources.words[pair // wide], targets.words[pair % wide]): tuple(counts[pair].tolist())
         for pair in np.flatnonzero(counts.any(axis=1)).tolist()
+    }
+
+
+class Reach(NamedTuple):
+    """What should be, and is, between two namespaces over one protocol, port and family."""
+
+    expected: int
+    """1 for open, 0 for closed."""
+    observed: float
+    """Share of the paths that are open."""
+
+
+ReachKey = tuple[str, str, str, str, str, str]
+"""Namespaces of source and target, protocol, port, family, and what says so."""
+
+
+def reach(one: Comparison) -> dict[ReachKey, Reach]:
+    """Of the cells of which anybody says something and that were probed: declared, or by a policy."""
+    sample, every = one.sample, one.answers.every
+    telling = np.array([entry.source != "none" for entry in every] or [False], np.bool_)[one.answers.number]
+    known = (one.answers.answer == Expected.ALLOW) | (one.answers.answer == Expected.DENY)
+    sources, targets = sample.tables.sources.namespaces, sample.tables.targets.namespaces
+    near, far = sources.codes[sample.source], targets.codes[sample.target]
+    cells = np.flatnonzero(telling & known & (near >= 0) & (far >= 0) & (one.compared.sent > 0))
+    words = [entry.source for entry in every]
+    kinds = sorted(set(words))
+    said = np.array([kinds.index(word) for word in words] or [0], np.int64)
+    asked = [question(ask) for ask in sample.tables.asks]
+    numbers = {ask: number for number, ask in enumerate(dict.fromkeys(asked))}
+    connection = np.array([numbers[ask] for ask in asked] or [0], np.int64)
+    sizes = (len(sources.words), len(targets.words), max(1, len(numbers)), max(1, len(kinds)), 2)
+    deny = (one.answers.answer[cells] == Expected.DENY).astype(np.int64)
+    columns = (near[cells], far[cells], connection[sample.ask[cells]], said[one.answers.number[cells]], deny)
+    key = np.ravel_multi_index(columns, sizes) if len(cells) else np.zeros(0, np.int64)
+    found, inverse = np.unique(key, return_inverse=True)
+    paths = np.bincount(inverse, minlength=len(found))
+    opened = np.bincount(inverse, one.compared.reached[cells] > 0, len(found))
+    questions = list(numbers)
+    result: dict[ReachKey, Reach] = {}
+    for place, number in enumerate(found.tolist()):
+        one_near, one_far, ask, kind, closed = (int(part) for part in np.unravel_index(number, sizes))
+        how = questions[ask]
+        names = (
+            sources.words[one_near],
+            targets.words[one_far],
+            how.protocol,
+            str(how.port or ""),
+            how.family.value,
+            kinds[kind],
+        )
+        result[names] = Reach(1 - closed, round(float(opened[place] / paths[place]), 4))
+    return result
+
+
+def unknown(one: Comparison) -> dict[str, int]:
+    """How many cells nobody says anything certain of, by `unspecified` and `unknown`."""
+    return {
+        expected.name.lower(): int(np.count_nonzero(one.answers.answer == expected))
+        for expected in (Expected.UNSPECIFIED, Expected.UNKNOWN)
     }
 
 

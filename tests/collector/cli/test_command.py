@@ -19,9 +19,10 @@ from collector.api.verdicts import Verdicts
 from collector.cli import KINDS, LAYERS, main
 from collector.matrix.slices import Slices
 from collector.sessions import Sessions
-from collector.verdict.judgement import Judgement
+from collector.verdict.judgement import Judgement, following
 from tests.collector.incidents import JUDGED
 from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, paths_of, report_of, window
+from tests.collector.verdict.compared import SHUT, Watched, with_policies
 from wire.outcome import Outcome
 from wire.path import Kind, Layer
 
@@ -292,3 +293,17 @@ async def test_incidents_are_1_while_nothing_is_known(cluster: Cluster, capsys: 
     cluster.judgement = Judgement()
     assert await cluster.run("incidents", "-o", "json") == 1
     assert json.loads(capsys.readouterr().out)["state"] == "unknown"
+
+
+async def test_why_is_1_where_something_leaks_and_names_the_policy_and_the_numbers(cluster: Cluster, capsys: Capture) -> None:
+    compared = Watched(with_policies(SHUT)).seconds(6)
+    cluster.judgement = following(Judgement(), [], now_ns=NOW, cells=1, judged=1, took_seconds=0.1, comparison=compared)
+    assert await cluster.run("why", "shop", "pay") == 1
+    out = capsys.readouterr().out
+    assert "deny: ingress: no rule of NetworkPolicy pay/shut allows it" in out
+    assert "leak: 3 of 3 probes got through in 3 s" in out
+    assert await cluster.run("why", "pay", "ops") == 0
+    assert await cluster.run("why", "shop", "nowhere") == 1
+    assert "nothing is probed from shop to nowhere" in capsys.readouterr().out
+    assert await cluster.run("why", "shop", "pay", "--port", "8620", "-o", "json") == 1
+    assert {cell["port"] for cell in json.loads(capsys.readouterr().out)["paths"]} == {8620}

@@ -15,12 +15,25 @@ from collector.matrix.store import Matrix
 from collector.plan.compose import compose
 from collector.sessions import Sessions
 from collector.settings import PlanSettings
+from collector.verdict.judgement import Judgement, following
 from tests.collector.incidents import JUDGED
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, vantage, window
+from tests.collector.verdict.compared import SHUT, Watched, with_policies
 from wire.outcome import Outcome
 from wire.window import Flag
 
 NOW = 100 * SECOND
+EXPECTATION = {
+    "apiVersion": "netmatrix.io/v1alpha1",
+    "kind": "ReachabilityExpectation",
+    "metadata": {"name": "out", "namespace": "shop"},
+    "spec": {
+        "severity": "critical",
+        "owner": "team-shop",
+        "expect": "allow",
+        "to": [{"pods": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ops"}}}}],
+    },
+}
 PLANS = SimpleNamespace(generation=4, stretched=1.5)
 
 
@@ -231,3 +244,16 @@ def test_open_incidents_survive_the_cap_and_pending_ones_are_not_shown() -> None
 
 def test_no_age_is_told_of_what_was_never_judged() -> None:
     assert "netmatrix_judging_age_seconds" not in scrape(filled())
+
+
+def test_what_is_expected_between_namespaces_is_shown_with_what_is_seen_and_what_does_not_agree() -> None:
+    watched = Watched(with_policies(SHUT, expectations=(EXPECTATION,)))
+    judgement = following(Judgement(), [], now_ns=NOW, cells=1, judged=1, took_seconds=0.1, comparison=watched.seconds(6))
+    found = scrape(filled(), judgement=judgement)
+    key = ("shop", "pay", "TCP", "8620", "ipv4", "networkpolicy")
+    assert (found["netmatrix_reachability_expected"][key], found["netmatrix_reachability_observed"][key]) == (0, 1)
+    assert found["netmatrix_reachability_mismatch_pairs"]["shop", "pay", "leak"] > 0
+    assert found["netmatrix_reachability_verdict"]["shop", "pay", "leak"] > 0
+    assert found["netmatrix_expectation_satisfied"] == {("shop", "out", "critical", "team-shop"): 1}
+    assert found["netmatrix_cni_profile"] == {("generic", "generic"): 1}
+    assert found["netmatrix_evaluator_unknown_paths"]["unspecified",] > 0
