@@ -17,11 +17,12 @@ from collector.expectation.contradictions import Contradiction, contradictions
 from collector.expectation.expected import Expectations
 from collector.verdict.cells import Cells, Expected, Ints, Mask, Reason
 from collector.verdict.changes import Changes, Delay
+from collector.verdict.control import Control
 from collector.verdict.expecting import Answers, Expecting
 from collector.verdict.history import History
-from collector.verdict.pair import ALWAYS, Compared, Comparing, Control, Verdict
+from collector.verdict.pair import ALWAYS, Compared, Comparing, Verdict
 from collector.verdict.reading import cells_of
-from collector.verdict.sample import Sample
+from collector.verdict.sample import Sample, Words
 
 FROM: Final = (
     *("nodes", "vantages", "pods", "namespaces", "services", "backed", "external", "dns"),
@@ -49,6 +50,31 @@ class Comparison:
     expectations: Expectations
     contradictions: tuple[Contradiction, ...]
     delays: tuple[Delay, ...]
+
+
+def kept(one: Comparison) -> Comparison:
+    """What of a pass is worth keeping until the next one: enough to explain every cell, in few bytes each."""
+    sample, compared = one.sample, one.compared
+    small = replace(
+        sample,
+        source=sample.source.astype(np.int32),
+        target=sample.target.astype(np.int32),
+        ask=sample.ask.astype(np.int32),
+        sent=(),
+        lost=(),
+        words=tuple(
+            words if number in set(np.unique(compared.span).tolist()) else NOTHING for number, words in enumerate(sample.words)
+        ),
+    )
+    answers = Answers(one.answers.number.astype(np.int32), one.answers.every, one.answers.answer)
+    return replace(
+        one, sample=small, spans=[], answers=answers, since_ns=_thin(one.since_ns), open_until_ns=_thin(one.open_until_ns)
+    )
+
+
+def _thin(times_ns: Ints) -> Ints:
+    """The same without memory where nothing was ever otherwise."""
+    return np.broadcast_to(np.int64(ALWAYS), times_ns.shape) if (times_ns == ALWAYS).all() else times_ns
 
 
 class Comparer:
@@ -128,6 +154,7 @@ class Comparer:
         return [replace(cells, expected=expected) for cells in spans], replace(compared, verdict=verdict), past, last_ns
 
 
+NOTHING: Final = Words(*[np.zeros(0, np.int64)] * 3)
 CONFIRMING: Final = 3
 """Probes that must all fail before a path of which nobody says anything is closed."""
 

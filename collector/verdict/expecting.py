@@ -42,6 +42,10 @@ class Answers(NamedTuple):
     answer: Small
     """`Expected`."""
 
+    def part(self, cells: Ints) -> "Answers":
+        """Of some cells."""
+        return Answers(self.number[cells], self.every, self.answer[cells])
+
 
 class Question(NamedTuple):
     """How a cell asks, as policies see it."""

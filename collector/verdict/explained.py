@@ -9,7 +9,8 @@ import numpy as np
 
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Expected, Ints, Mask
 from collector.verdict.comparison import Comparison
-from collector.verdict.pair import Control, Verdict
+from collector.verdict.control import Control
+from collector.verdict.pair import Verdict
 from collector.verdict.sample import Sample
 from wire.outcome import Outcome
 

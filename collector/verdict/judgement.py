@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
-from collector.verdict.comparison import Comparison
+from collector.verdict.comparison import Comparison, kept
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident
 from collector.verdict.status import Counts, Reach, ReachKey, Spaces, Status, between_namespaces, reach, statuses, unknown
@@ -127,5 +127,5 @@ def _with(judgement: Judgement, one: Comparison, before: Judgement) -> Judgement
         delays=delays,
         profile=one.expectations.policies.profile.name,
         detected=one.sample.snapshot.profile,
-        comparison=one,
+        comparison=kept(one),
     )

@@ -27,13 +27,13 @@ _RANK: Final[Mapping[Severity, int]] = {"critical": 0, "warning": 1, "info": 2}
 
 def mismatches(one: Comparison, causes: Sequence[Finding], unproven_ns: Mapping[str, int]) -> list[Finding]:
     """All of them. `unproven_ns` is since when each declaration has had a deny that nobody could prove."""
-    muted = _muted(one)
     leaking = one.compared.verdict == Verdict.LEAK
     suspect = one.compared.suspect & (one.answers.answer == Expected.DENY)
-    leaks = np.flatnonzero((leaking | suspect) & ~muted)
+    leaks = _told(one, np.flatnonzero(leaking | suspect))
+    broken = _told(one, np.flatnonzero(one.compared.verdict == Verdict.BROKEN))
     declared = np.array([entry.source == "declared" for entry in one.answers.every] or [False], np.bool_)
-    ours = declared[one.answers.number] | (one.past & _across(one))
-    broken = np.flatnonzero((one.compared.verdict == Verdict.BROKEN) & ours & ~muted & ~_explained(one, causes))
+    broken = broken[declared[one.answers.number[broken]] | (one.past[broken] & _across(one, broken))]
+    broken = broken[~_explained(one, broken, causes)]
     return [
         *(_unenforced(one, leaks) or _by_namespaces(one, leaks, "leak")),
         *_by_namespaces(one, broken, "broken"),
@@ -50,35 +50,38 @@ def unproven(one: Comparison, before: Mapping[str, int]) -> dict[str, int]:
     return {name: before.get(name, one.sample.now_ns) for name in names}
 
 
-def _muted(one: Comparison) -> Mask:
+def _told(one: Comparison, cells: Ints) -> Ints:
+    """Those that are not muted."""
     muted = np.array([entry.muted_until_ns > one.wall_ns for entry in one.answers.every] or [False], np.bool_)
-    result: Mask = muted[one.answers.number]
-    return result
+    return cells[~muted[one.answers.number[cells]]]
 
 
-def _across(one: Comparison) -> Mask:
-    """Cells between two namespaces."""
-    sources, targets = one.sample.tables.sources, one.sample.tables.targets
-    near = np.array([end.namespace for end in sources.all] or [""], np.object_)
-    far = np.array([end.namespace for end in targets.all] or [""], np.object_)
-    result: Mask = (near[one.sample.source] != far[one.sample.target]) & (far[one.sample.target] != "")
-    return result
+def _across(one: Comparison, cells: Ints) -> Mask:
+    """Which of some cells are between two namespaces."""
+    sources, targets, sample = one.sample.tables.sources, one.sample.tables.targets, one.sample
+    return np.array(
+        [
+            targets[target].namespace not in {"", sources[source].namespace}
+            for source, target in zip(sample.source[cells].tolist(), sample.target[cells].tolist(), strict=True)
+        ],
+        np.bool_,
+    )
 
 
-def _explained(one: Comparison, causes: Sequence[Finding]) -> Mask:
-    """Cells that lie in what another cause explains: a node that is cut off breaks no policy."""
+def _explained(one: Comparison, cells: Ints, causes: Sequence[Finding]) -> Mask:
+    """Which of some cells lie in what another cause explains: a node that is cut off breaks no policy."""
     sample = one.sample
     sources, targets = sample.tables.sources.all, sample.tables.targets.all
-    result = np.zeros(len(sample), np.bool_)
-    for cause in causes:
+    result = np.zeros(len(cells), np.bool_)
+    for cause in causes if len(cells) else ():
         kind, names = cause.scope.kind, set(cause.scope.component.split(">"))
         if kind in {"policy", "agent", "expectation", "canary"}:
             continue
         if cause.scope.component == ALL or kind in {"widespread", "collector"}:
-            return np.ones(len(sample), np.bool_)
+            return np.ones(len(cells), np.bool_)
         near = np.array([bool(names & {end.node, end.zone, end.name, *end.groups}) for end in sources], np.bool_)
         far = np.array([bool(names & {end.node, end.zone, end.name, *end.groups}) for end in targets], np.bool_)
-        result |= near[sample.source] | far[sample.target]
+        result |= near[sample.source[cells]] | far[sample.target[cells]]
     return result
 
 

@@ -7,17 +7,21 @@ else gets through. A mismatch is not claimed before enough probes show it, nor w
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collector.expectation.expected import Expectation
 from collector.verdict.cells import KINDS, Cells, Expected, Ints, Mask, Reason, Small
-from collector.verdict.expecting import Answers, Question, question
-from collector.verdict.sample import Sample, Tables, Words
+from collector.verdict.control import Controls
+from collector.verdict.expecting import Answers
+from collector.verdict.sample import Sample, Words
 from wire.outcome import Outcome
-from wire.path import Family, Kind
+from wire.path import Kind
+
+Column = NDArray[Any]
+"""Integers of some width."""
 
 ALWAYS: Final = -(2**62)
 """Since when something holds that has never been otherwise."""
@@ -33,6 +37,9 @@ ANSWERED: Final = (
     *(Outcome.DNS_NXDOMAIN, Outcome.DNS_SERVFAIL, Outcome.DNS_ERROR),
 )
 """Failures of which something beyond the network is the cause: the path is open."""
+
+
+EXCLUDED: Final = (Reason.SETTLING, Reason.LEAVING, Reason.NOT_READY)
 
 
 class Verdict(IntEnum):
@@ -53,30 +60,20 @@ class Verdict(IntEnum):
         return self.name.lower()
 
 
-class Control(IntEnum):
-    """What proves that a target listens."""
-
-    NONE = 0
-    KUBELET = 1
-    """Its pod is ready, and has a readiness probe on that very port."""
-    VANTAGE = 2
-    """Somebody got through to it in the same round."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Compared:
     """One element a cell."""
 
     verdict: Small
-    control: Small
+    control: Column
     """`Control`."""
-    span: Small
+    span: Column
     """The span that it rests on."""
-    sent: Ints
+    sent: Column
     """Of that span."""
-    reached: Ints
+    reached: Column
     """Of these: answered in whatever way."""
-    refused: Ints
+    refused: Column
     suspect: Mask
     """Whether its latest probes show a mismatch that is not yet confirmed."""
     grace: Mask
@@ -110,114 +107,99 @@ class Comparing:
     """Compares; what only depends on the tables is kept."""
 
     def __init__(self) -> None:
-        self._tables: Tables | None = None
         self._rules: tuple[int, Rules] = (0, rules_of(()))
         self._every: object = None
+        self._controls = Controls()
 
     def compared(self, sample: Sample, spans: list[Cells], answers: Answers, since_ns: Ints) -> Compared:
-        """Every cell. `since_ns` is since when its expectation is what it is, ALWAYS where it was never another."""
-        self._know(sample.tables, answers)
+        """Every cell. `since_ns` is since when its expectation is what it is, ALWAYS where it was never another.
+
+        Nearly all cells should be open and lose nothing: only the others are looked at closely.
+        """
+        if self._every is not answers.every or self._rules[0] != len(answers.every):
+            self._every, self._rules = answers.every, (len(answers.every), rules_of(tuple(answers.every)))
+        self._controls.know(sample.tables)
+        whole = _plain(sample, spans[0].reason)
+        some = np.flatnonzero((answers.answer != Expected.ALLOW) | (sample.lost[-1] > 0) | (since_ns > ALWAYS))
+        if len(some):
+            part = self._closely(sample.part(some), spans[0].reason[some], answers.part(some), since_ns[some], sample)
+            for name in Compared.__dataclass_fields__:
+                getattr(whole, name)[some] = getattr(part, name)
+        return whole
+
+    def _closely(self, sample: Sample, reason: Small, answers: Answers, since_ns: Ints, all_: Sample) -> Compared:
+        """Some cells, of all of which those may be controls."""
         rules, number = self._rules[1], answers.number
         failures, of = rules.failures[number], rules.of[number]
-        reached, refused = zip(*(_answered(sample, span) for span in range(len(spans))), strict=True)
+        reached, refused = zip(*(_answered(sample, span) for span in range(len(sample.spans))), strict=True)
         chosen, sent = _chosen(sample, failures, since_ns)
         opened, said = _pick(chosen, reached), _pick(chosen, refused)
         deny = answers.answer == Expected.DENY
         open_ = np.where(deny, opened + np.where(rules.refusal_leaks[number], said, 0), opened)
         bad = np.where(deny, open_, sent - opened)
         confirmed = (bad >= failures) & (bad * of >= failures * sent)
-        control = self._controls(sample, spans, reached)
-        round_ = sample.round
-        lost = sample.lost[round_]
-        lossy = (lost >= FEW) & (lost > rules.loss[number] * np.maximum(sample.sent[round_], 1))
-        proven = np.where(deny, control[1], control[0])
+        lost = sample.lost[sample.round]
+        lossy = (lost >= FEW) & (lost > rules.loss[number] * np.maximum(sample.sent[sample.round], 1))
+        judged = (reason <= Reason.NOTHING_SENT) & (chosen >= 0)
+        allow, denied = judged & (answers.answer == Expected.ALLOW), judged & deny
+        asking = (judged & ~deny & confirmed) | (denied & (open_ == 0))
+        proven = self._controls.of(sample, asking, deny, all_)
         verdict = np.full(len(sample), Verdict.UNKNOWN, np.uint8)
-        judged = (spans[0].reason == Reason.JUDGED) | (spans[0].reason == Reason.NOTHING_SENT)
-        judged &= (sent > 0) & (chosen >= 0)
-        allow = judged & (answers.answer == Expected.ALLOW)
         verdict[allow] = np.where(lossy[allow], Verdict.DEGRADED, Verdict.OK)
         verdict[allow & confirmed] = np.where(proven[allow & confirmed] > 0, Verdict.BROKEN, Verdict.TARGET_DOWN)
-        denied = judged & deny
-        verdict[denied & (open_ == 0)] = np.where(proven[denied & (open_ == 0)] > 0, Verdict.OK, Verdict.UNVERIFIABLE)
+        closed = denied & (open_ == 0)
+        verdict[closed] = np.where(proven[closed] > 0, Verdict.OK, Verdict.UNVERIFIABLE)
         verdict[denied & confirmed] = Verdict.LEAK
         grace = (since_ns > ALWAYS) & (sample.now_ns - since_ns < rules.grace_ns[number])
         verdict[grace & (verdict != Verdict.OK)] = Verdict.UNKNOWN
         recent = np.array([sample.now_ns - span.start_ns <= RECENT_NS for span in sample.spans], np.bool_)
         suspect = (allow | denied) & ~confirmed & (bad > 0) & (deny | (bad == sent)) & recent[chosen] & ~grace
-        kept = self._kept(sample, denied & ((verdict == Verdict.LEAK) | suspect), denied, reached)
+        kept = _kept(sample, denied & ((verdict == Verdict.LEAK) | suspect), denied, reached)
         verdict[kept], suspect = Verdict.UNKNOWN, suspect & ~kept
-        excluded = np.isin(spans[0].reason, (Reason.SETTLING, Reason.LEAVING, Reason.NOT_READY))
+        excluded = np.isin(reason, EXCLUDED)
         verdict[excluded] = Verdict.EXCLUDED
-        return Compared(
-            verdict,
-            proven.astype(np.uint8),
-            np.maximum(chosen, 0).astype(np.uint8),
-            sent,
-            opened,
-            said,
-            suspect & ~excluded,
-            grace & ~excluded,
-        )
+        span = np.maximum(chosen, 0)
+        return Compared(verdict, proven, span, sent, opened, said, suspect & ~excluded, grace & ~excluded)
 
-    def _know(self, tables: Tables, answers: Answers) -> None:
-        if self._every is not answers.every or self._rules[0] != len(answers.every):
-            self._every, self._rules = answers.every, (len(answers.every), rules_of(tuple(answers.every)))
-        if self._tables is tables:
-            return
-        self._tables = tables
-        names: dict[str, int] = {}
-        self._name = np.array([names.setdefault(end.name, len(names)) for end in tables.targets.all], np.int64)
-        self._names = names
-        self._questions: dict[Question, int] = {}
-        asked = [question(one) for one in tables.asks]
-        self._question = np.array([self._questions.setdefault(one, len(self._questions)) for one in asked], np.int64)
 
-    def _kept(self, sample: Sample, open_: Mask, denied: Mask, reached: tuple[Ints, ...]) -> Mask:
-        """Open flows that were established before: most plugins let them go on, and only close the path to another.
+def _plain(sample: Sample, reason: Small) -> Compared:
+    """Of cells that should be open and lose nothing."""
+    size, last = len(sample), len(sample.spans) - 1
+    latest = sample.sent[sample.round]
+    sent = np.where(latest > 0, latest, sample.sent[last]).astype(np.int32)
+    verdict = np.where((reason <= Reason.NOTHING_SENT) & (sent > 0), Verdict.OK, Verdict.UNKNOWN).astype(np.uint8)
+    verdict[np.isin(reason, EXCLUDED)] = Verdict.EXCLUDED
+    return Compared(
+        verdict,
+        np.zeros(size, np.uint8),
+        np.where(latest > 0, sample.round, last).astype(np.uint8),
+        sent,
+        sent.copy(),
+        np.zeros(size, np.int32),
+        np.zeros(size, np.bool_),
+        np.zeros(size, np.bool_),
+    )
 
-        New connections between the same two ends are closed then, by their latest probes.
-        """
-        tables, which = sample.tables, np.zeros(len(sample), np.bool_)
-        flows = np.flatnonzero(open_ & np.isin(tables.kind[sample.ask], FLOWS))
-        if not len(flows):
-            return which
-        key = sample.source * (len(self._names) + 1) + self._name[sample.target]
-        fresh = np.flatnonzero(denied & ~np.isin(tables.kind[sample.ask], FLOWS) & np.isin(key, key[flows]))
-        latest = np.zeros(len(fresh), np.int64)
-        seen = np.zeros(len(fresh), np.bool_)
-        for span, through in enumerate(reached):
-            now = ~seen & (sample.sent[span][fresh] > 0)
-            latest[now], seen = through[fresh][now], seen | now
-        closed, opened = key[fresh[seen & (latest == 0)]], key[fresh[seen & (latest > 0)]]
-        which[flows] = np.isin(key[flows], closed) & ~np.isin(key[flows], opened)
+
+def _kept(sample: Sample, open_: Mask, denied: Mask, reached: tuple[Ints, ...]) -> Mask:
+    """Open flows that were established before: most plugins let them go on, and only close the path to another.
+
+    New connections between the same two ends are closed then, by their latest probes.
+    """
+    tables, which = sample.tables, np.zeros(len(sample), np.bool_)
+    flows = np.flatnonzero(open_ & np.isin(tables.kind[sample.ask], FLOWS))
+    if not len(flows):
         return which
-
-    def _controls(self, sample: Sample, spans: list[Cells], reached: tuple[Ints, ...]) -> tuple[Ints, Ints]:
-        """`Control` of each cell were it open, which asks for one of this moment, and were it closed: one of the round."""
-        key = self._name[sample.target] * max(1, len(self._questions)) + self._question[sample.ask]
-        size = max(1, len(self._names) * len(self._questions))
-        kubelet = self._kubelet(sample, size)[key]
-        round_ = sample.round
-        live: list[Ints] = []
-        for span in (0, round_):
-            through = (reached[span] > 0) & (spans[span].reason == Reason.JUDGED)
-            live.append(np.bincount(key[through], minlength=size)[key] - through)
-        asked = np.bincount(key[(sample.sent[0] > 0)], minlength=size)[key] > (sample.sent[0] > 0)
-        seen = np.where(kubelet, Control.KUBELET, Control.NONE)
-        now = np.where(asked, live[0], live[1])
-        return np.where(now > 0, Control.VANTAGE, seen), np.where(live[1] > 0, Control.VANTAGE, seen)
-
-    def _kubelet(self, sample: Sample, size: int) -> Mask:
-        """Which targets and ports the kubelet sees to be ready."""
-        result = np.zeros(size, np.bool_)
-        for pod in sample.snapshot.pods:
-            number = self._names.get(f"pod/{pod.namespace}/{pod.name}")
-            if number is None or not pod.ready:
-                continue
-            for question_ in (Question("TCP", port, family) for port in pod.probed_ports for family in Family):
-                if (asked := self._questions.get(question_)) is not None:
-                    result[number * len(self._questions) + asked] = True
-        return result
+    key = sample.source * (len(tables.targets) + 1) + tables.named[sample.target]
+    fresh = np.flatnonzero(denied & ~np.isin(tables.kind[sample.ask], FLOWS) & np.isin(key, key[flows]))
+    latest = np.zeros(len(fresh), np.int64)
+    seen = np.zeros(len(fresh), np.bool_)
+    for span, through in enumerate(reached):
+        now = ~seen & (sample.sent[span][fresh] > 0)
+        latest[now], seen = through[fresh][now], seen | now
+    closed, opened = key[fresh[seen & (latest == 0)]], key[fresh[seen & (latest > 0)]]
+    which[flows] = np.isin(key[flows], closed) & ~np.isin(key[flows], opened)
+    return which
 
 
 def _answered(sample: Sample, span: int) -> tuple[Ints, Ints]:

@@ -1,9 +1,10 @@
 """The matrix at one moment as verdicts see it: a copy that nobody changes, and the tables that its numbers stand for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.catalogue import Asked, Catalogue
@@ -30,6 +31,8 @@ class Tables:
     targets: Ends
     vantage: Ints
     """Of each target the source in the same pod, -1 for none."""
+    named: Ints
+    """Of each target the first one of the same name: a target may have several addresses."""
     asks: tuple[Asked, ...]
     layer: Small
     """By the number of how a path asks, as the next two."""
@@ -71,15 +74,38 @@ class Sample:
         """The span whose probes are one round: a control of that age proves that a target listens."""
         return self.causal[min(1, len(self.causal) - 1)]
 
+    def part(self, cells: Ints) -> "Sample":
+        """Some of its cells, in ascending order."""
+        place = np.full(len(self), -1, np.int32)
+        place[cells] = np.arange(len(cells), dtype=np.int32)
+        return replace(
+            self,
+            paths=self.paths[cells],
+            source=self.source[cells],
+            target=self.target[cells],
+            ask=self.ask[cells],
+            reason=self.reason[cells],
+            sent=tuple(column[cells] for column in self.sent),
+            lost=tuple(column[cells] for column in self.lost),
+            words=tuple(_placed(words, place) for words in self.words),
+        )
+
     def __len__(self) -> int:
         """Number of cells."""
         return len(self.source)
+
+
+def _placed(words: Words, place: NDArray[np.int32]) -> Words:
+    cell = place[words.cell].astype(np.int64)
+    there = cell >= 0
+    return Words(cell[there], words.code[there], words.value[there])
 
 
 def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]) -> Tables:
     """The tables of this moment."""
     uids = {one.name: one.uid for one in snapshot.vantages}
     numbers = {place.vantage: number for number, place in enumerate(catalogue.sources) if place.vantage}
+    first: dict[str, int] = {}
     return Tables(
         version,
         Ends(_end(place, place.vantage, uids.get(place.vantage or "", "")) for place in catalogue.sources),
@@ -88,6 +114,7 @@ def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]
             for aim, place in zip(catalogue.aims, catalogue.targets, strict=True)
         ),
         np.array([numbers.get(place.vantage or "", -1) for place in catalogue.targets], np.int64),
+        np.array([first.setdefault(aim.name, number) for number, aim in enumerate(catalogue.aims)], np.int64),
         tuple(catalogue.asks),
         np.array([LAYERS.index(asked.layer) for asked in catalogue.asks], np.uint8),
         np.array([KINDS.index(asked.kind) for asked in catalogue.asks], np.uint8),
