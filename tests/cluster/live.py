@@ -73,6 +73,13 @@ class LiveCluster:
             raise OSError(f"{path}: {status} {content.decode(errors='replace')}")
         return content.decode()
 
+    def post(self, path: str, body: Object) -> tuple[int, Any]:
+        """The status and the content of what it answers to a POST, which may take a minute."""
+        place = self.lab.topology.collector
+        netns, address = self.lab.topology.node[place.node].netns, next(iter(place.addresses.values()))
+        status, content = fetch(netns, address, OPERATOR_PORT, path, body=json.dumps(body).encode(), patience=60.0)
+        return status, json.loads(content)
+
     def ask(self, path: str) -> Any:
         """The same of an answer in JSON."""
         return json.loads(self.text(path))

@@ -152,8 +152,13 @@ class Machines:
         return False
 
 
-def fetch(netns: str, address: str, port: int, path: str, *, patience: float = 10.0) -> tuple[int, bytes]:
-    """The answer to a GET from inside of a namespace: its status and its content. Raises OSError or HTTPException."""
+def fetch(
+    netns: str, address: str, port: int, path: str, *, body: bytes | None = None, patience: float = 10.0
+) -> tuple[int, bytes]:
+    """The answer to a GET, or to a POST where there is a body, from inside of a namespace: its status and its content.
+
+    Raises OSError or HTTPException.
+    """
 
     def connect() -> socket.socket:
         return socket.create_connection((address, port), timeout=patience)
@@ -161,7 +166,7 @@ def fetch(netns: str, address: str, port: int, path: str, *, patience: float = 1
     connection = http.client.HTTPConnection(address, port, timeout=patience)
     connection.sock = namespaces.call_inside(netns, connect)
     try:
-        connection.request("GET", path)
+        connection.request("GET" if body is None else "POST", path, body)
         answer = connection.getresponse()
         return answer.status, answer.read()
     finally:

@@ -93,6 +93,23 @@ def test_the_matrix_has_every_pair_and_layer_and_nothing_is_lost(cluster: LiveCl
     assert not [address for address in pinged if any(ip_address(address) in network for network in networks)]
 
 
+def test_whoever_may_have_tokens_of_the_operators_account_has_paths_probed_now(
+    own_plane: Plane, cluster: LiveCluster, kubectl: Kubectl
+) -> None:
+    words = ("create", "token", "netmatrix-operator", f"--namespace={SPACE}", f"--audience={tokens.AUDIENCE}", "--duration=10m")
+    asked = {"token": kubectl.run(*words).strip(), "from": "n2", "to": "n3", "layer": "pod", "count": 3}
+    status, answer = cluster.post("/api/v1/actions/probe", asked)
+    assert status == 200, answer
+    assert {(path["state"], path["sent"]) for path in answer["paths"]} == {("answered", 3)}
+    assert {(path["kind"], path["family"]) for path in answer["paths"]} == {
+        (kind, family) for kind in ("icmp", "udp", "tcp") for family in ("ipv4", "ipv6")
+    }
+    agent = tokens.token_for_pod(own_plane.api, agent_on(own_plane, "n2"))
+    assert cluster.post("/api/v1/actions/probe", asked | {"token": agent})[0] == 403
+    assert cluster.post("/api/v1/actions/probe", {"from": "n2", "to": "n3"})[0] == 401
+    assert cluster.figures("netmatrix_operator_reviews_total")['{outcome="valid"}'] == 2
+
+
 def test_a_fault_between_two_nodes_is_seen_there_and_nowhere_else(cluster: LiveCluster) -> None:
     cluster.lab._apply(Blackhole(from_="n2", to="n3"))  # neither is the collector's node
 
