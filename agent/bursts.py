@@ -74,6 +74,8 @@ class Bursts:
 
     def __init__(self) -> None:
         self.counts: Counter[Fate] = Counter()
+        self.probes: Counter[tuple[Kind, Outcome | None]] = Counter()
+        """Probes by kind and by what became of them, None for received."""
         self._queue: deque[_Burst] = deque()
         """Those with probes to send, the one whose turn it is first."""
         self._of: dict[Track, _Burst] = {}
@@ -187,6 +189,7 @@ class Bursts:
                 others.append(observation)
                 continue
             burst.flying -= 1
+            self.probes[burst.track.path.kind, observation.outcome] += 1
             if measures := _measures(observation):
                 told.append((burst.track, Note(burst.track.path, measures)))
             proof = burst.track.proof

@@ -89,6 +89,16 @@ def figures(
             ("fate",),
             counter=True,
         ),
+        Figure(
+            "burst_probes",
+            "Probes of bursts by kind and by what became of them; they are no part of the others.",
+            lambda: {
+                (kind.value, "received" if outcome is None else outcome.word): float(count)
+                for (kind, outcome), count in runner.bursts.probes.items()
+            },
+            ("kind", "outcome"),
+            counter=True,
+        ),
         Figure("probes_in_flight", "Probes that are not judged yet.", one(lambda: len(runner.flights))),
         Figure(
             "unsupported",

@@ -16,7 +16,7 @@ from tests.agent.plans import SECOND_NS, failure, path, planned, probe, track
 from tests.agent.running import Bench
 from wire.burst import MAX_BURSTS, MAX_PACKETS, MINUTE_NS, PACKETS_PER_SECOND, Burst
 from wire.outcome import Outcome
-from wire.path import Ask, Dns, Http, Layer, Tcp
+from wire.path import Ask, Dns, Http, Kind, Layer, Tcp
 from wire.window import Measure
 
 SENT, LOST, ENDED, REFUSED = Measure.BURST_SENT, Measure.BURST_LOST, Measure.BURST_ENDED, Measure.BURST_REFUSED
@@ -133,6 +133,8 @@ def test_a_burst_adds_nothing_to_the_counts_of_the_schedule() -> None:
     assert (window.sent, window.received, sum(window.latency.values())) == (10, 10, 10)
     assert of_bursts(window.measures) == {SENT: MAX_PACKETS, ENDED: 1}
     assert window.measures[Measure.BURST_NS] == MAX_PACKETS * 1_000_000
+    assert bench.runner.counts == {(Kind.ICMP, "received"): 10}
+    assert bench.runner.bursts.probes == {(Kind.ICMP, None): MAX_PACKETS}
 
 
 def test_loss_in_a_burst_is_told_apart_and_is_no_first_loss() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from agent.backlog import Backlog
 from agent.health import Pulse, Vitals
-from agent.reports import GATHER_NS, URGENT_SPACING_NS, Cutter, Urgency, report_phase
+from agent.reports import ANSWER_SPACING_NS, GATHER_NS, URGENT_SPACING_NS, Cutter, Urgency, report_phase
 from agent.windows import OpenSpan
 from tests.agent.plans import SECOND_NS, answer, plan, planned, probe
 from wire.report import unpack
@@ -43,6 +43,18 @@ def test_an_urgent_report_leaves_within_a_second_and_the_next_not_within_five() 
     urgency.ask(GATHER_NS + 1)
     assert urgency.due_ns == GATHER_NS + URGENT_SPACING_NS
     assert not urgency.take(GATHER_NS + 2)
+
+
+def test_an_answer_that_is_waited_for_leaves_two_seconds_after_the_last_urgent_report() -> None:
+    urgency = Urgency()
+    urgency.ask(0)
+    assert urgency.take(GATHER_NS)
+    urgency.ask(GATHER_NS + 1)
+    urgency.ask(GATHER_NS + 2, spacing_ns=ANSWER_SPACING_NS)
+    urgency.ask(GATHER_NS + 3)
+    assert urgency.due_ns == GATHER_NS + ANSWER_SPACING_NS
+    assert urgency.take(GATHER_NS + ANSWER_SPACING_NS)
+    assert urgency.due_ns is None
 
 
 def test_every_span_belongs_to_one_generation_of_the_plan() -> None:
