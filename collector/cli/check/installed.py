@@ -4,11 +4,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from collector.cli.check.finding import Finding, Missing, ok, several, unknown, wrong
+from collector.cli.check.finding import Finding, Missing, note, ok, several, unknown, wrong
 from collector.cli.check.seen import Installation
+from collector.discovery.cluster.rights import RIGHTS
 
 OLDEST: Final = (1, 33)
 SYSCTL: Final = "SysctlForbidden"
+
+SPARE: Final = frozenset(f"{verb} {one.resource}" for one in RIGHTS if one.optional for verb in one.verbs)
+"""Rights without which everything else works."""
 
 Object = Mapping[str, Any]
 
@@ -63,8 +67,12 @@ def _collector_rights(seen: Installation) -> Finding:
         return unknown("its rights", seen.denied)
     if not seen.denied:
         return ok("its rights", "the collector may do all that it does")
+    needed = [one for one in seen.denied if one not in SPARE]
+    if not needed:
+        said = f"the collector may not {several(dict.fromkeys(seen.denied))}: so far it is unknown what should be reachable"
+        return note("its rights", said, "nothing, where that is meant; else apply the manifests again")
     do = "apply the manifests again, and components/vantage in each namespace with vantages: they bring the roles"
-    return wrong("its rights", f"the collector may not {several(seen.denied)}", do)
+    return wrong("its rights", f"the collector may not {several(needed)}", do)
 
 
 def _agents(seen: Installation) -> Finding:

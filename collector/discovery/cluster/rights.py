@@ -27,18 +27,38 @@ class Right(Struct, frozen=True):
     why: str
     names: tuple[str, ...] = ()
     """The only objects that it is for; all where empty."""
+    optional: bool = False
+    """Whether everything else works without it."""
 
 
 _FOLLOWED = ("list", "watch")
 
-OTHER_POLICIES = {
-    "policy.networking.k8s.io": ("clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies"),
-    "cilium.io": ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies"),
-    "crd.projectcalico.org": ("networkpolicies", "globalnetworkpolicies"),
-    "projectcalico.org": ("networkpolicies", "globalnetworkpolicies"),
-    "crd.antrea.io": ("networkpolicies", "clusternetworkpolicies"),
-}
-"""Kinds of policies that a cluster may have besides its own, by API group."""
+OF_POLICIES = (
+    ("networking.k8s.io", ("networkpolicies",), _FOLLOWED, "what should be reachable"),
+    *(
+        (group, resources, _FOLLOWED, "whether something else than NetworkPolicies has a say in that")
+        for group, resources in (
+            ("policy.networking.k8s.io", ("clusternetworkpolicies", "adminnetworkpolicies", "baselineadminnetworkpolicies")),
+            ("cilium.io", ("ciliumnetworkpolicies", "ciliumclusterwidenetworkpolicies")),
+            ("crd.projectcalico.org", ("networkpolicies", "globalnetworkpolicies")),
+            ("projectcalico.org", ("networkpolicies", "globalnetworkpolicies")),
+            ("crd.antrea.io", ("networkpolicies", "clusternetworkpolicies")),
+        )
+    ),
+    (
+        "netmatrix.io",
+        ("reachabilityexpectations", "clusterreachabilityexpectations"),
+        _FOLLOWED,
+        "what people say that should be reachable",
+    ),
+    (
+        "netmatrix.io",
+        ("reachabilityexpectations/status", "clusterreachabilityexpectations/status"),
+        ("patch",),
+        "saying there whether it is so",
+    ),
+)
+"""API group, kinds, verbs and why: without any of these everything else works, and something is unknown."""
 
 RIGHTS: tuple[Right, ...] = (
     Right("", "nodes", _FOLLOWED, Scope.CLUSTER, "zones and addresses of nodes, and which are cordoned"),
@@ -53,16 +73,11 @@ RIGHTS: tuple[Right, ...] = (
     ),
     Right("", "services", _FOLLOWED, Scope.CLUSTER, "the addresses of services that are probed"),
     Right("discovery.k8s.io", "endpointslices", _FOLLOWED, Scope.CLUSTER, "which endpoints are behind them"),
-    Right("networking.k8s.io", "networkpolicies", _FOLLOWED, Scope.CLUSTER, "what should be reachable"),
     *(
-        Right(group, resource, _FOLLOWED, Scope.CLUSTER, "whether something else than NetworkPolicies has a say in that")
-        for group, resources in OTHER_POLICIES.items()
+        Right(group, resource, verbs, Scope.CLUSTER, why, optional=True)
+        for group, resources, verbs, why in OF_POLICIES
         for resource in resources
     ),
-    Right("netmatrix.io", "reachabilityexpectations", _FOLLOWED, Scope.CLUSTER, "what people say that should be reachable"),
-    Right("netmatrix.io", "clusterreachabilityexpectations", _FOLLOWED, Scope.CLUSTER, "the same of all namespaces"),
-    Right("netmatrix.io", "reachabilityexpectations/status", ("patch",), Scope.CLUSTER, "saying there whether it is so"),
-    Right("netmatrix.io", "clusterreachabilityexpectations/status", ("patch",), Scope.CLUSTER, "the same"),
     Right("", "events", ("create",), Scope.CLUSTER, "saying at an object why it is not probed"),
     Right("authentication.k8s.io", "tokenreviews", ("create",), Scope.CLUSTER, "whose token an agent shows"),
     Right(

@@ -196,6 +196,8 @@ def test_what_is_missing_or_old_is_wrong_with_what_to_do() -> None:
         ({"deployment": forbidden}, "collector", "unknown"),
         ({"deployment": {"spec": {"replicas": 2}}}, "collector", "wrong"),
         ({"denied": ("list nodes",)}, "its rights", "wrong"),
+        ({"denied": ("list networkpolicies", "list nodes")}, "its rights", "wrong"),
+        ({"denied": ("list networkpolicies", "watch networkpolicies")}, "its rights", "note"),
         ({"denied": forbidden}, "its rights", "unknown"),
         ({"daemonset": absent}, "agents", "wrong"),
         ({"nodes": forbidden}, "agents", "unknown"),
