@@ -191,6 +191,11 @@ class Cluster:
         """Resident memory of the collector."""
         return resident_bytes(self.collector.pid) / 2**20
 
+    @property
+    def url(self) -> str:
+        """The operator port."""
+        return f"http://127.0.0.1:{self._ports[1]}"
+
     def get(self, path: str) -> bytes:
         """What the operator port answers."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self._ports[1]}{path}", timeout=120) as answer:

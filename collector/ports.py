@@ -19,7 +19,8 @@ from collector.document import bad
 from collector.settings import Listen, Settings, Tls
 
 OPERATOR_CONNECTIONS = 512
-OPERATOR_CONNECTIONS_PER_ADDRESS = 64
+OPERATOR_CONNECTIONS_PER_ADDRESS = 256
+"""Of fifty pages that are open behind one forwarded port, and then some."""
 
 
 def listeners(

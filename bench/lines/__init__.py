@@ -12,6 +12,7 @@ from bench.lines.guest import Guest
 from bench.lines.http import HttpCost
 from bench.lines.icmp import IcmpCost
 from bench.lines.loss import Loss
+from bench.lines.page import Page
 from bench.lines.plan import Planning
 from bench.lines.tcp import TcpCost
 from bench.lines.udp import UdpCost
@@ -47,5 +48,6 @@ MEASUREMENTS = (
     Entry(Taking, rounds=FEW_ROUNDS),
     Entry(Standard, rounds=FEW_ROUNDS),
     Entry(FullMesh, rounds=FEW_ROUNDS),
+    Entry(Page, rounds=FEW_ROUNDS),
     Entry(Guest, rounds=FEW_ROUNDS, quick=True),  # last, since its first round takes half an hour
 )
