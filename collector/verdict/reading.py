@@ -66,13 +66,14 @@ class Reader:
         self, matrix: Matrix, now_ns: int, *, heard: Mapping[str, int], leaving: frozenset[str]
     ) -> Slices[Sample]:
         """A copy of what is needed. `heard` has the expected agents by vantage, and when each was heard last."""
-        tables = self._tables_of(matrix)
         spans, causal = spans_of(matrix, now_ns)
         yield
         parts = [_empty(len(spans))]
         for slab in list(matrix.table.slabs):
             parts.append(_read(matrix, slab, spans, now_ns))
             yield
+        # Last, since rows may be laid between two slices; no number that was read becomes another one before the next plan.
+        tables = self._tables_of(matrix)
         names = [end.name for end in tables.sources.all]
         return Sample(
             now_ns,

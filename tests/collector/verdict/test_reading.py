@@ -159,3 +159,19 @@ def test_tables_of_ends_stay_the_same_until_numbers_change_their_meaning() -> No
 def test_an_empty_matrix_has_no_cells() -> None:
     matrix = Matrix(max_bytes=10**7, stale_after_ns=3 * SECOND)
     assert [len(cells) for cells in read(matrix, now_ns=10 * SECOND)][:1] == [0]
+
+
+def test_a_row_that_is_laid_between_two_slices_has_its_ends_as_well() -> None:
+    matrix = Matrix(max_bytes=10**8, stale_after_ns=3 * SECOND, retention_ns=300 * SECOND)
+    first, *others = plans_of().items()
+    matrix.replan(SNAPSHOT, dict([first, *others]))
+    matrix.lay(*first)
+    slices = Reader().sample_in_slices(matrix, NOW, heard={}, leaving=frozenset())
+    next(slices)  # the spans are there, and no slab has been read
+    for name, plan in others:
+        matrix.lay(name, plan)
+    sample = finished(slices)
+    assert len(sample) == 4 * (3 * 2 + 2)
+    assert int(sample.source.max()) < len(sample.tables.sources.all) == len(sample.heard_ns)
+    assert int(sample.target.max()) < len(sample.tables.targets.all)
+    assert int(sample.ask.max()) < len(sample.tables.asks)
