@@ -17,8 +17,10 @@ from aiohttp import web
 from collector.export.exposition import exposition
 from collector.sessions import Sessions
 from collector.verdict.judgement import Judgement
-from tests.collector.small_cluster import SECOND, matrix_of
+from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
 from tests.manifests.alerts.rules import FOLDER, RULES, tool
+from tests.manifests.rendering import rendered, the
+from wire.outcome import Outcome
 
 READY_SECONDS = 60.0
 
@@ -94,8 +96,18 @@ def alertmanager(folder: Path, receiver: str) -> Program:
     return Program("prometheus-alertmanager", free_port(), files, folder)
 
 
-def prometheus(folder: Path, *, targets: Sequence[str], tells: str, keep_firing: str) -> Program:
-    """One that reads its targets every 200 ms and has our rules, in which alerts are kept firing for so long."""
+def relabelled() -> list[dict[str, Any]]:
+    """What our ServiceMonitor does to series, as Prometheus writes it."""
+    monitor = the(rendered("components/prometheus-operator"), "ServiceMonitor", "netmatrix-collector")
+    words = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
+    steps = monitor["spec"]["endpoints"][0]["metricRelabelings"]
+    return [{words.get(key, key): value for key, value in step.items()} for step in steps]
+
+
+def prometheus(
+    folder: Path, *, targets: Sequence[str], tells: str, keep_firing: str, relabels: Sequence[dict[str, Any]] = ()
+) -> Program:
+    """One that reads its targets every 200 ms as the operator would have it, with our rules, kept firing for so long."""
     rules = RULES.read_text().replace("keep_firing_for: 2m", f"keep_firing_for: {keep_firing}")
     (folder / "rules.yaml").write_text(rules)
     configuration = {
@@ -103,7 +115,16 @@ def prometheus(folder: Path, *, targets: Sequence[str], tells: str, keep_firing:
         "rule_files": ["rules.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [tells.removeprefix("http://")]}]}]},
         "scrape_configs": [
-            {"job_name": "netmatrix", "static_configs": [{"targets": [one.removeprefix("http://") for one in targets]}]}
+            {
+                "job_name": "netmatrix",
+                "static_configs": [
+                    {
+                        "targets": [one.removeprefix("http://") for one in targets],
+                        "labels": {"namespace": "netmatrix", "service": "netmatrix-collector", "endpoint": "http-metrics"},
+                    }
+                ],
+                "metric_relabel_configs": list(relabels),
+            }
         ],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))
@@ -135,6 +156,8 @@ class Exported:
         self.away = False
         self.url = ""
         self._matrix = matrix_of()
+        lost = window(path_to(self._matrix, "n1", "shop/cart", "tcp").id, failed={Outcome.TIMEOUT: 2})
+        self._matrix.apply(report_of("n1", [lost]), arrived_ns=100 * SECOND, counted=True)
         self._sessions = Sessions(instance=1, silent_after_ns=3 * SECOND)
         self._sessions.replan(self._matrix.snapshot)
 
@@ -163,6 +186,16 @@ async def exported() -> AsyncIterator[Exported]:
         yield made
     finally:
         await runner.cleanup()
+
+
+async def series(program: Program, query: str) -> list[dict[str, str]]:
+    """The labels of what a Prometheus has for a query, as soon as it has something."""
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{program.url}/api/v1/query", params={"query": query}) as answer:
+                if found := [one["metric"] for one in (await answer.json())["data"]["result"]]:
+                    return found
+            await asyncio.sleep(0.1)
 
 
 def told(got: Sequence[Any], status: str = "firing") -> list[tuple[str, str]]:

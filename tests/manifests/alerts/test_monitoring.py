@@ -16,7 +16,16 @@ from collector.settings import parse_settings
 from collector.verdict.incident import Incident
 from tests.collector.incidents import DEAD, LOSSY
 from tests.collector.notify.telling import HOSTILE, SECOND, Counted, Inbox, beside, eventually, inbox, incident
-from tests.manifests.alerts.monitoring import Program, alertmanager, exported, prometheus, running, told
+from tests.manifests.alerts.monitoring import (
+    Program,
+    alertmanager,
+    exported,
+    prometheus,
+    relabelled,
+    running,
+    series,
+    told,
+)
 
 pytestmark = pytest.mark.lab
 LONG = 90.0
@@ -71,6 +80,19 @@ async def test_a_collector_that_moves_is_no_news(tmp_path: Path) -> None:
             await asyncio.sleep(2)
             assert told(there.got) == [NODE]
             assert told(there.got, "resolved") == []
+
+
+async def test_the_operators_monitor_leaves_a_series_the_namespace_and_service_that_it_is_about(tmp_path: Path) -> None:
+    async with exported() as collector:
+        watcher = prometheus(
+            tmp_path, targets=[collector.url], tells="http://127.0.0.1:1", keep_firing="2s", relabels=relabelled()
+        )
+        async with running(watcher), asyncio.timeout(LONG):
+            found = await series(watcher, "netmatrix_service_probes_lost_total")
+            (own,) = await series(watcher, "netmatrix_series")
+    assert [(one["namespace"], one["service"]) for one in found] == [("shop", "cart")]
+    assert not [label for label in found[0] if label.startswith("exported_")]
+    assert (own["namespace"], own["service"]) == ("netmatrix", "netmatrix-collector")
 
 
 class Telling:
