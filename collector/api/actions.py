@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
+import structlog
 from aiohttp import ClientPayloadError, web
 from msgspec import Meta, Struct, field
 
@@ -36,7 +37,8 @@ MAX_PATHS: Final = 64
 MAX_AT_ONCE: Final = 8
 ROUND_SECONDS: Final = 12.0
 """Besides the wait for its report, how long an agent may take to hear, to send, to wait for answers and to tell."""
-_FIRST: Final = re.compile(rb'\s*\{\s*"token"\s*:\s*"([A-Za-z0-9._~+/=-]{1,4096})"\s*[,}]')
+_FIRST: Final = re.compile(rb'\s*\{\s*"token"\s*:\s*"([!#-\[\]-~]{1,4096})"\s*[,}]')
+"""A token is printable, without spaces, and with nothing that JSON would write in another way."""
 MAYBE: Final = 4200
 """So many bytes are looked at for a token."""
 
@@ -54,6 +56,9 @@ _STATUS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.TRUNCATED: (400, "the body ended early or does not keep its framing"),
     Refusal.SHED: (429, "too many actions at once"),
 }
+
+
+_log = structlog.get_logger()
 
 
 class ProbeAsked(Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,12 +111,14 @@ class Actions:
     async def probe(self, request: web.Request) -> web.Response:
         """Have paths probed, wait for what comes of it, and say that."""
         try:
-            body = await self._body_of(request, Action.PROBE)
+            who, body = await self._body_of(request, Action.PROBE)
             if self._under_way >= MAX_AT_ONCE:
                 raise RefusedError(Refusal.SHED)  # noqa: TRY301 - one place turns refusals into answers
             self._under_way += 1
             try:
-                return json_response(await self._probed(_decoded(body, ProbeAsked)))
+                asked = _decoded(body, ProbeAsked)
+                _log.info("probe", by=who, source=asked.from_, target=asked.to, count=asked.count)
+                return json_response(await self._probed(asked))
             finally:
                 self._under_way -= 1
         except RefusedError as error:
@@ -120,8 +127,10 @@ class Actions:
     async def verify(self, request: web.Request) -> web.Response:
         """Begin to verify; the answer has the id to look for."""
         try:
-            body = await self._body_of(request, Action.VERIFY)
-            return json_response(self.verifying.begin(_decoded(body, VerifyAsked)), status=202)
+            who, body = await self._body_of(request, Action.VERIFY)
+            asked = _decoded(body, VerifyAsked)
+            _log.info("verify", by=who, namespace=asked.namespace)
+            return json_response(self.verifying.begin(asked), status=202)
         except RefusedError as error:
             return self._refusal(error.reason)
 
@@ -132,19 +141,19 @@ class Actions:
         response.force_close()  # there may be more of the body
         return response
 
-    async def _body_of(self, request: web.Request, action: Action) -> bytes:
-        """The body of whoever may do this, who is asked for the rest of it only then; raises RefusedError."""
+    async def _body_of(self, request: web.Request, action: Action) -> tuple[str, bytes]:
+        """Whoever may do this, and the body, the rest of which is read only then; raises RefusedError."""
         if (request.content_length or 0) > MAX_BODY:
             raise RefusedError(Refusal.OVERSIZED)
         body = bytearray()
         while (first := _FIRST.match(body)) is None:
             if len(body) > MAYBE or not await self._more(request, body):
                 raise RefusedError(Refusal.NO_TOKEN)
-        await self._permission.permitted(first[1].decode(), action)
+        who = await self._permission.permitted(first[1].decode(), action)
         self.prove(request)
         while await self._more(request, body):
             pass
-        return bytes(body)
+        return who, bytes(body)
 
     async def _more(self, request: web.Request, body: bytearray) -> bool:
         """Read some more of a body, and say whether there was any."""

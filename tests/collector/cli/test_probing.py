@@ -35,7 +35,9 @@ async def run(url: str, *words: str) -> int:
 
 async def test_what_was_answered_is_printed_and_all_is_well(collector: Collector, url: str, capsys: Capture) -> None:
     assert await with_agents(collector, all_well, run(url, "n1", "agent-n2", "--kind", "udp", "--count", "7")) == 0
-    head, line = capsys.readouterr().out.splitlines()
+    log, head, line = capsys.readouterr().out.splitlines()
+    assert "by=operator" in log
+    assert KEY not in log
     assert head.split() == ["FROM", "TO", "LAYER", "KIND", "FAMILY", "SENT", "LOSS", "MEAN", "STATE", "BECAUSE"]
     assert line.split() == ["n1", "pod/netmatrix/agent-n2", "pod", "udp", "ipv4", "7", "0.0%", "50µs", "answered"]
 
@@ -52,7 +54,8 @@ async def test_an_agent_that_is_silent_is_found(url: str, capsys: Capture) -> No
 
 async def test_json_is_the_answer_as_it_came(collector: Collector, url: str, capsys: Capture) -> None:
     assert await with_agents(collector, all_well, run(url, "n1", "agent-n2", "-o", "json")) == 0
-    assert json.loads(capsys.readouterr().out)["count"] == 5
+    _, answer = capsys.readouterr().out.split("\n", 1)  # after the collector's own log
+    assert json.loads(answer)["count"] == 5
 
 
 async def test_what_is_not_probed_on_demand_is_said(collector: Collector, url: str, capsys: Capture) -> None:
