@@ -163,6 +163,7 @@ def _take_newest(slab: Slab, at: Where, batch: Batch, sent: Ints, lost: Ints, *,
     if batch.flags.any():
         ill = (batch.flags & Flag.ILL) != 0
         why |= np.where(batch.good, 0, np.where(ill, cells.ILL, cells.UNCONFIRMED)).astype(np.uint8)
+        why |= np.where((batch.flags & Flag.NAT) != 0, cells.NAT, 0).astype(np.uint8)
     if batch.local.any():
         why |= np.where(batch.local > 0, cells.LOCAL, 0).astype(np.uint8)
     before = slab.any_ns[at]

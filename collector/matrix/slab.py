@@ -28,6 +28,7 @@ GOOD: Final = 1
 UNCONFIRMED: Final = 2
 ILL: Final = 4
 LOCAL: Final = 8
+NAT: Final = 16
 """What there was to say of a newest window, as bits."""
 
 MOST: Final = 255

@@ -114,6 +114,7 @@ def _row(one: Comparison, cell: int, observed: str) -> Answer:
         "expectation": {
             "because": entry.because,
             "name": entry.name,
+            "match": entry.match,
             "policy": entry.policy,
             "direction": entry.direction,
             "rule": entry.rule,

@@ -19,6 +19,8 @@ from wire.path import Layer
 
 UNPROVEN_NS: Final = 300 * 10**9
 """How long a declared deny may stay unproven before it is told: a target may be restarting."""
+TRANSLATED: Final = 2
+"""Pods that must see another address of a node's pods."""
 ENFORCED: Final = 3
 """Pairs of namespaces that must all leak, and none be closed, before it is the network plugin that enforces nothing."""
 CONTRADICTING: Final = frozenset({"policies", "another"})
@@ -38,6 +40,7 @@ def mismatches(one: Comparison, causes: Sequence[Finding], unproven_ns: Mapping[
         *(_unenforced(one, leaks) or _by_namespaces(one, leaks, "leak")),
         *_by_namespaces(one, broken, "broken"),
         *_contradictions(one),
+        *_translated(one),
         *_unverifiable(one, unproven_ns),
     ]
 
@@ -51,9 +54,10 @@ def unproven(one: Comparison, before: Mapping[str, int]) -> dict[str, int]:
 
 
 def _told(one: Comparison, cells: Ints) -> Ints:
-    """Those that are not muted."""
-    muted = np.array([entry.muted_until_ns > one.wall_ns for entry in one.answers.every] or [False], np.bool_)
-    return cells[~muted[one.answers.number[cells]]]
+    """Those that are not muted, and whose declaration is not contradicted: that is told already, and explains them."""
+    contradicted = {wrong.name for wrong in one.contradictions if wrong.sort in CONTRADICTING}
+    silent = [entry.muted_until_ns > one.wall_ns or entry.name in contradicted for entry in one.answers.every]
+    return cells[~np.array(silent or [False], np.bool_)[one.answers.number[cells]]]
 
 
 def _across(one: Comparison, cells: Ints) -> Mask:
@@ -153,6 +157,23 @@ def _contradictions(one: Comparison) -> Iterator[Finding]:
                 expectation=wrong.name,
                 sentence=f"Expectation {wrong.name}: {wrong.because}.",
                 against="A policy that agrees with it.",
+            )
+
+
+def _translated(one: Comparison) -> Iterator[Finding]:
+    """Nodes whose pods are seen under another address by several pods: between pods there must be no NAT."""
+    sample, tables = one.sample, one.sample.tables
+    cells = sample.nat[(tables.layer[sample.ask[sample.nat]] == LAYERS.index(Layer.POD))]
+    nodes: dict[str, list[int]] = {}
+    for cell in cells.tolist():
+        nodes.setdefault(tables.sources[int(sample.source[cell])].node, []).append(cell)
+    for node, members in sorted(nodes.items()):
+        seen = {int(sample.target[cell]) for cell in members}
+        if node and len(seen) >= TRANSLATED:
+            finding = _finding(one, Scope("nat", node, "out", Layer.POD.value), np.array(members, np.int64), "nat", "warning")
+            yield finding._replace(
+                sentence=f"{len(seen)} pods see pods of node {node} under another address: addresses are translated there.",
+                against="That they see the pods' own addresses, as the Kubernetes network model promises.",
             )
 
 

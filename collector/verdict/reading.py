@@ -13,7 +13,7 @@ import numpy as np
 from collector.matrix.exclusions import SENTENCES
 from collector.matrix.histograms import Ids
 from collector.matrix.part import MILLISECOND, Part, present
-from collector.matrix.slab import GOOD, ILL, PLANNED, UNCONFIRMED, Slab
+from collector.matrix.slab import GOOD, ILL, NAT, PLANNED, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix, Span
 from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Reason, Small
@@ -39,6 +39,8 @@ BY_WORD: Final = {
 OF_EXCLUSION: Final = np.array([BY_WORD[word] for word in ("", *SENTENCES)], np.uint8)
 """The same by the number that the matrix has for the word."""
 AT_PODS: Final = (LAYERS.index(Layer.POD), LAYERS.index(Layer.MTU))
+OUTSIDE: Final = LAYERS.index(Layer.EXTERNAL)
+UNNAMED: Final = (Outcome.DNS_NXDOMAIN, Outcome.DNS_SERVFAIL, Outcome.DNS_TIMEOUT, Outcome.DNS_ERROR)
 WRONG_PEER: Final = int(Outcome.WRONG_PEER)
 BY_KERNEL: Final = KINDS.index(Kind.ICMP)
 
@@ -54,6 +56,7 @@ class _Part(NamedTuple):
     sent: list[Ints]
     lost: list[Ints]
     words: list[Words]
+    nat: Ints
 
 
 class Reader:
@@ -92,6 +95,7 @@ class Reader:
             sent=tuple(np.concatenate([part.sent[span] for part in parts]) for span in range(len(spans))),
             lost=tuple(np.concatenate([part.lost[span] for part in parts]) for span in range(len(spans))),
             words=tuple(_joined(parts, span) for span in range(len(spans))),
+            nat=np.concatenate([part.nat + start for part, start in zip(parts, _starts(parts), strict=True)]),
         )
 
     def _tables_of(self, matrix: Matrix) -> Tables:
@@ -125,15 +129,28 @@ def _empty(spans: int) -> _Part:
     none = np.zeros(0, np.int64)
     columns = [none] * spans
     return _Part(
-        none.astype(np.uint64), none, none, none, none.astype(np.uint8), columns, columns, [Words(none, none, none)] * spans
+        none.astype(np.uint64),
+        none,
+        none,
+        none,
+        none.astype(np.uint8),
+        columns,
+        columns,
+        [Words(none, none, none)] * spans,
+        none,
     )
+
+
+def _starts(parts: list[_Part]) -> list[int]:
+    sizes = np.array([len(part.source) for part in parts], np.int64)
+    starts: list[int] = (np.cumsum(sizes) - sizes).tolist()
+    return starts
 
 
 def _joined(parts: list[_Part], span: int) -> Words:
     """The words of all slabs, by the place of a cell among all."""
-    starts = np.cumsum([0, *(len(part.source) for part in parts)])
     return Words(
-        np.concatenate([part.words[span].cell + start for part, start in zip(parts, starts.tolist(), strict=False)]),
+        np.concatenate([part.words[span].cell + start for part, start in zip(parts, _starts(parts), strict=True)]),
         np.concatenate([part.words[span].code for part in parts]),
         np.concatenate([part.words[span].value for part in parts]),
     )
@@ -143,7 +160,8 @@ def _read(matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> _
     """The cells of a slab."""
     cells = present(slab)
     read = [Part(matrix, slab, cells, span) for span in spans]
-    counts = [_counts(part) for part in read]
+    counts = [_counts(part, matrix.table.catalogue.layers[slab.ask[cells]]) for part in read]
+    recent = slab.any_ns[cells] > now_ns - matrix.stale_after_ns
     return _Part(
         slab.ids[cells],
         slab.row[cells].astype(np.int64),
@@ -153,13 +171,19 @@ def _read(matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> _
         [sent for sent, _ in counts],
         [lost for _, lost in counts],
         [Words(*part.words) for part in read],
+        np.flatnonzero(recent & ((slab.why[cells] & NAT) != 0)),
     )
 
 
-def _counts(part: Part) -> tuple[Ints, Ints]:
-    """Sent and lost, without what somebody else answered: that says that an address was given again, and nothing of a way."""
+def _counts(part: Part, layer: Ints) -> tuple[Ints, Ints]:
+    """Sent and lost, without what says nothing of a way.
+
+    That is an answer of somebody else, to whom an address was given again, and a name that was not found of a host outside.
+    """
     element, code, value = part.words
-    if not (strange := code == WRONG_PEER).any():
+    strange = code == WRONG_PEER
+    strange |= np.isin(code, UNNAMED) & (layer[element] == OUTSIDE)
+    if not strange.any():
         return part.sent, part.lost
     others = np.bincount(element[strange], value[strange], len(part)).astype(np.int64)
     return np.maximum(part.sent - others, 0), np.maximum(part.lost - others, 0)

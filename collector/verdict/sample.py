@@ -68,6 +68,8 @@ class Sample:
     lost: tuple[Ints, ...]
     words: tuple[Words, ...]
     """By span: how probes failed."""
+    nat: Ints
+    """The cells whose peer has just seen another source address than the agent's own."""
 
     @property
     def round(self) -> int:
@@ -88,6 +90,7 @@ class Sample:
             sent=tuple(column[cells] for column in self.sent),
             lost=tuple(column[cells] for column in self.lost),
             words=tuple(_placed(words, place) for words in self.words),
+            nat=np.flatnonzero(np.isin(cells, self.nat)),
         )
 
     def __len__(self) -> int:

@@ -21,6 +21,7 @@ from collector.verdict.reading import Reader
 from tests.collector.small_cluster import SECOND, report_of, window
 from wire.outcome import Outcome
 from wire.path import Path
+from wire.window import Flag
 
 Says = Callable[[Path], Outcome | None]
 """What becomes of the probes of a path: a word, or None where they are answered."""
@@ -66,6 +67,8 @@ class Watched:
         self.matrix.replan(snapshot, self.plans)
         for name in self.plans.vantages:
             self.matrix.lay(name, self.plans.plan(name))
+        self.translated: set[str] = set()
+        """Vantages whose address others see as another."""
         self.comparer, self.reader = Comparer(ExpectSettings), Reader()
 
     def change(self, snapshot: Snapshot) -> None:
@@ -81,7 +84,8 @@ class Watched:
                 for planned in self.plans.plan(name).paths:
                     word = says(planned.path)
                     failed = window(planned.path.id, failed={word: 1}) if word is not None else None
-                    windows.append(failed or window(planned.path.id, [50_000]))
+                    flags = Flag.NAT if name in self.translated else Flag.NONE
+                    windows.append(failed or window(planned.path.id, [50_000], flags=flags))
                 self.matrix.apply(report_of(name, windows, span_ns=SECOND), arrived_ns=self.now_ns, counted=True)
         return self.look()
 

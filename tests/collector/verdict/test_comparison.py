@@ -190,3 +190,17 @@ def test_verdicts_are_counted_by_namespaces_and_by_declaration() -> None:
     (status,) = statuses(one)
     assert (status.name, status.satisfied) == ("no-shop", False)
     assert {one.type: one.status for one in status.conditions}["Consistent"] == "True"
+
+
+def test_a_node_whose_pods_are_seen_under_another_address_by_two_others_is_told_once() -> None:
+    watched = Watched(SNAPSHOT)
+    watched.translated = {"shop-n1"}
+    (finding,) = told(watched, 4)
+    assert (finding.scope.kind, finding.scope.component, finding.effect) == ("nat", "n1", "nat")
+    watched.translated = set()
+    assert told(watched, 4) == []
+
+
+def test_what_contradicts_the_policies_is_told_as_that_and_not_as_broken_too() -> None:
+    watched = Watched(with_policies(SHUT, expectations=(ALLOW,)))
+    assert {finding.effect for finding in told(watched, 6, into("pay"))} == {"contradiction", "leak"}

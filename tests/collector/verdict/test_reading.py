@@ -108,6 +108,13 @@ def test_what_somebody_else_answered_is_neither_sent_nor_lost() -> None:
     assert rows(read(matrix)[0])["n1", "pod/netmatrix/agent-n3", "udp"] == (3, 1, Reason.JUDGED)
 
 
+def test_a_name_that_is_not_found_is_no_loss_of_the_way_to_a_host_outside() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "example", "http").id
+    reported({"n1": [window(path, [1000] * 2, failed={Outcome.DNS_TIMEOUT: 5, Outcome.TIMEOUT: 1})]}, matrix)
+    assert rows(read(matrix)[0])["n1", "external/example", "http"] == (3, 1, Reason.JUDGED)
+
+
 def all_probed(matrix: Matrix) -> Matrix:
     one, other = path_to(matrix, "n1", "n3").id, path_to(matrix, "n3", "n1").id
     return reported({"n1": [window(one, [1000])], "n3": [window(other, [1000])]}, matrix)
