@@ -1,16 +1,19 @@
 """What people may declare, and the sentence that each mistake gets."""
 
+import re
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from collector.document import BadFileError, parse
 from collector.duration import Duration
-from collector.expectation.document import Declared, declared
+from collector.expectation.document import Declared, Spec, declared
 
 FULL = """
 apiVersion: netmatrix.io/v1alpha1
@@ -202,6 +205,20 @@ def test_a_list_in_a_file_is_refused_with_the_place_in_it() -> None:
     text = yaml.safe_dump([LEAST, with_spec(to=[{"nodes": {}}])])
     with pytest.raises(BadFileError, match=r"^e\.yaml: \[1\]: spec\.to\[0\]\.nodes: needs the kind"):
         parse(text, tuple[Declared, ...], name="e.yaml")
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "expectations.md").read_text()
+
+
+def test_every_declaration_that_the_page_shows_is_taken() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    documents = [document for block in blocks for document in yaml.safe_load_all(block)]
+    assert len({declared(document).name for document in documents}) == 4
+
+
+def test_the_page_has_every_key() -> None:
+    keys = {field.encode_name for field in structs.fields(Spec)}
+    assert {key for key in keys if not re.search(rf"`spec\.{key}\b", PAGE)} == set()
 
 
 words = st.sampled_from(
