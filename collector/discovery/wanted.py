@@ -4,7 +4,8 @@ from collector.derivation import ExpectSettings
 from collector.discovery.ends import Ends
 from collector.discovery.expecting import expectations_in
 from collector.discovery.snapshot import Snapshot
-from collector.expectation.wants import Place, Wanting, Wants
+from collector.expectation.controls import Place
+from collector.expectation.wants import Wanting, Wants
 
 
 def wants_in(snapshot: Snapshot, settings: ExpectSettings) -> Wants:

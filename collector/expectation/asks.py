@@ -14,6 +14,7 @@ HTTP_PORT: Final = 80
 MOST_PORTS: Final = 16
 """Most ports of one expectation; a range counts as its two ends."""
 
+_STATUSES = r"^[1-5]([0-9]{2}|xx)(,[1-5]([0-9]{2}|xx))*\Z"
 _LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 
 
@@ -26,11 +27,11 @@ class PortAsk(Struct, frozen=True, rename="camel"):
     declares none."""
     end_port: PortNumber | None = None
     """Last port of a range, which is asked at its two ends."""
-    name: Annotated[str, Meta(max_length=254, pattern=rf"^({_LABEL}\.)*({_LABEL})?\Z")] = ""
+    name: Annotated[str, Meta(max_length=253, pattern=rf"^({_LABEL}\.)*({_LABEL})?\Z")] = ""
     """DNS: the name to ask for, absolute with or without its last dot."""
     path: Annotated[str, Meta(max_length=1024, pattern=r"^(/[!-~]*)?\Z")] = ""
     """HTTP: the path; `/` unless given."""
-    status: Annotated[int, Meta(ge=100, le=599)] | Annotated[str, Meta(max_length=64)] | None = None
+    status: Annotated[int, Meta(ge=100, le=599)] | Annotated[str, Meta(max_length=64, pattern=_STATUSES)] | None = None
     """HTTP: accepted status codes such as `200,3xx`; anything below 500 unless given."""
 
     def __post_init__(self) -> None:

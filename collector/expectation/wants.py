@@ -5,36 +5,30 @@ listens, and a sentence for each declaration of which something is not probed. W
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
 from typing import Final, Literal
 
+import numpy as np
+import numpy.typing as npt
 from msgspec import Struct
 
 from collector.expectation.asks import DNS_PORT, PortAsk
 from collector.expectation.cluster import Service
+from collector.expectation.controls import Controls, Place, number_of
 from collector.expectation.declared import One
 from collector.expectation.document import Declared
 from collector.expectation.expected import Expectations
 from collector.expectation.reaches import Goal, goals_of
-from collector.policy.ends import Connection, End, Host, Node, Pod, address_of
-from collector.policy.evaluate import Answer
+from collector.policy.ends import Host, Node, Pod, address_of
 from wire.path import Ask, Dns, Family, Http, Icmp, Layer, Target, Tcp, Udp
+from wire.text import MAX_NAME
 
 MOST_PATHS: Final = 500
 """Most paths of one declaration."""
 
+_MASK: Final = 2**64 - 1
+
 Proof = Literal["vantage", "kubelet", "none"]
 """What proves that a target listens: a vantage that may reach it, the kubelet's readiness probe, or nothing."""
-
-
-class Place(Struct, frozen=True):
-    """A place that probes leave from."""
-
-    name: str
-    pod: Pod
-    port: int
-    """Where its agent answers."""
-    uid: str = ""
 
 
 class Want(Struct, frozen=True):
@@ -71,6 +65,11 @@ class Wanting:
         self._expectations = expectations
         self._places = sorted(places, key=lambda place: place.name)
         self._own = {str(place.pod): place for place in self._places}
+        self._in: dict[str, list[Place]] = {}
+        """By namespace."""
+        for place in self._places:
+            self._in.setdefault(place.pod.namespace.name, []).append(place)
+        self._controls = Controls(expectations, self._places)
         self._probed = probed or {}
         self._domain = domain
         self._proofs: dict[str, Proof] = {}
@@ -85,34 +84,46 @@ class Wanting:
         return Wants(tuple(paths), self._proofs, tuple(self._notes))
 
     def _of(self, one: One) -> Iterator[Want]:
-        sources = [place for place in self._places if any(selection.selects(place.pod) for selection in one.sources)]
-        name, every = one.declared.name, list(goals_of(one, self._expectations.cluster))
+        own, name = one.declared.namespace, one.declared.name
+        near = self._in.get(own, ()) if own else self._places
+        sources = [place for place in near if any(selection.selects(place.pod) for selection in one.sources)]
+        every = list(goals_of(one, self._expectations.cluster))
         if not sources and every:
             self._notes.append((name, "no vantage is among its sources, so that nothing measures it"))
             return
         unasked = sorted({str(goal.asked.protocol) for goal in every if self._ask(goal) is None})
         if unasked:
             self._notes.append((name, f"{' and '.join(unasked)} is not probed but towards our own agents"))
-        wanted = [
-            (place, want, goal)
-            for goal in every
-            for place in sources
-            if str(place.pod) != str(goal.end)
-            for want in self._paths(place, one, goal)
-        ]
-        if len(wanted) > MOST_PATHS:
-            self._notes.append((name, f"{MOST_PATHS} of {len(wanted)} paths are probed, which are the most of one declaration"))
-            wanted = sorted(wanted, key=lambda each: _rank(name, each[1]))[:MOST_PATHS]
+        pairs, count = self._pairs(name, sources, every)
+        if count > len(pairs):
+            self._notes.append((name, f"{MOST_PATHS} of {count} paths are probed, which are the most of one declaration"))
+        wanted = [(place, want, goal) for place, goal in pairs for want in self._paths(place, one, goal)][:MOST_PATHS]
         yield from (want for _, want, _ in wanted)
         if one.declared.spec.expect == "deny":
             for goal, want in {(want.target.name, want.ask, want.family): (goal, want) for _, want, goal in wanted}.values():
                 yield from self._control(goal, want)
 
+    def _pairs(self, name: str, sources: Sequence[Place], goals: Sequence[Goal]) -> tuple[list[tuple[Place, Goal]], int]:
+        """Who asks what of whom, and how many pairs there are; of too many the same ones, whoever comes or goes."""
+        if len(sources) * len(goals) <= MOST_PATHS:
+            every = [(place, goal) for goal in goals for place in sources if str(place.pod) != str(goal.end)]
+            return every, len(every)
+        column = {str(place.pod): number for number, place in enumerate(sources)}
+        ranks = _ranks([number_of(place.name) for place in sources], [number_of(f"{name} {_words(goal)}") for goal in goals])
+        itself = [(row, column[str(goal.end)]) for row, goal in enumerate(goals) if str(goal.end) in column]
+        for row, place in itself:
+            ranks[row, place] = _MASK
+        count = ranks.size - len(itself)
+        least = np.sort(np.argpartition(ranks, min(MOST_PATHS, count) - 1, axis=None)[: min(MOST_PATHS, count)])
+        return [(sources[number % len(sources)], goals[number // len(sources)]) for number in least.tolist()], count
+
     def _paths(self, place: Place, one: One, goal: Goal) -> Iterator[Want]:
         ask = self._ask(goal)
         for family in Family:
             target = self._target(goal, family)
-            if ask is not None and target is not None and family.value in one.families and address_of(place.pod, family):
+            if ask is None or target is None or len(target.name) > MAX_NAME:
+                continue
+            if family.value in one.families and family in place.families:
                 yield Want(place.name, target, self._layer(goal, ask), family, ask)
 
     def _ask(self, goal: Goal) -> Ask | None:
@@ -177,26 +188,13 @@ class Wanting:
     def _control(self, goal: Goal, want: Want) -> Iterator[Want]:
         """A path that proves that the target of a closed one listens, from the one who is the likeliest to be let through."""
         key = f"{want.target.name}:{goal.asked.port}" if goal.asked.port else want.target.name
-        place = self._allowed(goal, want)
+        place = self._controls.of(goal, want.family)
         if place is not None:
             self._proofs[key] = "vantage"
             yield Want(place.name, want.target, want.layer, want.family, want.ask)
         else:
             ready = goal.asked.port in self._probed.get(str(goal.end), ())
             self._proofs[key] = "kubelet" if ready else "none"
-
-    def _allowed(self, goal: Goal, want: Want) -> Place | None:
-        """Of those who may reach it, by what is declared or else by the policies, one who stays the same while he is there."""
-        connection = Connection(goal.asked.protocol, goal.asked.port, want.family, via_service=goal.through)
-        able = [
-            place
-            for place in self._places
-            if str(place.pod) != str(goal.end) and address_of(place.pod, want.family) is not None
-        ]
-        for place in sorted(able, key=lambda one: (_distance(one.pod, goal.end), _rank(one.name, want))):
-            if self._expectations.of(place.pod, goal.end, connection, goal.service).answer is Answer.ALLOW:
-                return place
-        return None
 
 
 def outside(declared: Iterable[Declared]) -> Iterator[str]:
@@ -209,18 +207,17 @@ def outside(declared: Iterable[Declared]) -> Iterator[str]:
                 yield f"external/{peer.host.name}"
 
 
-def _distance(source: Pod, target: End) -> int:
-    """Whom to ask first: the same namespace, then the same node, whose own network no policy keeps out, then anybody."""
-    if not isinstance(target, Pod):
-        return 0
-    if source.namespace.name == target.namespace.name:
-        return 0
-    return 1 if source.host_network and source.node == target.node else 2
+def _words(goal: Goal) -> str:
+    return f"{goal.end} {goal.asked.protocol} {goal.asked.port} {goal.service}"
 
 
-def _rank(name: str, want: Want) -> bytes:
-    words = f"{name}\n{want.vantage}\n{want.target.name}\n{want.family}\n{want.ask}"
-    return blake2b(words.encode(), digest_size=8).digest()
+def _ranks(columns: Sequence[int], rows: Sequence[int]) -> npt.NDArray[np.uint64]:
+    """A number for each pair that looks drawn by chance, and is always the same for the same pair (SplitMix64)."""
+    value = np.array(rows, np.uint64)[:, None] ^ np.array(columns, np.uint64)[None, :]
+    value += np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    ranks: npt.NDArray[np.uint64] = value ^ (value >> np.uint64(27))
+    return ranks
 
 
 def _statuses(ask: PortAsk) -> str:

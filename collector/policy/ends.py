@@ -4,6 +4,7 @@ Values made from a snapshot: what a policy can see of a pod, a node, or anything
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
 
@@ -11,6 +12,9 @@ from msgspec import Struct
 
 from collector.policy.labels import Labels
 from wire.path import Family
+
+MAX_REMEMBERED = 32_768
+"""Addresses that are kept as numbers, some 6 MB: those of a large cluster."""
 
 Address = IPv4Address | IPv6Address
 Protocol = Literal["TCP", "UDP", "SCTP", "ICMP"]
@@ -87,10 +91,16 @@ class Connection(Struct, frozen=True):
 def address_of(end: End, family: Family) -> Address | None:
     """Its address of a family; None where it has none."""
     for text in end.addresses:
-        address = ip_address(text)
+        address = _parsed(text)
         if (address.version == 4) == (family is Family.IPV4):  # noqa: PLR2004 - IPv4
             return address
     return None
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _parsed(text: str) -> Address:
+    """Every pair of ends asks for the addresses of both, and parsing takes longer than all else about them."""
+    return ip_address(text)
 
 
 def is_name_alone(end: End) -> bool:

@@ -153,6 +153,7 @@ def test_a_document_without_a_namespace_is_of_the_one_that_kubectl_takes() -> No
         (with_spec(ports=[{"protocol": "ICMP", "port": 80}]), "spec.ports[0]: ICMP has no ports"),
         (with_spec(ports=[{"protocol": "DNS"}]), "spec.ports[0]: protocol DNS needs a name to ask for"),
         (with_spec(ports=[{"protocol": "TCP", "path": "/"}]), "spec.ports[0]: path and status are for protocol HTTP"),
+        (with_spec(ports=[{"protocol": "HTTP", "status": "good"}]), "spec.ports[0].status: good has characters or a form"),
         (with_spec(ports=[{"port": 80 + n, "endPort": 90 + n} for n in range(9)]), "spec.ports: 18 ports, more than 16"),
         (with_spec(grace={"afterChange": "2h"}), "spec.grace: a grace is 0s to 1h"),
         (with_spec(grace={"afterChange": 60}), "spec.grace.afterChange: expected a duration"),

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from collector.expectation.cluster import Backing, Cluster, Service, ServicePort
-from collector.expectation.wants import MOST_PATHS, Place, Wanting, Wants
+from collector.expectation.controls import Place
+from collector.expectation.wants import MOST_PATHS, Wanting, Wants
 from collector.policy.ends import ContainerPort
 from tests.collector.expectation.declaring import expectation, expectations
 from tests.collector.policy.cluster import N1, N2, pod
