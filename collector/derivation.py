@@ -52,3 +52,7 @@ class ExpectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     tf_isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown"
     """With `tungsten-fabric`: whether a pod in an isolated namespace reaches one that is not; its documentation says `allow`,
     and its own tests `deny`. Default `unknown`."""
+    tf_opened_services: Literal["allow", "deny", "unknown"] = "unknown"
+    """With `tungsten-fabric`: whether the services of an isolated namespace are open where its annotation
+    `opencontrail.org/isolation.service` is `false`; documentation and tests disagree about one that is set later. Default
+    `unknown`."""

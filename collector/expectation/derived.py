@@ -35,7 +35,11 @@ class Derived(Struct, frozen=True):
 def profile_in_force(detected: str, settings: ExpectSettings) -> Profile:
     """What the network plugin does: the one that was found, or that the settings name, with what they say of it."""
     name = detected if settings.cni_profile == "auto" else settings.cni_profile
-    profile = profile_of(name if name in PROFILES else GENERIC.name, isolated_to_open=settings.tf_isolated_to_open)
+    profile = profile_of(
+        name if name in PROFILES else GENERIC.name,
+        isolated_to_open=settings.tf_isolated_to_open,
+        opened_services=settings.tf_opened_services,
+    )
     if settings.ipblock_matches_pods == "auto":
         return profile
     return structs.replace(profile, blocks_match_pods=settings.ipblock_matches_pods)

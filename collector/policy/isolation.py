@@ -1,6 +1,7 @@
 """Tungsten Fabric's isolated namespaces: annotations that close a namespace before any policy is asked.
 
-What its documentation and its own tests disagree about, whether an isolated namespace reaches one that is not, is a setting.
+What its documentation and its own tests disagree about is a setting: whether an isolated namespace reaches one that is not, and
+whether its services can be opened.
 """
 
 from typing import Final, Literal
@@ -41,7 +42,10 @@ def _between(source: Namespace, target: Namespace, connection: Connection, profi
         return None
     if _is_isolated(target):
         if connection.via_service and target.annotations.get(SERVICE_ISOLATION) == "false":
-            return None
+            if profile.opened_services == "allow":
+                return None
+            because = f"namespace {target.name} is isolated and its services are opened ({SERVICE_ISOLATION})"
+            return profile.opened_services, f"{because}, and opened_services is {profile.opened_services}"
         return "deny", f"namespace {target.name} is isolated ({ISOLATION})"
     if not _is_isolated(source) or profile.isolated_to_open == "allow":
         return None
@@ -51,8 +55,7 @@ def _between(source: Namespace, target: Namespace, connection: Connection, profi
 
 def isolation_of(pod: Pod) -> tuple[str, ...]:
     """What isolation sees of a pod: pods with the same are treated alike."""
-    annotations = pod.namespace.annotations
-    return (annotations.get(ISOLATION, ""), _network(pod))
+    return ("true" if _is_isolated(pod.namespace) else "", _network(pod))
 
 
 def _is_isolated(namespace: Namespace) -> bool:

@@ -10,6 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct, structs
 
 Icmp = Literal["filtered", "allowed", "unspecified"]
+Open = Literal["allow", "deny", "unknown"]
 
 
 class Profile(Struct, frozen=True):
@@ -34,8 +35,10 @@ class Profile(Struct, frozen=True):
     """Whether what is denied is answered with a refusal, and not dropped in silence."""
     namespace_isolation: bool = False
     """Whether the isolation annotations of Tungsten Fabric are in force."""
-    isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown"
+    isolated_to_open: Open = "unknown"
     """Whether an isolated namespace then reaches one that is not: its documentation says so, and its tests the opposite."""
+    opened_services: Open = "unknown"
+    """Whether an annotation opens the services of an isolated namespace: nobody agrees about one that is set later."""
 
 
 _ROWS = (
@@ -57,7 +60,9 @@ GENERIC: Final = PROFILES["generic"]
 """Where the plugin is not known."""
 
 
-def profile_of(name: str, *, isolated_to_open: Literal["allow", "deny", "unknown"] = "unknown") -> Profile:
+def profile_of(name: str, *, isolated_to_open: Open = "unknown", opened_services: Open = "unknown") -> Profile:
     """The row of a plugin, with what is set; raises KeyError where there is none."""
     row = PROFILES[name]
-    return structs.replace(row, isolated_to_open=isolated_to_open) if row.namespace_isolation else row
+    if not row.namespace_isolation:
+        return row
+    return structs.replace(row, isolated_to_open=isolated_to_open, opened_services=opened_services)

@@ -125,10 +125,19 @@ def test_policies_apply_within_an_isolated_namespace() -> None:
     assert Cluster("{netpol: red/p, spec: {policyTypes: [Ingress]}}", FABRIC).answer(RED, RED_B) is DENY
 
 
-def test_its_services_can_be_opened() -> None:
+@pytest.mark.parametrize(("setting", "answer"), [("allow", ALLOW), ("deny", DENY), ("unknown", UNKNOWN)])
+def test_whether_its_services_can_be_opened_is_a_setting_too(setting: str, answer: Answer) -> None:
     through = Connection("TCP", 80, via_service=True)
-    assert Cluster("", FABRIC).answer(OPEN, BLUE, through) is ALLOW
-    assert Cluster("", FABRIC).answer(OPEN, RED, through) is DENY
+    fabric = structs.replace(FABRIC, opened_services=setting)
+    assert Cluster("", fabric).answer(OPEN, BLUE, through) is answer
+    assert Cluster("", fabric).answer(OPEN, BLUE) is DENY, "not through a service"
+    assert Cluster("", fabric).answer(OPEN, RED, through) is DENY
+
+
+def test_a_namespace_that_says_that_it_is_not_isolated_is_not_whatever_the_plugin() -> None:
+    plain = pod("plain/a", "10.0.7.1", home=namespace("plain", {"opencontrail.org/isolation": "false"}))
+    for profile in (FABRIC, PROFILES["generic"], PROFILES["calico"]):
+        assert Cluster("", profile).answer(OPEN, plain) is ALLOW
 
 
 @pytest.mark.parametrize(("setting", "answer"), [("allow", ALLOW), ("deny", DENY), ("unknown", UNKNOWN)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.discovery.cluster.course import LONGEST_WAIT_SECONDS, RULES, STUCK, Course, Order, Then, Word
+from collector.discovery.cluster.course import LONGEST_WAIT_SECONDS, RARE_SECONDS, RULES, STUCK, Course, Order, Then, Word
 
 PAGES, WATCHES = (Word.PAGED, Word.LISTED), (Word.ENDED, Word.BROKEN, Word.GARBLED)
 
@@ -54,6 +54,25 @@ def test_a_watch_that_ends_or_breaks_goes_on_after_its_last_line_and_nothing_is_
         listed(course)
         course.order()
         assert asked(watched(course, word, version="19")) == (True, "", "19")
+
+
+def test_what_need_not_be_there_is_listed_again_after_minutes_and_another_version_of_it_at_once() -> None:
+    course = Course("clusternetworkpolicies")
+    course.order()
+    course.failed(Word.OTHER)
+    assert course.order() == Order(0.0, watch=False)
+    course.failed(Word.ABSENT)
+    for _ in range(3):
+        order = course.order()
+        assert RARE_SECONDS / 2 <= order.wait_seconds <= RARE_SECONDS
+        assert asked(order) == (False, "", "")
+        course.failed(Word.ABSENT)
+    listed(course, "9")
+    assert course.order() == Order(0.0, watch=True, version="9")
+    course.failed(Word.ABSENT)
+    assert not course.order().watch, "its kind is gone, and its watch does not go on"
+    course.failed(Word.AWAY)
+    assert course.order().wait_seconds <= LONGEST_WAIT_SECONDS
 
 
 def test_survive_14_410_in_a_watch_is_a_new_list_after_a_wait() -> None:
