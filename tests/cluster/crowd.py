@@ -22,7 +22,7 @@ from tests.cluster.child import Child
 from tests.cluster.granted import collector_of
 from tests.cluster.installation import MANIFESTS, SPACE
 from tests.cluster.kubectl import Kubectl
-from tests.cluster.kubelet import Kubelet, node
+from tests.cluster.kubelet import Kubelet, node, path_of
 from tests.cluster.plane import Plane, eventually
 from tests.cluster.test_identity_agents import free_port
 from tests.cluster.tokens import token_for_pod
@@ -40,15 +40,13 @@ class Crowd:
     def __init__(self, plane: Plane, folder: Path, count: int) -> None:
         self.plane = plane
         self._folder = folder
-        self.count = count
         self._ports = free_port(), free_port()
         kubectl = Kubectl(plane)
         kubectl.run("apply", "--server-side", "-f", str(MANIFESTS / "install.yaml"))
-        for number in range(count):
-            address = f"172.30.{number // 250}.{1 + number % 250}"
-            plane.api.create("/api/v1/nodes", node(f"n{number}", [address], zone=f"z{number % 3}"))
+        self.count = 0
+        self.grow(count)
         settings = {
-            "agents": {"listen": f"127.0.0.1:{self._ports[0]}", "max_connections_per_address": 2 * count},
+            "agents": {"listen": f"127.0.0.1:{self._ports[0]}", "max_connections_per_address": 10_000},
             "operators": {"listen": f"127.0.0.1:{self._ports[1]}"},
         }
         (folder / "config.yaml").write_text(json.dumps(settings))
@@ -56,7 +54,8 @@ class Crowd:
         words = [sys.executable, "-m", "collector", "--cluster", "--kubeconfig", str(kubeconfig)]
         self.collector = Child([*words, "--config", str(folder / "config.yaml")], folder / "collector.log")
         self._clients = [plane.client() for _ in range(4)]
-        self._played: Child | None = None
+        self._played: list[tuple[set[str], Child]] = []
+        """Names of nodes, and who plays their agents."""
         self._began = True
         """Whether what runs in pods has begun, so that they are ready."""
 
@@ -94,24 +93,46 @@ class Crowd:
         there = [pod for pod in found if "podIPs" in pod.get("status", {}) and "deletionTimestamp" not in pod["metadata"]]
         return there if len(there) == self.count else []
 
+    def grow(self, count: int) -> None:
+        """Have so many nodes."""
+        for number in range(self.count, count):
+            address = f"172.30.{number // 250}.{1 + number % 250}"
+            self.plane.api.create("/api/v1/nodes", node(f"n{number}", [address], zone=f"z{number % 3}"))
+        self.count = count
+
+    def shrink(self) -> None:
+        """End the agents that were started last, and have their nodes and pods go."""
+        names, played = self._played.pop()
+        played.stop(patience=0.0)
+        for pod in self.plane.api.items(_AGENTS, labelSelector="app.kubernetes.io/component=agent"):
+            if pod["spec"].get("nodeName") in names:
+                self.plane.api.delete(path_of(pod), grace=0)
+        for name in names:
+            self.plane.api.delete(f"/api/v1/nodes/{name}")
+        self.count -= len(names)
+
     def start(self) -> None:
-        """Start an agent in each pod, once all have their addresses; then they are ready."""
-        pods = eventually(self.pods, patience=PATIENCE_SECONDS, what="the agents' pods")
+        """Start an agent in each pod that has none, once all have their addresses; then they are ready."""
+        there = eventually(self.pods, patience=PATIENCE_SECONDS, what="the agents' pods")
+        running = {name for names, _ in self._played for name in names}
+        pods = [pod for pod in there if pod["spec"]["nodeName"] not in running]
         with ThreadPoolExecutor(len(self._clients)) as several:
             tokens = list(several.map(token_for_pod, self._of(len(pods)), pods))
         names = [pod["spec"]["nodeName"] for pod in pods]
-        (self._folder / "keys").write_text("".join(f"{name} {token}\n" for name, token in zip(names, tokens, strict=True)))
+        keys = self._folder / f"keys-{len(self._played)}"
+        keys.write_text("".join(f"{name} {token}\n" for name, token in zip(names, tokens, strict=True)))
         data = self.plane.api.get(f"/api/v1/namespaces/{SPACE}/configmaps/netmatrix-ca")["data"]
         (self._folder / "ca.crt").write_text(data["ca.crt"])
-        self._played = Child(
+        played = Child(
             [
                 *(sys.executable, "-m", "bench.load", "--collector", f"https://127.0.0.1:{self._ports[0]}"),
-                *("--ca", str(self._folder / "ca.crt"), "--keys", str(self._folder / "keys")),
-                *("--agents", str(self.count), "--seconds", "3600", "--loss", "0"),
+                *("--ca", str(self._folder / "ca.crt"), "--keys", str(keys)),
+                *("--agents", str(len(pods)), "--seconds", "3600", "--loss", "0"),
             ],
             self._folder / "load.log",
         )
-        self._played.start(lambda: True)
+        self._played.append((set(names), played))
+        played.start(lambda: True)
         self._began = True
 
     def _of(self, count: int) -> list[Api]:
@@ -119,8 +140,8 @@ class Crowd:
 
     def end(self) -> None:
         """End all agents, without a farewell."""
-        if self._played is not None:
-            self._played.stop(patience=0.0)
+        while self._played:
+            self._played.pop()[1].stop(patience=0.0)
 
     def replace(self) -> None:
         """Delete the pods of all agents at once; their DaemonSet makes others."""

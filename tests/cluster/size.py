@@ -132,8 +132,8 @@ async def measure(filler: Filler, plane: Plane, folder: Path, asked: argparse.Na
 
 
 async def laid(watched: Watched) -> None:
-    """Wait until the rows of the first plan stand; without agents that takes half of a core until it is done."""
-    while True:
+    """Wait until the rows of the first plan stand; without agents that takes half of a core for a minute or two."""
+    for _ in range(36):
         before = watched.seconds()
         await asyncio.sleep(5.0)
         if watched.seconds() - before < 1.0:
