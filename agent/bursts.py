@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from agent.identity import NEVER_NS
 from agent.limits import SECOND_NS, PacketBudget
 from agent.probes.prober import Note, Observation
 from agent.track import Track
@@ -126,7 +127,7 @@ class Bursts:
             return Fate.BUDGET
         if burst is None:
             apart = Track(track.planned, track.proof)
-            apart.is_apart = True
+            apart.is_apart, apart.is_planned = True, False  # so that no window ever takes it for the path's own
             burst = self._of[apart] = _Burst(track, apart, 0, now + PATIENCE_NS)
         if not burst.left:
             self._queue.append(burst)
@@ -195,6 +196,8 @@ class Bursts:
             proof = burst.track.proof
             if proof is not None and observation.confirmed:
                 proof.proved_ns = now
+            elif proof is not None and observation.outcome is Outcome.WRONG_PEER:
+                proof.proved_ns = NEVER_NS
         return others, told
 
     def ended(self) -> list[tuple[Track, Note, bool]]:

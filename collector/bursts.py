@@ -26,6 +26,8 @@ from wire.window import BURSTS, Flag, Measure
 FIRST_LOCAL: Final = min(LOCAL)
 KEPT_NS: Final = 60 * SECOND
 """How long an order waits for a report of its vantage."""
+STALE_NS: Final = 30 * SECOND
+"""What a report says of a time as long ago as this, since we were away, is no reason to look now."""
 AGAIN_NS: Final = MINUTE_NS
 """A path has had its packets for so long, whoever asks."""
 BY_ITSELF_NS: Final = 600 * SECOND
@@ -186,7 +188,7 @@ class Bursts:
             self._hear(report.vantage, columns)
         if report.leaving:
             return ()
-        if report.urgent:
+        if report.urgent and report.age_ns < STALE_NS:
             found = self._find(report.vantage, _lost(columns))
             probes = MAX_PACKETS if len(found) <= FEW else MAX_PACKETS // 2
             for one in found[:MANY]:

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from agent.bursts import KINDS, OWN_BURSTS, OWN_PROBES, PATIENCE_NS, SPACING_NS, Bursts, Fate
+from agent.identity import NEVER_NS, Proof
 from agent.runner import QUIET_NS
 from agent.stalls import STALL_NS
 from agent.track import Track
-from tests.agent.plans import SECOND_NS, failure, path, planned, probe, track
+from tests.agent.plans import SECOND_NS, answer, failure, path, planned, probe, track
 from tests.agent.running import Bench
 from wire.burst import MAX_BURSTS, MAX_PACKETS, MINUTE_NS, PACKETS_PER_SECOND, Burst
 from wire.outcome import Outcome
@@ -149,6 +150,29 @@ def test_loss_in_a_burst_is_told_apart_and_is_no_first_loss() -> None:
     assert (window.lost, of_bursts(window.measures)) == (0, {SENT: 4, LOST: 4, ENDED: 1})
     assert bench.hurried == 0
     assert bench.answered == 1
+
+
+def test_a_probe_of_a_burst_that_nobody_expects_any_more_is_in_no_window() -> None:
+    """Two entries of one path would have the collector refuse the whole report."""
+    bench = Bench(answers=False)
+    bench.run(0.01)
+    confirming(bench, 3)
+    bench.run(0.2)
+    bench.runner.bursts._of.clear()
+    bench.run(2)
+    (found,) = bench.windows()
+    assert of_bursts(found.measures) == {}
+
+
+def test_what_a_burst_hears_of_who_answers_holds_for_the_path() -> None:
+    bursts, proof = Bursts(), Proof()
+    one = Track(planned(path(uid="uid-a")), proof)
+    bursts.order(one, 2, 0)
+    sent = [due for now in range(0, SECOND_NS, SPACING_NS) if (due := bursts.due(now)) is not None]
+    bursts.judged([answer(probe(sent[0]), confirmed=True)], 70)
+    assert proof.proved_ns == 70
+    bursts.judged([failure(probe(sent[1]), Outcome.WRONG_PEER)], 80)
+    assert proof.proved_ns == NEVER_NS
 
 
 def test_a_refusal_in_a_burst_is_told() -> None:

@@ -15,6 +15,7 @@ from collector.bursts import (
     KEPT_NS,
     PER_TARGET,
     PER_VANTAGE,
+    STALE_NS,
     TARGET_SECONDS,
     VANTAGE_SECONDS,
     Bursts,
@@ -81,6 +82,12 @@ def test_an_answer_that_was_late_is_a_loss_too() -> None:
 def test_no_other_report_asks_for_bursts_by_itself() -> None:
     bench = Bench()
     assert bench.took(window(bench.path(), failed={Outcome.TIMEOUT: 1})) == ()
+
+
+def test_a_loss_of_long_ago_is_no_reason_to_look_now() -> None:
+    bench = Bench()
+    lost = report_of("n1", [window(bench.path(), failed={Outcome.TIMEOUT: 1})], age_ns=STALE_NS)
+    assert bench.bursts.took(structs.replace(lost, urgent=True)) == ()
 
 
 def test_our_own_fault_is_no_reason_to_look_again() -> None:
