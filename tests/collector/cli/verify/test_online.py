@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import numpy as np
 import pytest
 
+from collector.api.verdicts import _declared
 from collector.cli import main
+from collector.policy.labels import NAME_LABEL
+from collector.verdict.explained import rows
+from collector.verdict.status import statuses
+from tests.collector.verdict.compared import SHUT, Watched, with_policies
 
 
 def cell(near: str, far: str, layer: str = "pod", /, **more: Any) -> dict[str, Any]:
@@ -167,6 +173,26 @@ def test_of_too_many_cells_those_are_shown_that_are_not_as_they_should_be(
     assert status == 1
     assert [one["verdict"] for one in answer["lines"]] == ["leak"]
     assert answer["notes"][1:] == ["there are too many paths to show those that are as they should be"]
+
+
+CLOSED_TO_SHOP = {
+    "kind": "ReachabilityExpectation",
+    "metadata": {"name": "to-pay", "namespace": "shop"},
+    "spec": {"to": [{"pods": {"namespaceSelector": {"matchLabels": {NAME_LABEL: "pay"}}}}], "expect": "deny"},
+}
+
+
+def test_rows_as_a_collector_writes_them_are_read(collector: tuple[Collector, str], capsys: pytest.CaptureFixture[str]) -> None:
+    told, at = collector
+    seen = Watched(with_policies(SHUT, expectations=(CLOSED_TO_SHOP,))).seconds(20)
+    told.verdicts = rows(seen, np.arange(len(seen.sample)))
+    told.expectations = [_declared(one) for one in statuses(seen)]
+    status, answer = verified(at, capsys)
+    assert status == 1
+    leaks = {(one["table"], one["source"], one["name"]) for one in answer["lines"] if one["verdict"] == "leak"}
+    assert ("namespaces", "shop/shop-n1", "shop/to-pay") in leaks
+    assert ("namespaces", "ops/ops-n2", "") in leaks
+    assert answer["faults"] == []
 
 
 def test_without_a_collector_the_status_is_3(capsys: pytest.CaptureFixture[str]) -> None:
