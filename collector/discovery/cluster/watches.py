@@ -84,8 +84,9 @@ class Watches:
         return [one.known() for one in self._all()] + self.others.known()
 
     def age_seconds(self) -> float:
-        """For how long one of them has not been heard of; what does not exist, or is not for us to see, has nothing to say."""
-        heard = [one.heard for one in self._all() if not (one.absent or one.denied)]
+        """For how long something that is known has not been heard of; what we never saw, or see no more, has no age."""
+        seen = [one for one in (*self.policies, *self.expectations.values()) if one.listed and not (one.absent or one.denied)]
+        heard = [one.heard for one in (*self._needed, *seen)]
         return time.monotonic() - min(heard + self.others.heard())
 
     async def follow(self) -> None:

@@ -133,3 +133,29 @@ def test_a_wrong_setting_of_discovery_is_refused(text: str, sentence: str) -> No
 
 def test_the_defaults_are_those_of_a_plain_installation() -> None:
     assert DiscoverySettings().namespace == "netmatrix"
+
+
+async def test_policies_are_read_when_every_kind_is_known_or_known_not_to_exist() -> None:
+    source = filled(agent())
+    assert await source.changed()
+    assert not source.snapshot.policies_read
+    for place, follower in enumerate(source._watches.policies):
+        follower.listed, follower.absent = place % 2 == 0, place % 2 == 1
+    source._note()
+    assert await source.changed()
+    assert source.snapshot.policies_read
+    source._watches.policies[0].denied = True
+    source._note()
+    assert await source.changed()
+    assert not source.snapshot.policies_read
+
+
+async def test_what_need_not_be_there_and_does_not_answer_makes_nothing_old_unless_it_was_known() -> None:
+    source = filled(agent())
+    policies = source._watches.policies[-1]
+    policies.heard -= 1000.0
+    assert source.sync_age_seconds() < 100.0
+    policies.listed = True
+    assert source.sync_age_seconds() > 900.0
+    policies.denied = True
+    assert source.sync_age_seconds() < 100.0
