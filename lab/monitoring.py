@@ -18,6 +18,7 @@ PROGRAMS = ("prometheus", "prometheus-alertmanager")
 NOTIFICATIONS = "notifications.jsonl"
 _REPOSITORY = Path(__file__).resolve().parent.parent
 RULES = _REPOSITORY / "manifests" / "alerts" / "rules.yaml"
+KEPT = "10s"
 EXAMPLE = _REPOSITORY / "manifests" / "alerts" / "alertmanager.yaml"
 """The configuration that we recommend; the lab takes its inhibitions and its grouping from there."""
 
@@ -47,7 +48,7 @@ def files(topology: Topology) -> Mapping[str, str]:
     target = f"{_address(topology.collector)}:{OPERATOR_PORT}"
     prometheus = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(RULES)],
+        "rule_files": ["rules.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{ALERTMANAGER_PORT}"]}]}]},
         "scrape_configs": [{"job_name": "netmatrix-collector", "static_configs": [{"targets": [target]}]}],
     }
@@ -65,7 +66,17 @@ def files(topology: Topology) -> Mapping[str, str]:
         "receivers": [{"name": "lab", "webhook_configs": [{"url": url}]}],
         "inhibit_rules": example.get("inhibit_rules", []),
     }
-    return {"prometheus.yaml": yaml.safe_dump(prometheus), "alertmanager.yaml": yaml.safe_dump(alertmanager)}
+    configurations = {"prometheus.yaml": prometheus, "rules.yaml": _rules(), "alertmanager.yaml": alertmanager}
+    return {name: yaml.safe_dump(words) for name, words in configurations.items()}
+
+
+def _rules() -> dict[str, Any]:
+    """The rules that we ship, but for how long an alert is kept when its incident is over: a lab is not watched for so long."""
+    rules: dict[str, Any] = yaml.safe_load(RULES.read_text())
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        if "keep_firing_for" in rule:
+            rule["keep_firing_for"] = KEPT
+    return rules
 
 
 def commands(topology: Topology, directory: Path) -> Mapping[str, tuple[list[str], int]]:
