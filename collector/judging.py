@@ -163,7 +163,13 @@ class Judging:
         self._unproven_ns = unproven(compared, self._unproven_ns)
         found += mismatches(compared, [*found, *self._memory.findings.values()], self._unproven_ns)
         told, self._memory = settled(
-            found, spans[0], self._memory, sample.now_ns, cluster=self._cluster, report_ns=self._report_ns
+            found,
+            spans[0],
+            self._memory,
+            sample.now_ns,
+            cluster=self._cluster,
+            report_ns=self._report_ns,
+            since=time.strftime("%H:%M:%S UTC", time.gmtime()),
         )
         return following(
             self.judgement,

@@ -2,7 +2,11 @@
 
 import argparse
 import json
+import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 from msgspec import to_builtins
 
@@ -19,6 +23,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="draws kind, place, rate and overlap (1)")
     parser.add_argument("--nodes", type=int, default=0, help="size of all clusters; drawn where left out")
     parser.add_argument("--kind", default="", choices=["", *sorted({*HARMFUL, *HARMLESS})], help="one kind alone")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (as many as there are processors)")
     parser.add_argument("--quiet-hours", type=float, default=0.0, help="noise alone, for so long, in place of scenarios")
     parser.add_argument("--each", action="store_true", help="each scenario's result as well")
     parser.add_argument("--json", action="store_true", help="on one line")
@@ -28,10 +33,10 @@ def main() -> int:
         said, longest = quiet(asked.nodes or 100, asked.quiet_hours, asked.seed)
         print(json.dumps({"incidents": said, "hours": asked.quiet_hours, "longest_pass_ms": longest}, indent=indent))
         return bool(said)
-    results = [
-        scenario(asked.seed, number, nodes=asked.nodes, kind=asked.kind)
-        for number in range(asked.first, asked.first + asked.count)
-    ]
+    played = partial(scenario, asked.seed, nodes=asked.nodes, kind=asked.kind)
+    numbers = range(asked.first, asked.first + asked.count)
+    with ProcessPoolExecutor(min(asked.jobs, max(asked.count, 1)), get_context("spawn")) as workers:
+        results = list(workers.map(played, numbers))
     answer = score(results)
     if asked.each:
         answer["each"] = to_builtins(results)

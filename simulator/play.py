@@ -22,6 +22,9 @@ QUIET_STEP_S: Final = 5.0
 """How often noise alone is looked at: as often as the collector looks while nothing is urgent."""
 SIZES: Final = (10, 20, 30, 50, 100, 200, 400)
 HUGE: Final = 5000
+EVERY: Final = 25
+MOST_HUGE: Final = 20
+"""So many scenarios are of so many nodes: every so-manieth, from the first on."""
 HARMLESS_SHARE: Final = 0.2
 DOUBLE_SHARE: Final = 0.1
 FLAPPING_SHARE: Final = 0.08
@@ -80,7 +83,9 @@ def scenario(seed: int, number: int, *, nodes: int = 0, kind: str = "") -> Resul
     dice = np.random.default_rng((seed, number))
     size = int(dice.choice(SIZES))
     harmless = dice.random() < HARMLESS_SHARE
-    size = nodes or size
+    size = nodes or (HUGE if number % EVERY == EVERY - 1 and number < MOST_HUGE * EVERY else size)
+    if size == HUGE:
+        harmless = False
     ground = cluster(size, 3, 5 if size <= FULL_MESH else 20)
     start = 1000.0 + WARMING_S + float(dice.random()) * STEP_S
     draw = Draw(ground, dice, start)

@@ -70,6 +70,8 @@ class End(NamedTuple):
     """Of the object, where it has one: what an incident's id is made of rather than a name that can be given again."""
     groups: tuple[str, ...] = ()
     """Labels of its node that nodes may have in common, as `key=value`, such as a node pool, a rack or a CNI version."""
+    behind: tuple[str, ...] = ()
+    """Of a service the nodes of its ready backends: while one is gone, connections that go there fail."""
 
 
 class Codes(NamedTuple):

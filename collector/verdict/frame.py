@@ -30,6 +30,7 @@ class Words(NamedTuple):
     names: Codes
     labels: Mapping[str, Ints]
     called: tuple[Called, Called]
+    behind: Called
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +51,8 @@ class Frame:
     """Numbers of the nodes that have each label."""
     called: tuple[Called, Called]
     """Sources and targets by their names and nodes."""
+    behind: Called
+    """Services by the nodes of their backends."""
     of: tuple[Ints, Ints]
     """The columns that it was made of."""
 
@@ -70,6 +73,7 @@ def framed(cells: Cells, before: Frame | None = None) -> Frame:
         name=words.names.codes[cells.target],
         labels=words.labels,
         called=words.called,
+        behind=words.behind,
         of=(cells.source, cells.target),
     )
 
@@ -86,15 +90,17 @@ def _words(sources: Ends, targets: Ends) -> Words:
                 members.setdefault(label, set()).add(place[end.node])
     labels = {label: np.array(sorted(numbers), np.int64) for label, numbers in sorted(members.items())}
     names = coded([end.name for end in targets.all])
-    return Words(nodes, zones, namespaces, names, labels, (_called(sources), _called(targets)))
+    called = tuple(_called([{end.name, end.node} for end in ends.all]) for ends in (sources, targets))
+    behind = _called([set(end.behind) for end in targets.all])
+    return Words(nodes, zones, namespaces, names, labels, (called[0], called[1]), behind)
 
 
-def _called(ends: Ends) -> Called:
+def _called(names: Sequence[set[str]]) -> Called:
     places: dict[str, list[int]] = {}
-    for number, end in enumerate(ends.all):
-        for name in {end.name, end.node} - {""}:
+    for number, mine in enumerate(names):
+        for name in sorted(mine - {""}):
             places.setdefault(name, []).append(number)
-    return Called(len(ends), places)
+    return Called(len(names), places)
 
 
 def _both(sources: Ends, targets: Ends, field: str) -> Sides:

@@ -47,7 +47,8 @@ def _covers(wide: Scope, scope: Scope, cells: Cells) -> bool:
         case "widespread":
             covers = scope.kind in NETWORK_KINDS
         case "node":
-            covers = wide.component in ends and wide.layers in {NETWORK, scope.layers}
+            behind = {node for end in cells.targets.all if end.name == scope.component for node in end.behind}
+            covers = wide.component in ends | behind and wide.layers in {NETWORK, scope.layers}
         case "group":
             covers = any(end in nodes and wide.component in nodes[end].groups for end in ends)
         case "zone_pair":

@@ -15,6 +15,7 @@ from collector.verdict.extent import covered, named, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, layer_of
 from collector.verdict.search import FOUND, TELLING, TOTAL, Search, ratio, told_way
+from collector.verdict.witnesses import sources
 from wire.path import Layer
 
 SOME: Final = 4
@@ -44,6 +45,8 @@ RULES: Final = (
     Rule(LONG_NS, 8, 0.6),
     Rule(0, 16, 0.45, 16, 0.45),
 )
+SHARED_RULE: Final = Rule(0, 6, 0.9, 6, 0.9)
+"""To a service, a name server or a host outside: those lose in no bursts, and several agents of a node may ask."""
 """A noisy pair in a bad state loses less than half, and not for a minute. The second is for what gets lost whole: it is seen
 before a minute is full of it; the third for pairs that are probed twice a minute; the last for paths probed every second."""
 
@@ -75,7 +78,7 @@ def _candidates(search: Search) -> Iterator[Scope]:
     if not len(here):
         return
     near, far, class_of = _ends(ground, here)
-    wide = max(len(ground.frame.words), len(ground.frame.names), len(ground.cells.sources)) + 1
+    wide = len(ground.frame.words) + max(len(ground.frame.names), len(ground.cells.sources)) + 1
     _, first, inverse = np.unique((class_of * wide + near) * wide + far, return_index=True, return_inverse=True)
     lost = np.bincount(inverse, events.lost[here], len(first))
     of = np.bincount(inverse, events.sent[here], len(first))
@@ -95,7 +98,7 @@ def _ends(ground: Ground, here: Ints) -> tuple[Ints, Ints, Ints]:
     class_of = CLASS_OF[events.layer[here]]
     one, other = frame.source_node[place], frame.target_node[place]
     nodes = np.isin(class_of, [CLASSES.index(NETWORK), CLASSES.index(Layer.MTU.value)]) & (one >= 0) & (other >= 0)
-    near = np.where(nodes, np.minimum(one, other), events.source[here])
+    near = np.where(nodes, np.minimum(one, other), sources(ground, place))
     far = np.where(nodes, np.maximum(one, other), frame.name[place])
     return near, far, np.where(nodes, class_of, len(CLASSES) + class_of)
 
@@ -126,7 +129,8 @@ def _pair(scope: Scope, searches: Sequence[Search], parts: Sequence[Ints]) -> Fi
     for number, (search, part) in enumerate(zip(searches, parts, strict=True)):
         side = _alone(scope, search.ground, part)
         tally, now = _tally(side, search.ground, part), _tally(side, searches[0].ground, parts[0])
-        proven = any(_holds(rule, search.ground.cells.span_ns, tally, now) for rule in RULES)
+        rules = RULES if scope.layers in {NETWORK, Layer.MTU.value} else (*RULES, SHARED_RULE)
+        proven = any(_holds(rule, search.ground.cells.span_ns, tally, now) for rule in rules)
         some = tally.lost >= max(SOME, MUCH * tally.sent)
         if (proven or some) and (best is None or (proven and not best[0])):
             best = proven, number, side

@@ -15,11 +15,13 @@ from collector.matrix.histograms import Ids
 from collector.matrix.part import MILLISECOND, Part, present
 from collector.matrix.slab import GOOD, ILL, NAT, PLANNED, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices
+from collector.matrix.sparse import MEASURE
 from collector.matrix.store import Matrix, Span
 from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Reason, Small
 from collector.verdict.sample import Sample, Tables, Words, tables_of
 from wire.outcome import Outcome
 from wire.path import Kind, Layer
+from wire.window import Measure
 
 SPANS_NS: Final = (10 * 10**9, 60 * 10**9, 300 * 10**9)
 SHORTEST: Final = 3
@@ -231,9 +233,17 @@ def cells_of(sample: Sample, expected: Small | None = None) -> list[Cells]:
             lost=lost,
             expected=expected,
             reason=np.where((reason == Reason.JUDGED) & (sent == 0), Reason.NOTHING_SENT, reason).astype(np.uint8),
+            forward=_measured(words, Measure.FORWARD_LOST, len(sample)),
+            backward=_measured(words, Measure.BACKWARD_LOST, len(sample)),
         )
-        for span, sent, lost in zip(sample.spans, sample.sent, sample.lost, strict=True)
+        for span, sent, lost, words in zip(sample.spans, sample.sent, sample.lost, sample.words, strict=True)
     ]
+
+
+def _measured(words: Words, measure: Measure, cells: int) -> Ints:
+    """A measure of each cell."""
+    mine = words.code == MEASURE + measure
+    return np.bincount(words.cell[mine], words.value[mine], cells).astype(np.int64)
 
 
 def _marked(sample: Sample, layer: Small, kind: Small) -> Small:

@@ -1,7 +1,7 @@
 """The matrix at one moment as verdicts see it: a copy that nobody changes, and the tables that its numbers stand for."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,17 @@ from collector.matrix.histograms import Ids
 from collector.matrix.places import Place
 from collector.matrix.store import Span
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Mask, Small
+
+GROUPS: Final = (
+    "cloud.google.com/gke-nodepool",
+    "eks.amazonaws.com/nodegroup",
+    "kubernetes.azure.com/agentpool",
+    "node.kubernetes.io/instance-type",
+    "topology.kubernetes.io/rack",
+    "rack",
+    "pool",
+)
+"""Labels of nodes that a common cause may have: the pool, the kind of machine, the rack."""
 
 
 class Words(NamedTuple):
@@ -107,13 +118,20 @@ def _placed(words: Words, place: NDArray[np.int32]) -> Words:
 def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]) -> Tables:
     """The tables of this moment."""
     uids = {one.name: one.uid for one in snapshot.vantages}
+    behind = _behind(snapshot)
+    groups = {node.name: tuple(f"{key}={node.labels[key]}" for key in GROUPS if key in node.labels) for node in snapshot.nodes}
     numbers = {place.vantage: number for number, place in enumerate(catalogue.sources) if place.vantage}
     first: dict[str, int] = {}
     return Tables(
         version,
-        Ends(_end(place, place.vantage, uids.get(place.vantage or "", "")) for place in catalogue.sources),
         Ends(
-            _end(place, place.target, uids.get(place.vantage or "", ""), network=aim.network)
+            _end(place, place.vantage, uids.get(place.vantage or "", ""))._replace(groups=groups.get(place.node or "", ()))
+            for place in catalogue.sources
+        ),
+        Ends(
+            _end(place, place.target, uids.get(place.vantage or "", ""), network=aim.network)._replace(
+                behind=behind.get(place.target or "", ())
+            )
             for aim, place in zip(catalogue.aims, catalogue.targets, strict=True)
         ),
         np.array([numbers.get(place.vantage or "", -1) for place in catalogue.targets], np.int64),
@@ -123,6 +141,21 @@ def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]
         np.array([KINDS.index(asked.kind) for asked in catalogue.asks], np.uint8),
         np.array([FAMILIES.index(asked.family) for asked in catalogue.asks], np.uint8),
     )
+
+
+def _behind(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """Nodes of the ready backends of each service, by the service's name as a target."""
+    found: dict[str, set[str]] = {}
+    for service in snapshot.services:
+        name = f"service/{service.namespace}/{service.name}"
+        found[name] = {door.node for door in service.doors if door.kind == "endpoint" and door.node}
+    nodes = {f"{pod.namespace}/{pod.name}": pod.node for pod in snapshot.pods}
+    nodes |= {f"{one.namespace}/{one.pod}": one.node for one in snapshot.vantages}
+    for backed in snapshot.backed:
+        name = f"service/{backed.namespace}/{backed.name}"
+        mine = {nodes.get(f"{backed.namespace}/{one.pod}", "") for one in backed.backends}
+        found.setdefault(name, set()).update(mine - {""})
+    return {name: tuple(sorted(mine)) for name, mine in found.items() if mine}
 
 
 def _end(place: Place, name: str | None, uid: str, *, network: str = "") -> End:
