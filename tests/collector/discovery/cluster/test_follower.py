@@ -1,7 +1,7 @@
 """Whatever an API server does, what is followed ends up as a fresh list would have it, and is never a part of one.
 
-The stand-in keeps a history as etcd does, and answers, breaks and lies as a script says. The same is asked of the real one in
-tests/cluster.
+The stand-in keeps a history as etcd does, and answers, breaks and lies as a script says; tests/cluster/test_stand_in.py asks
+the same of it and of a real one.
 """
 
 import json
