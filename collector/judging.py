@@ -24,6 +24,7 @@ from collector.verdict.mismatch import mismatches, unproven
 from collector.verdict.noise import SILENCE, Noise
 from collector.verdict.reading import Reader
 from collector.verdict.sample import Sample
+from collector.verdict.slowness import Slowness
 
 SECOND: Final = 10**9
 PASS_NS: Final = 5 * SECOND
@@ -67,6 +68,7 @@ class Judging:
         self._report_ns = matrix.stale_after_ns // 3
         self._reader = Reader()
         self._comparer = Comparer(settings)
+        self._slowness = Slowness()
         self._unproven_ns: dict[str, int] = {}
         self._noise: Noise = SILENCE
         self._memory = Memory()
@@ -160,6 +162,7 @@ class Judging:
         compared = self._comparer.look(sample, wall_ns=time.time_ns())
         spans = [compared.spans[place] for place in sample.causal]
         found, self._noise = causes(spans, self._noise)
+        found += self._slowness.findings(sample)
         self._unproven_ns = unproven(compared, self._unproven_ns)
         found += mismatches(compared, [*found, *self._memory.findings.values()], self._unproven_ns)
         told, self._memory = settled(

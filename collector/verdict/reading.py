@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collector.matrix.exclusions import SENTENCES
 from collector.matrix.histograms import Ids
@@ -58,6 +59,7 @@ class _Part(NamedTuple):
     sent: list[Ints]
     lost: list[Ints]
     words: list[Words]
+    place: NDArray[np.float32]
     nat: Ints
 
 
@@ -97,6 +99,7 @@ class Reader:
             sent=tuple(np.concatenate([part.sent[span] for part in parts]) for span in range(len(spans))),
             lost=tuple(np.concatenate([part.lost[span] for part in parts]) for span in range(len(spans))),
             words=tuple(_joined(parts, span) for span in range(len(spans))),
+            place=np.concatenate([part.place for part in parts]),
             nat=np.concatenate([part.nat + start for part, start in zip(parts, _starts(parts), strict=True)]),
         )
 
@@ -139,6 +142,7 @@ def _empty(spans: int) -> _Part:
         columns,
         columns,
         [Words(none, none, none)] * spans,
+        none.astype(np.float32),
         none,
     )
 
@@ -173,8 +177,19 @@ def _read(matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> _
         [sent for sent, _ in counts],
         [lost for _, lost in counts],
         [Words(*part.words) for part in read],
+        _place(read[0]),
         np.flatnonzero(recent & ((slab.why[cells] & NAT) != 0)),
     )
+
+
+def _place(part: Part) -> NDArray[np.float32]:
+    """The mean over steps of one latency of each."""
+    total, steps = np.zeros(len(part), np.float32), np.zeros(len(part), np.uint8)
+    for places in part.places():
+        total += places
+        steps += places > 0
+    result: NDArray[np.float32] = (total / np.maximum(steps, 1)).astype(np.float32)
+    return result
 
 
 def _counts(part: Part, layer: Ints) -> tuple[Ints, Ints]:

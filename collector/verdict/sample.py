@@ -79,6 +79,8 @@ class Sample:
     lost: tuple[Ints, ...]
     words: tuple[Words, ...]
     """By span: how probes failed."""
+    place: NDArray[np.float32]
+    """A mean latency of the shortest span, as a place of the histogram plus one; 0 where nothing was answered."""
     nat: Ints
     """The cells whose peer has just seen another source address than the agent's own."""
 
@@ -101,6 +103,7 @@ class Sample:
             sent=tuple(column[cells] for column in self.sent),
             lost=tuple(column[cells] for column in self.lost),
             words=tuple(_placed(words, place) for words in self.words),
+            place=self.place[cells],
             nat=np.flatnonzero(np.isin(cells, self.nat)),
         )
 

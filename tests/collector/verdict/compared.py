@@ -67,6 +67,8 @@ class Watched:
         self.matrix.replan(snapshot, self.plans)
         for name in self.plans.vantages:
             self.matrix.lay(name, self.plans.plan(name))
+        self.takes: Callable[[Path], int] = lambda _: 50_000
+        """Latency of what is answered, in nanoseconds."""
         self.translated: set[str] = set()
         """Vantages whose address others see as another."""
         self.comparer, self.reader = Comparer(ExpectSettings), Reader()
@@ -85,7 +87,7 @@ class Watched:
                     word = says(planned.path)
                     failed = window(planned.path.id, failed={word: 1}) if word is not None else None
                     flags = Flag.NAT if name in self.translated else Flag.NONE
-                    windows.append(failed or window(planned.path.id, [50_000], flags=flags))
+                    windows.append(failed or window(planned.path.id, [self.takes(planned.path)], flags=flags))
                 self.matrix.apply(report_of(name, windows, span_ns=SECOND), arrived_ns=self.now_ns, counted=True)
         return self.look()
 
