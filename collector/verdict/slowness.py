@@ -97,7 +97,7 @@ class Slowness:
 
     def _found(self, sample: Sample, known: Mask, slow: Mask) -> list[Finding]:
         sources, targets = sample.tables.sources, sample.tables.targets
-        near, far, words = _common(sources, targets)
+        near, far, words = _numbered(sources, targets)
         chosen = np.flatnonzero(known & (near[sample.source] >= 0) & (far[sample.target] >= 0))
         chosen = chosen[near[sample.source[chosen]] != far[sample.target[chosen]]]
         cells = _Cells(
@@ -163,7 +163,7 @@ def _ms(places: Floats) -> NDArray[np.float64]:
     return result
 
 
-def _common(sources: Ends, targets: Ends) -> tuple[Ints, Ints, tuple[str, ...]]:
+def _numbered(sources: Ends, targets: Ends) -> tuple[Ints, Ints, tuple[str, ...]]:
     """Nodes of both tables with numbers in common."""
     words = tuple(sorted({*sources.nodes.words, *targets.nodes.words}))
     number = {word: place for place, word in enumerate(words)}
