@@ -215,7 +215,7 @@ class Collector:
                         self._serve(agents),
                         operators.serve(),
                         self._rows.follow(),
-                        self._judging.follow(),
+                        self._judge(),
                         self._notifier.follow(),
                         self._source.follow(),
                         self._follow(),
@@ -296,6 +296,15 @@ class Collector:
         self._install(snapshot, plans)
         self._board.publish(plans, over_seconds=len(plans) / PLANS_A_SECOND if plans.rotates else 0.0)
         return ""
+
+    async def _judge(self) -> None:
+        """Judge for ever."""
+        while True:
+            try:
+                await self._judging.follow()
+            except Exception:  # noqa: BLE001 - a fault in a verdict must not end the measuring; the age of the last is exported
+                _log.exception("a pass of verdicts failed, the last judgement stays")
+                await asyncio.sleep(LOOK_SECONDS)
 
     def _judged(self, judgement: Judgement) -> None:
         """Let whoever follows judgements know of another one."""

@@ -19,6 +19,7 @@ from collector import app, planning
 from collector.__main__ import main
 from collector.app import Collector
 from collector.configuration import Configuration
+from collector.judging import Judging
 from collector.plan.compose import PlanError
 from collector.plan.keys import PHASE_SECONDS
 from collector.planning import Planning
@@ -307,3 +308,23 @@ async def test_an_inventory_without_a_plan_does_not_swallow_a_phase(tmp_path: Pa
     assert (fault, collector._planning._phase) == ("no plan", 7)
     collector._refuse_inventory(fault)
     assert collector._own.inventories_refused._value.get() == 1
+
+
+async def test_a_pass_of_verdicts_that_fails_ends_neither_the_measuring_nor_the_judging(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+
+    async def fails(*_: object) -> None:
+        tries.append(1)
+        if len(tries) > 1:
+            tried.set()
+        raise ZeroDivisionError
+
+    tries: list[int] = []
+    monkeypatch.setattr(app, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(Judging, "look", fails)
+    (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector, asyncio.timeout(60):
+        await tried.wait()
+        assert (await collector.get("/api/v1/incidents"))["state"] == "unknown"

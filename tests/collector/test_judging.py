@@ -1,6 +1,5 @@
 """Judging on a clock of the test's own."""
 
-import asyncio
 from types import SimpleNamespace
 
 from collector.judging import Judging
@@ -130,20 +129,3 @@ async def test_what_was_judged_goes_on_being_told_to_whoever_asked() -> None:
     )
     await played.seconds(12)
     assert heard == ["ok"] * 2
-
-
-async def test_a_pass_that_fails_leaves_the_last_judgement_and_the_measuring_as_they_are() -> None:
-    played = Played()
-    await played.seconds(12)
-    before = played.judging.judgement
-
-    def fails(_sample: object) -> None:
-        raise ZeroDivisionError
-
-    played.judging._judged = fails  # type: ignore[assignment, method-assign]
-    async with asyncio.TaskGroup() as tasks:
-        following = tasks.create_task(played.judging.follow())
-        await asyncio.sleep(0.3)
-        assert not following.done()
-        following.cancel()
-    assert played.judging.judgement is before
