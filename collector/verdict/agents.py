@@ -22,6 +22,8 @@ QUIET: Final = 1.5
 SILENT: Final = 2.6
 """Report intervals without a report, after which an agent's silence is noticed and told. Between the two lies a whole interval:
 where the collector is cut off, agents fall silent one by one within that."""
+LEAST_NS: Final = 5 * 10**9
+"""The same in time, however often agents report: so long it takes until others have told that they do not reach its node."""
 OVERDUE: Final = 1.15
 """The same for the agent of a node that nobody reaches."""
 GONE: Final = 0.3
@@ -32,7 +34,8 @@ ONE_BY_ONE: Final = frozenset({"node", "pair", "zone_pair", "group", "mtu"})
 
 def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_ns: int, *, deaf: bool = False) -> list[Finding]:
     """Findings, with those that silence makes; of no single agent while the collector was `deaf` of late."""
-    quiet, overdue, silent = (_silent(cells, now_ns, int(much * report_ns)) for much in (QUIET, OVERDUE, SILENT))
+    quiet, overdue = (_silent(cells, now_ns, int(much * report_ns)) for much in (QUIET, OVERDUE))
+    silent = _silent(cells, now_ns, max(int(SILENT * report_ns), LEAST_NS))
     expected = _places(cells, np.flatnonzero(cells.heard_ns >= 0).tolist())
     result = list(findings)
     many = max(FEWEST, WIDESPREAD * len(expected))
