@@ -1,5 +1,6 @@
 """What one report costs the collector: decoded and applied in this process, and taken over TLS by a process of its own."""
 
+import json
 import statistics
 import time
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from bench.cluster import Cluster, inventory
 from bench.load_agent import HEALTH
 from bench.load_windows import Windows
 from bench.measurement import Bar, Spoilt
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import parse_inventory
 from collector.matrix.store import Matrix
 from collector.plan.compose import compose
 from collector.settings import MatrixSettings, PlanSettings
@@ -35,7 +36,7 @@ class Decoding:
     def __enter__(self) -> Self:
         """Plan a full mesh that is large enough, and lay one row of it."""
         settings = msgspec.convert({"full_mesh_nodes": 2000, "kinds": {"icmp": 1, "udp": 1, "tcp": 1, "http": 1}}, PlanSettings)
-        snapshot = msgspec.convert(inventory(ENTRIES // 4 + 1, services=0, external=0), Snapshot)
+        snapshot = parse_inventory(json.dumps(inventory(ENTRIES // 4 + 1, services=0, external=0)), name="bench")
         plans = compose(snapshot, settings, instance=1, generation=1, keys=())
         plan = plans.plan("node-0")
         self._windows = Windows(plan, entries=ENTRIES)

@@ -1,11 +1,9 @@
 """What the load generator reports is what an agent could report."""
 
-import msgspec
-
 from agent.windows import REPEATED_AFTER
 from bench.cluster import inventory
 from bench.load_windows import Windows
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.static import parse_inventory
 from collector.plan.compose import compose
 from collector.settings import PlanSettings
 from wire.outcome import Outcome
@@ -18,7 +16,7 @@ SPANS = 6
 
 
 def plan() -> Plan:
-    snapshot = msgspec.convert(inventory(20, services=3, external=2), Snapshot)
+    snapshot = parse_inventory(json.dumps(inventory(20, services=3, external=2)), name="bench")
     return compose(snapshot, PlanSettings(), instance=1, generation=1, keys=()).plan("node-3")
 
 
