@@ -1,5 +1,7 @@
 """What the load generator reports is what an agent could report."""
 
+import json
+
 from agent.windows import REPEATED_AFTER
 from bench.cluster import inventory
 from bench.load_windows import Windows
