@@ -185,8 +185,9 @@ def both(kind: str, layers: str, one: Family, other: Family) -> Family:
 
 def of_layers(layer: Ints | Small, layers: str) -> Mask:
     """Which of some layer numbers belong to NETWORK or to one layer."""
-    result: Mask = CLASS_OF[layer] == CLASSES.index(layers) if layers in CLASSES else layer == LAYERS.index(Layer(layers))
-    return result
+    if layers in CLASSES:
+        return np.asarray(CLASS_OF[layer] == CLASSES.index(layers))
+    return np.asarray(layer == LAYERS.index(Layer(layers)))
 
 
 Sums = tuple[Floats, Floats]
@@ -223,10 +224,15 @@ def _zones(ground: Ground, kind: str, layers: str) -> list[Family]:
     """Each directed pair of zones, and each two zones in both directions."""
     zones = ground.frame.zones
     count = len(zones[0].words)
-    table = (len(LAYERS), len(zones[0].words) + 1, len(zones[1].words) + 1)
+    own_words = ground.cells.sources.zones.words, ground.cells.targets.zones.words
+    table = (len(LAYERS), len(own_words[0]) + 1, len(own_words[1]) + 1)
+    both_sides = np.ix_(*([zones[0].words.index(word) for word in words] for words in own_words))
     picked = of_layers(np.arange(len(LAYERS)), layers)
     counts = ground.by_group, ground.by_group * ground.rates
-    sent, usual = (column.reshape(table)[picked, 1:, 1:].sum(axis=0).ravel() for column in counts)
+    totals = np.zeros((2, count, count))
+    for total, column in zip(totals, counts, strict=True):
+        total[both_sides] = column.reshape(table)[picked, 1:, 1:].sum(axis=0)
+    sent, usual = totals.reshape(2, -1)
     events = ground.events
     own = np.where(of_layers(events.layer, layers), _cross(zones, events.source, events.target), -1)
     words = tuple(f"{one}>{other}" for one in zones[0].words for other in zones[1].words)
@@ -247,23 +253,14 @@ def _zones(ground: Ground, kind: str, layers: str) -> list[Family]:
 def _by_label(ground: Ground, into: Family, out: Family) -> list[Family]:
     """Nodes that have a label in common, where several do and not all."""
     result = []
-    for label, numbers in ground.frame.labels.items():
-        if not 1 < len(numbers) < len(into.words):
-            continue
+    shared = {label: numbers for label, numbers in ground.frame.labels.items() if 1 < len(numbers) < len(into.words)}
+    for label, numbers in shared.items():
         of = np.full(len(into.words) + 1, -1, np.int64)
         of[numbers] = 0
-        sides = [
-            Family(
-                "group",
-                family.direction,
-                family.layers,
-                (label,),
-                family.sent[numbers].sum(keepdims=True),
-                family.usual[numbers].sum(keepdims=True),
-                of[family.event],
-            )
-            for family in (into, out)
-        ]
+        sides = []
+        for family in (into, out):
+            sent, usual = (column[numbers].sum(keepdims=True) for column in (family.sent, family.usual))
+            sides.append(Family("group", family.direction, family.layers, (label,), sent, usual, of[family.event]))
         result += [*sides, both("group", into.layers, *sides)]
     return result
 
