@@ -58,7 +58,7 @@ class World:
         self._total = np.zeros(count, np.int64)
         self._before: deque[Ints] = deque(maxlen=int(SPANS_S[-1] / REPORT_S) + 1)
         """The total at the start of each step of a report interval, the latest last."""
-        self._said: deque[list[Lost]] = deque(maxlen=int(SPANS_S[-1] / REPORT_S) + 1)
+        self._said: deque[list[Lost]] = deque(maxlen=int(SPANS_S[-1] / REPORT_S) + 2)
         self._sums = [np.zeros((3, count), np.int64) for _ in SPANS_S]
         self._forget()
 
