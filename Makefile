@@ -34,11 +34,11 @@ cluster-assets: ## a real control plane for the tests, built with Go once, in so
 demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS="--for 40s --json out.json" to end by itself
 	@.venv/bin/python -m lab demo $(ARGS)
 
-break: ## closes a path between two namespaces of the demo that runs in another terminal
-	@.venv/bin/python -m lab policy apply lab/examples/shop-not-into-pay.yaml
+break: ## closes a path between two namespaces of the demo that runs in another terminal, as a plugin does that went wrong
+	@.venv/bin/python -m lab policy apply lab/examples/shop-not-into-pay.yaml --only enforced
 
 mend: ## opens it again
-	@.venv/bin/python -m lab policy delete lab/examples/shop-not-into-pay.yaml
+	@.venv/bin/python -m lab policy delete lab/examples/shop-not-into-pay.yaml --only enforced
 
 test: ## everything, on real packets and a real control plane; as root, since it builds network namespaces
 	@scripts/test

@@ -109,9 +109,9 @@ def _cut_off_agents(dice: Dice) -> Words:
 
 
 def _closed_path(dice: Dice) -> Words:
-    """What is declared to be open is closed by a policy."""
+    """What is declared to be open is closed, and no policy says so."""
     source, target = dice.namespaces()
-    words = dice.policy(policy(target, "nobody", {"podSelector": {}}), 30)
+    words = dice.policy(_all_but(source, target), 30, only="enforced")
     wanted = {**incident("policy", f"{source}>{target}", "pod"), "effect": "broken", "within": "30s"}
     return {**words, "expectations": [allow(source, target)], "expect": {"incidents": [wanted]}}
 
@@ -119,14 +119,18 @@ def _closed_path(dice: Dice) -> Words:
 def _open_path(dice: Dice) -> Words:
     """What a policy closes is open, since a node does not enforce it any more."""
     source, target = dice.namespaces()
-    others = {"matchExpressions": [{"key": NAMESPACE_NAME, "operator": "NotIn", "values": [source]}]}
-    closed = policy(target, "not-all", {"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": others}]}]})
+    closed = _all_but(source, target)
     wanted = {**incident("policy", f"{source}>{target}", "pod"), "effect": "leak", "within": "30s"}
     return {
         "policies": [closed],
         "timeline": [{"at": dice.at(), "policy": {"delete": f"{target}/not-all", "only": "enforced"}}],
         "expect": {"incidents": [wanted]},
     }
+
+
+def _all_but(source: str, target: str) -> Words:
+    others = {"matchExpressions": [{"key": NAMESPACE_NAME, "operator": "NotIn", "values": [source]}]}
+    return policy(target, "not-all", {"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": others}]}]})
 
 
 def _two_at_once(dice: Dice) -> Words:
