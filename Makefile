@@ -63,7 +63,7 @@ static: venv ## format, lint, types, import contracts
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports >.import_linter_cache.log || { cat .import_linter_cache.log; exit 1; }
 
-suites: venv ## the tests without the lab and the control plane, on each CPython from 3.11 up
+suites: venv ## the tests without the lab and the control plane, on the oldest and the newest CPython from 3.11 up
 	@scripts/suites
 
 lock: ## requirements.lock, from pyproject.toml, for each Python and machine
