@@ -87,6 +87,5 @@ def test_a_quantile_is_one_of_the_values() -> None:
 
 def test_spans_leave_old_losses_behind() -> None:
     world = World(cluster(8, 2, 2), (), np.random.default_rng(3), Weather(base=1e-2, uneven=1e4, noisy=0.0, blip=0.0), 5.0)
-    for _ in range(200):
-        spans = world.step()
-    assert spans[2].lost.sum() / spans[2].sent.sum() == pytest.approx(1e-2, rel=0.3)
+    lost = [int(world.step()[2].lost.sum()) for _ in range(300)]
+    assert lost[299] <= 2 * lost[65]
