@@ -104,7 +104,6 @@ async def measure(filler: Filler, plane: Plane, folder: Path, asked: argparse.Na
                         {"endpoints": slice_of((n * 100 + 7) % services, "", ready=n * 100 // services % 2 == 0)["endpoints"]},
                     ),
                 ),
-                ("agents that are replaced", lambda n: replaced(filler, n % nodes)),
                 (
                     "agents that are ready and not",
                     lambda n: filler.send(
@@ -113,6 +112,8 @@ async def measure(filler: Filler, plane: Plane, folder: Path, asked: argparse.Na
                         {"status": {"conditions": [{"type": "Ready", "status": "False" if n // nodes % 2 == 0 else "True"}]}},
                     ),
                 ),
+                # Last, since rows are laid anew for a minute after it.
+                ("agents that are replaced", lambda n: replaced(filler, n % nodes)),
             ):
                 before, at = watched.seconds(), time.monotonic()
                 asked_before = await metric(session, url, "netmatrix_kube_requests_total") or 0.0
