@@ -61,7 +61,7 @@ def against(finding: Finding) -> str:
 def _numbers(finding: Finding) -> str:
     counted = f"{finding.lost} of {finding.sent} probes lost"
     if finding.span_ns:
-        counted += f" within {finding.span_ns / 1e9:g} s"
+        counted += f" within {finding.span_ns / 1e9:.0f} s"
     if finding.of_witnesses > 1:
         counted += f", seen from {finding.witnesses} of {finding.of_witnesses} places"
     return counted
