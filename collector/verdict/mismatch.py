@@ -11,7 +11,7 @@ import numpy as np
 
 from collector.expectation.expected import Expectation
 from collector.verdict.candidates import ALL, NETWORK, Scope
-from collector.verdict.cells import FAMILIES, KINDS, LAYERS, Expected, Ints, Mask
+from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Expected, Ints, Mask
 from collector.verdict.comparison import Comparison
 from collector.verdict.finding import MOST_EVIDENCE, Evidence, Finding, Severity
 from collector.verdict.pair import Verdict
@@ -78,15 +78,22 @@ def _explained(one: Comparison, cells: Ints, causes: Sequence[Finding]) -> Mask:
     sources, targets = sample.tables.sources.all, sample.tables.targets.all
     result = np.zeros(len(cells), np.bool_)
     for cause in causes if len(cells) else ():
-        kind, names = cause.scope.kind, set(cause.scope.component.split(">"))
-        if kind in {"policy", "agent", "expectation", "canary"}:
-            continue
+        kind, names = cause.scope.kind, cause.scope.component.split(">")
+        if kind in {"policy", "agent", "expectation", "canary"} or not cause.proven:
+            continue  # what may still be a burst explains nothing yet
         if cause.scope.component == ALL or kind in {"widespread", "collector"}:
             return np.ones(len(cells), np.bool_)
-        near = np.array([bool(names & {end.node, end.zone, end.name, *end.groups}) for end in sources], np.bool_)
-        far = np.array([bool(names & {end.node, end.zone, end.name, *end.groups}) for end in targets], np.bool_)
-        result |= near[sample.source[cells]] | far[sample.target[cells]]
+        ahead, behind = ([_called(end, {name}) for end in sources] for name in (names[0], names[-1]))
+        there, back = ([_called(end, {name}) for end in targets] for name in (names[-1], names[0]))
+        near = np.array([ahead, behind], np.bool_)[:, sample.source[cells]]
+        far = np.array([there, back], np.bool_)[:, sample.target[cells]]
+        # Between two ends both of them count: a node that reaches one service badly is no reason for whatever else it asks.
+        result |= (near & far).any(axis=0) if len(names) > 1 else near[0] | far[0]
     return result
+
+
+def _called(end: End, names: set[str]) -> bool:
+    return bool(names & {end.node, end.zone, end.name, *end.groups})
 
 
 def _unenforced(one: Comparison, leaks: Ints) -> list[Finding]:
