@@ -20,6 +20,8 @@ LOSSES: Final = 4
 """Fewest lost probes."""
 EXCESS: Final = 4.0
 """A cause loses at least so many times what the background does."""
+WHOLE: Final = 5
+"""Losses of a pair, all of its probes that show any, from which nothing gets through."""
 TELLING: Final = 3.0
 """Nats, and losses that must be expected of a span, that none may speak against a cause: e^-3 is 5 %."""
 SUSPICIOUS: Final = 8.0
@@ -135,7 +137,7 @@ class Search:
     def _best(self, *, long: bool) -> Finding | None:
         """The likeliest candidate of the layer of long packets, or of all others."""
         scored: list[tuple[float, int, int]] = []
-        happened = [family.happened(self.live) for family in self._families]
+        happened = [self._weight(family, self.live) for family in self._families]
         for number, (family, events) in enumerate(zip(self._families, happened, strict=True)):
             if (family.layers == Layer.MTU) is not long:
                 continue
@@ -150,10 +152,18 @@ class Search:
                 continue
             if family.wide and not self._spread(number, one, happened, score):
                 continue
-            finding = self._finding(family, one, happened[number].item(one), score - self.cost)
+            finding = self._finding(family, one, family.happened(self.live).item(one), score - self.cost)
             if finding is not None:
                 return finding
         return None
+
+    def _weight(self, family: Family, which: Mask) -> Floats:
+        """Events of each component, of which one counts twice where nothing at all got through.
+
+        A burst takes some of a pair's probes, and hardly ever all of many: three pairs of three are a dead node.
+        """
+        whole: Mask = (self.ground.events.lost == self.ground.events.sent) & (self.ground.events.lost >= WHOLE)
+        return family.happened(which) + family.happened(which & whole)
 
     def _spread(self, number: int, one: int, happened: list[Floats], score: float) -> bool:
         """Whether a wide candidate is worth more than its nodes or targets, each named by itself, and much without one."""
@@ -163,7 +173,7 @@ class Search:
         for small, events in zip(self._families, happened, strict=True):
             if bool(small.halves) != bool(wide.halves) or small.layers != wide.layers or small.kind not in PARTS or small.many:
                 continue
-            within = small.happened(inside)
+            within = self._weight(small, inside)
             part = (within > MOSTLY * events) & (events >= WITNESSES)
             worth = ratio(events[part], small.usual[part]) / self.dispersion - self.cost
             # Where both sides count, every event is of two nodes.

@@ -89,3 +89,11 @@ def test_spans_leave_old_losses_behind() -> None:
     world = World(cluster(8, 2, 2), (), np.random.default_rng(3), Weather(base=1e-2, uneven=1e4, noisy=0.0, blip=0.0), 5.0)
     lost = [int(world.step()[2].lost.sum()) for _ in range(300)]
     assert lost[299] <= 2 * lost[65]
+
+
+@pytest.mark.parametrize("nodes", [4, 5, 6])
+def test_a_dead_node_of_a_few_is_one_node_and_not_a_pair_for_each_of_the_others(nodes: int) -> None:
+    played = [scenario(90_210, number, nodes=nodes, kind="dead_node") for number in range(8)]
+    found = [fault for one in played for fault in one.faults]
+    assert sum(fault.seconds is not None for fault in found) >= len(found) - 1
+    assert sum(len(one.false) for one in played) <= 1
