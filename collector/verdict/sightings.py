@@ -12,6 +12,10 @@ from wire.path import Layer
 BURST_NS: Final = 4 * 10**9
 """A second sighting takes losses of so much later, since one burst is seen in many passes: agents report losses at once, but
 at most every five seconds."""
+BLIP_NS: Final = 12 * 10**9
+"""The same of a cause that loses little: a moment in which many pairs of a node lose something is no fault that stays."""
+WEAK: Final = 0.03
+"""Loss below which a cause loses little."""
 UNDECIDED_NS: Final = (20 * 10**9, 150 * 10**9)
 """How long at least and at most an incident waits until its direction is known: for some ten losses."""
 RECEIPTS: Final = 10
@@ -41,7 +45,7 @@ def counts_again(found: Finding, last: Counted, now_ns: int) -> bool:
     asked = whole.sent * since / max(whole.span_ns, 1)
     fresh = min(whole.lost - last.lost, int(asked))
     usual = whole.usual / max(whole.sent, 1)
-    return since >= BURST_NS and fresh > 0 and advantage(fresh, asked, found.loss, usual) > SURE
+    return since >= _burst_ns(found) and fresh > 0 and advantage(fresh, asked, found.loss, usual) > SURE
 
 
 def compared(found: Finding, last: Counted, now_ns: int, *, counts: bool) -> Counted:
@@ -49,7 +53,11 @@ def compared(found: Finding, last: Counted, now_ns: int, *, counts: bool) -> Cou
     now = counted(found, now_ns)
     if counts or now.lost < last.lost:
         return now
-    return Counted(now.lost, last.at_ns) if now_ns - last.at_ns < BURST_NS else last
+    return Counted(now.lost, last.at_ns) if now_ns - last.at_ns < _burst_ns(found) else last
+
+
+def _burst_ns(found: Finding) -> int:
+    return BLIP_NS if found.loss < WEAK else BURST_NS
 
 
 def gone(found: Finding, last: Counted, cells: Cells, hold: Hold, now_ns: int) -> bool:
