@@ -233,6 +233,8 @@ class Collector:
                 for task in running:
                     task.cancel()
             self._board.release()
+            if self._history is not None:
+                self._history.close()
         _log.info("stopped")
 
     async def _serve(self, agents: Listener) -> None:

@@ -82,6 +82,10 @@ class Keeper:
             await asyncio.sleep(MINUTE - self._now() % MINUTE)
             await self.keep()
 
+    def close(self) -> None:
+        """Close the file; it is not asked any more."""
+        self._file.close()
+
     async def keep(self) -> None:
         """Keep the minute that ends now, and the incidents that have ended since the last."""
         at = round(self._now())
