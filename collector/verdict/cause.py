@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from collector.verdict import noise as background
-from collector.verdict.candidates import Ground
+from collector.verdict.candidates import ALL, NETWORK, Ground
 from collector.verdict.cells import Cells, Ints
 from collector.verdict.evidence import blast
 from collector.verdict.extent import cells_of
 from collector.verdict.finding import Effect, Finding, Whole
 from collector.verdict.frame import Frame, framed
-from collector.verdict.ladder import counted
+from collector.verdict.ladder import advantage, counted
 from collector.verdict.noise import Noise
 from collector.verdict.pairs import pairs
-from collector.verdict.search import Search
+from collector.verdict.search import TELLING, Search
 
 
 def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> tuple[list[Finding], Noise]:
@@ -43,6 +43,7 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
         search = Search(ground, noise.dispersion, found, searches)
         searches.append(search)
         found += search.findings()
+    found = [one for one in found if not _of_a_node(one, found, spans[0])]
     grounds = [search.ground for search in searches]
     told = [_told(finding, grounds, effect) for finding in found]
     for search in searches:
@@ -50,6 +51,21 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
             search.explain(finding.scope)
     told += [_told(finding, grounds, effect) for finding in pairs(searches)]
     return told, _learned(noise, spans[0], searches[0], searches[-1])
+
+
+def _of_a_node(finding: Finding, found: Sequence[Finding], cells: Cells) -> bool:
+    """Whether a service loses no more than what of it lies on a node that loses, whichever of the two was found first."""
+    scope = finding.scope
+    if scope.kind != "service" or scope.component == ALL:
+        return False
+    behind = [node for end in cells.targets.all if end.name == scope.component for node in end.behind]
+    lossy = {
+        one.scope.component: one.loss
+        for one in found
+        if one.scope.kind == "node" and one.scope.layers == NETWORK and one.scope.reach != "out"
+    }
+    expected = sum(lossy.get(node, 0.0) for node in behind) / max(len(behind), 1)
+    return expected > 0 and advantage(finding.lost, finding.sent, finding.loss, expected) <= TELLING
 
 
 def _told(finding: Finding, grounds: Sequence[Ground], effect: Effect) -> Finding:

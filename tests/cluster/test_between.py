@@ -184,7 +184,7 @@ async def test_survive_17_retry_after_is_obeyed_by_lists_and_watches_and_not_by_
         key = f"{one.path} {'watch' in one.query}"
         if one.status == 200 and key in first:
             again.setdefault(key, one.at - first[key])
-    assert len(again) == 10, "five lists and their watches"
+    assert len(again) == 12, "six lists and their watches"
     assert min(again.values()) >= 3.0
     lists = sorted(at for key, at in again.items() if key.endswith("False"))
     assert lists[-1] - lists[0] > 0.02, "the waits are spread"
