@@ -13,7 +13,7 @@ from collector.discovery.cluster import follower
 from collector.discovery.cluster.client import Api as ClusterApi
 from collector.discovery.cluster.source import ClusterSource
 from tests.cluster.api import Api
-from tests.cluster.between import Between, held
+from tests.cluster.between import Asked, Between, held
 from tests.cluster.plane import Plane
 from tests.cluster.test_discovery import SETTINGS, SHOP, endpoints, namespace, service, until
 
@@ -148,12 +148,17 @@ async def test_survive_17_who_is_turned_away_by_priority_and_fairness_asks_seldo
             api.delete(f"{FLOW}/prioritylevelconfigurations/turned-away")
     asked = [one for one in between.asked if one.path != CROWD and one.query]
     pauses = [
-        min([other.at - one.at for other in asked if other.path == one.path and other.at > one.at], default=60.0)
+        min([other.at - one.at for other in asked if _what(other) == _what(one) and other.at > one.at], default=60.0)
         for one in asked
         if one.status == 429
     ]
     assert pauses, "refused by the API server itself, which says to come back in a second"
     assert min(pauses) >= 1.0
+
+
+def _what(one: Asked) -> tuple[str | None, ...]:
+    """Whose request it is: several follow pods, each those of its own."""
+    return (one.path, *(one.query.get(word) for word in ("labelSelector", "fieldSelector")))
 
 
 async def _asking(crowd: ClusterApi) -> None:
@@ -166,10 +171,10 @@ async def test_survive_17_retry_after_is_obeyed_by_lists_and_watches_and_not_by_
     status: int, own_plane: Plane, api: Api, tmp_path: Path
 ) -> None:
     between, began = Between(own_plane), time.monotonic()
-    first: dict[str, float] = {}
+    first: dict[tuple[str | None, ...], float] = {}
 
     async def busy_at_first(request: web.Request) -> web.Response | None:
-        key = f"{request.path} {'watch' in request.query}"
+        key = (*_what(Asked(request.path, dict(request.query), 0.0)), str("watch" in request.query))
         if key in first:
             return None
         first[key] = time.monotonic()
@@ -179,13 +184,13 @@ async def test_survive_17_retry_after_is_obeyed_by_lists_and_watches_and_not_by_
     async with between.serving(), following(between, f"later-{status}", tmp_path) as source:
         await until(source, lambda _: probed(source) == set(NAMES))
         await asyncio.sleep(max(0.0, began + 8.0 - time.monotonic()))
-    again: dict[str, float] = {}
+    again: dict[tuple[str | None, ...], float] = {}
     for one in between.asked:
-        key = f"{one.path} {'watch' in one.query}"
+        key = (*_what(one), str("watch" in one.query))
         if one.status == 200 and key in first:
             again.setdefault(key, one.at - first[key])
-    assert len(again) == 12, "six lists and their watches"
+    assert len(again) >= 12, "six lists and their watches at least"
     assert min(again.values()) >= 3.0
-    lists = sorted(at for key, at in again.items() if key.endswith("False"))
+    lists = sorted(at for key, at in again.items() if key[-1] == "False")
     assert lists[-1] - lists[0] > 0.02, "the waits are spread"
     assert api
