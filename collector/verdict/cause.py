@@ -7,6 +7,7 @@ events are taken away and the next is looked for. What a short span has explaine
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from collector.verdict.ladder import advantage, counted
 from collector.verdict.noise import Noise
 from collector.verdict.pairs import pairs
 from collector.verdict.search import TELLING, Search
+
+PACKETS: Final = 3
+"""Packets of an exchange with a service that must all get there: SYN, the end of the handshake, the request."""
 
 
 def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> tuple[list[Finding], Noise]:
@@ -60,7 +64,7 @@ def _of_a_node(finding: Finding, found: Sequence[Finding], cells: Cells) -> bool
         return False
     behind = [node for end in cells.targets.all if end.name == scope.component for node in end.behind]
     lossy = {
-        one.scope.component: one.loss
+        one.scope.component: 1.0 - (1.0 - one.loss) ** PACKETS
         for one in found
         if one.scope.kind == "node" and one.scope.layers == NETWORK and one.scope.reach != "out"
     }
