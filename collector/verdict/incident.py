@@ -15,7 +15,7 @@ from collector.verdict.candidates import key_of as scope_key
 from collector.verdict.cells import Cells
 from collector.verdict.finding import Effect, Evidence, Finding, Severity
 from collector.verdict.hold import Hold, Limits, Phase, held
-from collector.verdict.inhibition import inhibited
+from collector.verdict.inhibition import awaits, inhibited
 from collector.verdict.sentence import against, sentence
 from collector.verdict.severity import severity_of
 from collector.verdict.sightings import Counted, compared, counted, counts_again, gone, gone_for_good, ready
@@ -25,6 +25,8 @@ MOST: Final = 50
 """Most open incidents."""
 SIGHTINGS: Final = 2
 PENDING_NS: Final = 30 * 10**9
+AWAITED_NS: Final = 15 * 10**9
+"""How long a narrow cause waits at most for a wider one that may explain it."""
 CLEAR_NS: Final = 40 * 10**9
 TELLING: Final = 5.0
 """Losses that must be missed, at the loss that was seen, before an incident closes."""
@@ -92,6 +94,7 @@ def settled(
     """
     deaf = any(key[0] == "collector" for key in memory.holds)
     current = {key_of(one): one for one in with_agents(_joined(findings), cells, now_ns, report_ns, deaf=deaf)}
+    pending = [memory.findings[key].scope for key, hold in memory.holds.items() if hold.phase is Phase.PENDING]
     holds: dict[Key, Hold] = {}
     kept: dict[Key, Finding] = {}
     compare: dict[Key, Counted] = {}
@@ -115,6 +118,8 @@ def settled(
             last = compared(found, last, now_ns, counts=counts)
         limits = Limits(SIGHTINGS, PENDING_NS, _clear_ns(told))
         is_ready = ready(told, cells, before, now_ns, report_ns)
+        if is_ready and now_ns - before.first_ns < AWAITED_NS:
+            is_ready = not awaits(told.scope, pending, cells)
         after = held(before, now_ns, seen=seen, counts=counts, ready=is_ready, limits=limits)
         if after.phase is not Phase.CLOSED:
             holds[key], kept[key], compare[key] = after, told, last
@@ -123,9 +128,11 @@ def settled(
     open_ = sorted(holds, key=lambda key: (holds[key].phase is Phase.PENDING, holds[key].first_ns, -kept[key].score, key))
     chosen = open_[:MOST]
     ids = {key: _incident(kept[key], holds[key], cluster, cells) for key in chosen}
-    firing = [(kept[key].scope, ids[key].id) for key in chosen if holds[key].phase is Phase.FIRING]
+    firing = {key: (kept[key].scope, ids[key].id) for key in chosen if holds[key].phase in {Phase.FIRING, Phase.RESOLVING}}
+    # What is found beside a wider cause in one pass is not explained by it.
+    over = [one for key, one in firing.items() if key not in current]
     told_now = [
-        one if key in current else one._replace(inhibited_by=inhibited(kept[key].scope, firing, cells))
+        one._replace(inhibited_by=inhibited(kept[key].scope, over if key in current else list(firing.values()), cells))
         for key, one in ids.items()
     ]
     remembered = Memory(*({key: value[key] for key in chosen} for value in (holds, kept, compare)))  # type: ignore[arg-type]

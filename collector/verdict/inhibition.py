@@ -25,6 +25,7 @@ RANK: Final = (
     "collector",
 )
 """From narrow to wide."""
+WIDE: Final = frozenset({"node", "group", "zone_pair", "widespread"})
 NETWORK_KINDS: Final = frozenset({"pair", "mtu", "service", "dns", "external", "node", "group", "zone_pair", "policy"})
 
 
@@ -34,9 +35,15 @@ def inhibited(scope: Scope, firing: Sequence[tuple[Scope, str]], cells: Cells) -
     return max(wider)[1] if wider else ""
 
 
+def awaits(scope: Scope, pending: Sequence[Scope], cells: Cells) -> bool:
+    """Whether something wider that may explain it is about to be told: then it waits for that."""
+    return any(one.layers == NETWORK and one.kind in WIDE and _covers(one, scope, cells) for one in pending)
+
+
 def _covers(wide: Scope, scope: Scope, cells: Cells) -> bool:
     if wide.kind == scope.kind:
-        return wide.component == ALL != scope.component
+        same = wide.component == scope.component and wide.layers == NETWORK != scope.layers
+        return same or wide.component == ALL != scope.component
     if wide.kind not in RANK or scope.kind not in RANK or RANK.index(wide.kind) < RANK.index(scope.kind):
         return False
     ends = set(scope.component.split(">"))
