@@ -130,7 +130,7 @@ def settled(
     ids = {key: _incident(kept[key], holds[key], cluster, cells) for key in chosen}
     firing = {key: (kept[key].scope, ids[key].id) for key in chosen if holds[key].phase in {Phase.FIRING, Phase.RESOLVING}}
     # What is found beside a wider cause in one pass is not explained by it.
-    over = [one for key, one in firing.items() if key not in current]
+    over = [one for key, one in firing.items() if key not in current or not current[key].fresh]
     told_now = [
         one._replace(inhibited_by=inhibited(kept[key].scope, over if key in current else list(firing.values()), cells))
         for key, one in ids.items()
