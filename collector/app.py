@@ -161,8 +161,9 @@ class Collector:
         failed = self._own.history_failures.inc
         file = opened(settings.history.file, failed)
         asking = Asking(self._matrix, time.monotonic_ns)
-        self._history = Keeper(file, self._matrix, finished=asking.finished, failed=failed) if file else None
-        self._written = Written(epoch_ns=self._instance - self._began_ns)
+        self._written = Written(epoch_ns=self._instance - self._began_ns, deliveries=self._notifier.deliveries.of)
+        whole = self._written.all_of
+        self._history = Keeper(file, self._matrix, finished=asking.finished, whole=whole, failed=failed) if file else None
         self._actions = Actions(
             permission=permission,
             bursts=self._bursts,
@@ -181,7 +182,9 @@ class Collector:
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
             standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
-            verdicts=Verdicts(lambda: self._judging.judgement, self._written),
+            verdicts=Verdicts(
+                lambda: self._judging.judgement, self._written, *((self._history.incident,) if self._history else ())
+            ),
             beats=self._beats,
             actions=self._actions,
             hosts=settings.operators.hosts,
@@ -234,7 +237,7 @@ class Collector:
                     task.cancel()
             self._board.release()
             if self._history is not None:
-                self._history.close()
+                await self._history.end()
         _log.info("stopped")
 
     async def _serve(self, agents: Listener) -> None:
@@ -313,7 +316,7 @@ class Collector:
         self._notifier.hear(judgement)
         self._source.tell(standings(judgement))
         if self._history is not None:
-            self._history.ended([self._written.closed(one) for one in judgement.closed])
+            self._history.hear(judgement)
         self._beats.beat()
 
     def _refuse_inventory(self, fault: str) -> None:

@@ -65,6 +65,7 @@ class Programs:
             "operators": {"key_file": str(self._file("operators.key"))},
             "plan": {"families": [family.value for family in topology.shape.families], **plan},
             "export": {"pairs": True},
+            "history": {"file": str(self._file("history.db"))},
             "log": {"format": "text"},
             **monitoring.notify(topology),
         }

@@ -1,27 +1,37 @@
-"""`/api/v1/history`: the last hour of a pair of nodes, zones or namespaces, a point a minute."""
+"""`/api/v1/history`: the last hour of two nodes, zones or namespaces; `/api/v1/history/incidents`: thirty days of incidents."""
 
-from typing import Final, Protocol
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 from aiohttp import web
 from msgspec import structs
 
 from collector.api.guard import json_response
-from collector.api.question import QuestionError, parameters
+from collector.api.question import QuestionError, count, moment, parameters
 from collector.history.columns import Point
+from collector.history.file import KEPT_INCIDENTS_SECONDS
+from collector.history.outages import outages
+from collector.notify.notices import written
 
 PREFIXES: Final = ("zone", "namespace", "node")
+MOST: Final = 1000
+"""Incidents of one answer."""
+LISTED: Final = frozenset({"evidence", "against", "timeline"})
+"""What only the page of one incident has."""
 
 
 class History(Protocol):
     """Who remembers; see collector.history.keeper."""
 
     async def points(self, dimension: str, source: str, target: str) -> list[Point]: ...  # noqa: D102 - see there
+    async def incidents(self, most: int, *, since: int, until: int) -> list[dict[str, Any]]: ...  # noqa: D102 - see there
 
 
-def add_history(app: web.Application, history: History | None) -> None:
-    """Put the answer under its path; without a history it is always empty, and says so."""
+def add_history(app: web.Application, history: History | None, *, now: Callable[[], float] = time.time) -> None:
+    """Put the answers under their paths; without a history they are always empty, and say so."""
 
-    async def answer(request: web.Request) -> web.Response:
+    async def points(request: web.Request) -> web.Response:
         found = parameters(request.query, ("from", "to"))
         if "from" not in found or "to" not in found:
             raise QuestionError("from and to are needed: two nodes, or zone/NAME or namespace/NAME twice")
@@ -33,7 +43,33 @@ def add_history(app: web.Application, history: History | None) -> None:
             {"version": 1, "by": dimension, "kept": history is not None, "points": [structs.asdict(one) for one in points]}
         )
 
-    app.router.add_get("/api/v1/history", answer)
+    async def incidents(request: web.Request) -> web.Response:
+        found = parameters(request.query, ("since", "until", "k"))
+        latest = now()
+        until = moment(found, "until", default=latest, now=latest)
+        since = moment(found, "since", default=until - KEPT_INCIDENTS_SECONDS, now=latest)
+        if not since < until:
+            raise QuestionError("since must be before until")
+        if until < latest - KEPT_INCIDENTS_SECONDS:
+            raise QuestionError("incidents are kept for thirty days, and this is before them")
+        since, until = max(since, latest - KEPT_INCIDENTS_SECONDS), min(until, latest)
+        most = count(found, "k", default=200, most=MOST)
+        told = [] if history is None else await history.incidents(most + 1, since=int(since), until=int(until) + 1)
+        kept = told[:most]
+        return json_response(
+            {
+                "version": 1,
+                "kept": history is not None,
+                "since": written(since),
+                "until": written(until),
+                "more": len(told) > most,
+                "incidents": [{name: value for name, value in one.items() if name not in LISTED} for one in kept],
+                "outages": [structs.asdict(one) for one in outages(kept)],
+            }
+        )
+
+    app.router.add_get("/api/v1/history", points)
+    app.router.add_get("/api/v1/history/incidents", incidents)
 
 
 def _named(word: str) -> tuple[str, str]:

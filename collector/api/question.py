@@ -6,6 +6,7 @@ would otherwise answer for the whole cluster.
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from multidict import MultiMapping
@@ -97,3 +98,21 @@ def count(found: Mapping[str, str], name: str, *, default: int, most: int) -> in
     if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= most:
         raise QuestionError(f"{name} must be a number from 1 to {most}")
     return int(text)
+
+
+def moment(found: Mapping[str, str], name: str, *, default: float, now: float) -> float:
+    """A time in seconds since 1970: RFC 3339, or how long ago as in `24h`. Raises QuestionError."""
+    text = found.get(name, "")
+    if not text:
+        return default
+    try:
+        return now - Duration.parse(text) / 1e9
+    except ValueError:
+        pass
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        when = None
+    if when is None or when.tzinfo is None:
+        raise QuestionError(f"{name} must be a time such as 2026-03-01T12:00:00Z, or how long ago, such as 24h")
+    return when.timestamp()

@@ -22,17 +22,24 @@ from collector.verdict.status import Status
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 Answer = dict[str, Any]
+Past = Callable[[str, str], Awaitable[Answer | None]]
 MOST: Final = 20_000
 """Most cells of an answer."""
 WORDS: Final = {verdict.word: verdict for verdict in Verdict}
 
 
-class Verdicts:
-    """See the module. `written` writes what `judgement` returns."""
+async def _forgotten(_name: str, _since: str) -> Answer | None:
+    """Of a collector that has no history."""
+    return None
 
-    def __init__(self, judgement: Callable[[], Judgement], written: Written) -> None:
+
+class Verdicts:
+    """See the module. `written` writes what `judgement` returns; `past` is asked for incidents that the judgement forgot."""
+
+    def __init__(self, judgement: Callable[[], Judgement], written: Written, past: Past = _forgotten) -> None:
         self.judgement = judgement
         self._written = written
+        self._past = past
 
     @property
     def pages(self) -> Mapping[str, Handler]:
@@ -52,11 +59,14 @@ class Verdicts:
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with what shows it."""
-        found = parameters(request.query, ("id",))
-        answer = self._written.whole(self.judgement(), found.get("id", ""))
-        if answer is None:
+        found = parameters(request.query, ("id", "since"))
+        name, since = found.get("id", ""), found.get("since", "")
+        if not name:
+            raise QuestionError("id is needed: one of /api/v1/incidents or /api/v1/history/incidents")
+        one = self._written.whole(self.judgement(), name, since) or await self._past(name, since)
+        if one is None:
             return json_response({"error": "there is no such incident, or not any more"}, status=404)
-        return json_response(answer)
+        return json_response({"version": 1, "incident": one})
 
     async def verdicts(self, request: web.Request) -> web.Response:
         """Every cell with what is expected, what is seen, and what is true of it."""

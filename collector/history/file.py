@@ -1,13 +1,14 @@
 """The file: SQLite, which is in Python itself. Whatever befalls it costs history and nothing else.
 
-In: minutes of groups, incidents as the API tells them. Out: points of a pair, incidents that are over. A file that is torn is
-put aside once and begun anew; a disk that is full is said, counted, and tried again with the next minute.
+In: minutes of groups, incidents as the API tells them. Out: points of a pair, incidents of a span. A file that is torn
+is put aside once and begun anew; a disk that is full is said, counted, and tried again with the next minute.
 """
 
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ KEPT_SECONDS: Final = 3600
 KEPT_INCIDENTS_SECONDS: Final = 30 * 86_400
 MOST_INCIDENTS: Final = 10_000
 """Incidents that are remembered; the oldest leave first."""
+LATEST: Final = 253_402_300_799
+"""The last second that can be written, of the year 9999."""
 MOST_BYTES: Final = 512 * 2**20
 """Most that the file takes, by SQLite's own limit of pages."""
 PAGE_BYTES: Final = 4096
@@ -31,6 +34,17 @@ CREATE TABLE IF NOT EXISTS incidents (
     id TEXT NOT NULL, since TEXT NOT NULL, ended INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (id, since)
 );
 """
+
+
+def moment(seconds: int) -> str:
+    """A time in seconds since 1970 as the API writes it: RFC 3339, in milliseconds, which sorts as text."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _ended(incident: Mapping[str, Any], now: int) -> int:
+    """When one was over: now, while it is not."""
+    closed = incident.get("closed")
+    return round(datetime.fromisoformat(closed).timestamp()) if closed else now
 
 
 class HistoryError(Exception):
@@ -87,11 +101,14 @@ class HistoryFile:
             )
 
     def add_incidents(self, now: int, incidents: Sequence[dict[str, Any]]) -> None:
-        """Remember incidents that are over, and forget those that ended thirty days ago. Raises HistoryError."""
+        """Remember incidents as they are now, also those that are open, and forget what ended thirty days ago.
+
+        Raises HistoryError.
+        """
         with self._writing() as database:
             database.executemany(
                 "INSERT OR REPLACE INTO incidents VALUES (?, ?, ?, ?)",
-                [(one["id"], one["since"], now, msgspec.json.encode(one)) for one in incidents],
+                [(one["id"], one["since"], _ended(one, now), msgspec.json.encode(one)) for one in incidents],
             )
             database.execute("DELETE FROM incidents WHERE ended <= ?", (now - KEPT_INCIDENTS_SECONDS,))
             database.execute(
@@ -110,10 +127,24 @@ class HistoryFile:
             raise HistoryError(f"{self.path}: {error}") from None
         return [one for one in found if one is not None]
 
-    def incidents(self, most: int) -> list[dict[str, Any]]:
-        """Incidents that are over, the latest first. Raises HistoryError."""
+    def incidents(self, most: int, *, since: int = 0, until: int = LATEST) -> list[dict[str, Any]]:
+        """Incidents that were open at some time in a span, the latest first. Raises HistoryError."""
+        return self._incidents(
+            "SELECT body FROM incidents WHERE ended >= ? AND since <= ? ORDER BY ended DESC, rowid DESC LIMIT ?",
+            (since, moment(until), most),
+        )
+
+    def incident(self, name: str, since: str) -> dict[str, Any] | None:
+        """One incident by its id and when it began, or the latest one where that is empty. Raises HistoryError."""
+        found = self._incidents(
+            "SELECT body FROM incidents WHERE id = ? AND (? = '' OR since = ?) ORDER BY ended DESC, rowid DESC LIMIT 1",
+            (name, since, since),
+        )
+        return found[0] if found else None
+
+    def _incidents(self, question: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
         with self._asking() as database:
-            rows = database.execute("SELECT body FROM incidents ORDER BY ended DESC, rowid DESC LIMIT ?", (most,)).fetchall()
+            rows = database.execute(question, values).fetchall()
         try:
             return [msgspec.json.decode(body, type=dict[str, Any]) for (body,) in rows]
         except msgspec.MsgspecError as error:

@@ -1,29 +1,31 @@
 """Keeps the history: a minute of groups at a time, and incidents as they end.
 
-In: the matrix, through questions in slices, and incidents. Out: the file, written in a thread of its own, so that no disk keeps
-a report waiting. Where a file fails it is said once, counted each time, and everything else goes on.
+In: the matrix, through questions in slices, and judgements. Out: the file, written in a thread, so that no disk keeps a report
+waiting. Where a file fails it is said once, counted each time, and everything else goes on.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
 from collector.history.columns import Point, packed
-from collector.history.file import HistoryError, HistoryFile
+from collector.history.file import HistoryError, HistoryFile, moment
 from collector.matrix.groups import groups_in_slices
 from collector.matrix.query import ALL, TooManyError
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
+from collector.verdict.incident import Incident
+from collector.verdict.judgement import Closed, Judgement
 
 MINUTE: Final = 60
 DIMENSIONS: Final = ("zone", "namespace", "node")
 """What is remembered; a dimension with more pairs than one answer has is left out."""
-MOST_CLOSED: Final = 200
-"""Incidents that are over, of one answer."""
+MOST_WAITING: Final = 200
+"""Incidents that wait for a file that fails."""
 
 _log = structlog.get_logger()
 
@@ -45,6 +47,8 @@ def opened(path: str, failed: Callable[[], None]) -> HistoryFile | None:
 
 
 Finished = Callable[[Callable[[], Slices[dict[str, Any]]]], Any]
+Whole = Callable[[Incident, int | None], dict[str, Any]]
+"""Writes an incident with all that is known of it, and when it was over."""
 
 
 class Keeper:
@@ -56,6 +60,7 @@ class Keeper:
         matrix: Matrix,
         *,
         finished: Finished,
+        whole: Whole,
         failed: Callable[[], None],
         now_ns: Callable[[], int] = time.monotonic_ns,
         now: Callable[[], float] = time.time,
@@ -67,14 +72,18 @@ class Keeper:
         self._now_ns = now_ns
         self._now = now
         self._said = ""
-        self._ended: dict[tuple[str, str], dict[str, Any]] = {}
-        self._told: frozenset[tuple[str, str]] = frozenset()
+        self._whole = whole
+        self._began = now()
+        self._open: tuple[Incident, ...] = ()
+        self._ended: dict[tuple[str, int], Closed] = {}
+        self._told: frozenset[tuple[str, int]] = frozenset()
 
-    def ended(self, incidents: Sequence[dict[str, Any]]) -> None:
-        """Take incidents that are over; one that is told again is the same one."""
-        told = {(one["id"], one["since"]): one for one in incidents}
+    def hear(self, judgement: Judgement) -> None:
+        """Take what is open, and what is over; one that is told again is the same one."""
+        told = {(one.incident.id, one.incident.since_ns): one for one in judgement.closed}
         self._ended |= {key: one for key, one in told.items() if key not in self._told}
         self._told = frozenset(told)
+        self._open = judgement.incidents
 
     async def follow(self) -> None:
         """Keep a minute at a time, for ever."""
@@ -82,24 +91,39 @@ class Keeper:
             await asyncio.sleep(MINUTE - self._now() % MINUTE)
             await self.keep()
 
-    def close(self) -> None:
-        """Close the file; it is not asked any more."""
+    async def end(self) -> None:
+        """Keep what the last minute has not, and close the file; it is not asked any more."""
+        try:
+            await self._keep_incidents(round(self._now()))
+        except HistoryError as error:
+            self._complain(str(error))
         self._file.close()
 
     async def keep(self) -> None:
-        """Keep the minute that ends now, and the incidents that have ended since the last."""
+        """Keep the minute that ends now, and the incidents that are open or have ended since the last."""
         at = round(self._now())
         groups = [(dimension, body) for dimension in DIMENSIONS if (body := await self._minute(dimension)) is not None]
-        ended, self._ended = self._ended, {}
         try:
             await asyncio.to_thread(self._file.add_minute, at, groups)
-            if ended:
-                await asyncio.to_thread(self._file.add_incidents, at, list(ended.values()))
+            await self._keep_incidents(at)
         except HistoryError as error:
-            self._ended = ended | self._ended if len(ended) < MOST_CLOSED else self._ended
             self._complain(str(error))
         else:
             self._said = ""
+
+    async def _keep_incidents(self, at: int) -> None:
+        """Those that are open too: a collector that is killed leaves what it knew a minute before. Raises HistoryError."""
+        ended, self._ended = self._ended, {}
+        known = [self._whole(one.incident, one.closed_ns) for one in ended.values()]
+        known += [self._whole(one, None) for one in self._open]
+        if not known:
+            return
+        try:
+            await asyncio.to_thread(self._file.add_incidents, at, known)
+        except HistoryError:
+            if len(ended) < MOST_WAITING:
+                self._ended = ended | self._ended
+            raise
 
     async def _minute(self, dimension: str) -> bytes | None:
         try:
@@ -118,13 +142,27 @@ class Keeper:
             self._complain(str(error))
             return []
 
-    async def incidents(self) -> list[dict[str, Any]]:
-        """Incidents that are over, the latest first; none where the file fails."""
+    async def incidents(self, most: int, *, since: int, until: int) -> list[dict[str, Any]]:
+        """Incidents that were open in a span, in seconds since 1970, the latest first; none where the file fails."""
         try:
-            return await asyncio.to_thread(self._file.incidents, MOST_CLOSED)
+            found = await asyncio.to_thread(self._file.incidents, most, since=since, until=until)
         except HistoryError as error:
             self._complain(str(error))
             return []
+        return [self._marked(one) for one in found]
+
+    async def incident(self, name: str, since: str) -> dict[str, Any] | None:
+        """One of them, by its id and when it began, or the latest one; None where there is none or the file fails."""
+        try:
+            found = await asyncio.to_thread(self._file.incident, name, since)
+        except HistoryError as error:
+            self._complain(str(error))
+            return None
+        return None if found is None else self._marked(found)
+
+    def _marked(self, incident: dict[str, Any]) -> dict[str, Any]:
+        """With `cut_off` where a collector before us ended while it was open, so that nobody knows its end."""
+        return {**incident, "cut_off": not incident.get("closed") and incident["since"] < moment(int(self._began))}
 
     def _complain(self, sentence: str) -> None:
         self._failed()

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from collector.notify.alertmanager import PATH, Alertmanager
+from collector.notify.deliveries import Deliveries
 from collector.notify.events import Announce, Events
 from collector.notify.notices import Ledger, Notice, followed
 from collector.notify.post import THREADS, Destination, Post
@@ -47,6 +48,7 @@ class Notifier:
         self._own_namespace = own_namespace
         self._now = now
         self._ledger = Ledger()
+        self.deliveries = Deliveries()
         self._tellings: dict[str, Telling] = {}
         self._changed = asyncio.Event()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="notify")
@@ -122,7 +124,13 @@ class Notifier:
     def _telling(
         self, name: str, before: Mapping[str, Telling], *, least: Authorities | None = None, resolved: bool = True
     ) -> Telling:
-        telling = Telling(name, count=self._count, least=least.least if least else "info", resolved=resolved)
+        telling = Telling(
+            name,
+            count=self._count,
+            least=least.least if least else "info",
+            resolved=resolved,
+            delivered=lambda receiver, notices, taken: self.deliveries.note(receiver, notices, at=self._now(), taken=taken),
+        )
         telling.put(before[name].outbox.all() if name in before else self._ledger.told.values())
         self._tellings[name] = telling
         return telling

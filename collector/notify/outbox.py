@@ -53,6 +53,11 @@ class Outbox:
             del self._waiting[notice.id]
         return self._out
 
+    @property
+    def out(self) -> tuple[Notice, ...]:
+        """What is being sent."""
+        return self._out
+
     def sent(self) -> int:
         """What was taken is out of our hands; how many they were."""
         count, self._out = len(self._out), ()

@@ -5,7 +5,7 @@ waits for it is bounded, and what is left out is counted. What is logged is when
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -18,8 +18,14 @@ from collector.receivers import SEVERITIES, Severity
 
 Count = Callable[[str, str, int], None]
 """Takes a receiver, an outcome and how often."""
+Delivered = Callable[[str, Sequence[Notice], bool], None]
+"""Takes a receiver, what reached it, and whether it took it."""
 
 _log = structlog.get_logger()
+
+
+def _nobody(_receiver: str, _notices: Sequence[Notice], _taken: bool) -> None:  # noqa: FBT001 - see Delivered
+    """Nobody wants to know."""
 
 
 class Links(NamedTuple):
@@ -40,10 +46,13 @@ class Links(NamedTuple):
 class Telling:
     """See the module."""
 
-    def __init__(self, name: str, *, count: Count, least: Severity = "info", resolved: bool = True) -> None:
+    def __init__(
+        self, name: str, *, count: Count, least: Severity = "info", resolved: bool = True, delivered: Delivered = _nobody
+    ) -> None:
         self.name = name
         self.outbox = Outbox()
         self._count = count
+        self._delivered = delivered
         self._least = SEVERITIES.index(least)
         self._resolved = resolved
         self._more = asyncio.Event()
@@ -80,6 +89,7 @@ class Telling:
         """What came of telling what was taken out of the outbox."""
         word = attempt.word
         if word in {Word.SENT, Word.REFUSED}:
+            self._delivered(self.name, self.outbox.out, word is Word.SENT)
             self._note(word, self.outbox.sent())
         else:
             self._note(word, 1)

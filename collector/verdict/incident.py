@@ -19,6 +19,7 @@ from collector.verdict.inhibition import awaits, inhibited
 from collector.verdict.sentence import against, sentence
 from collector.verdict.severity import severity_of
 from collector.verdict.sightings import Counted, compared, counted, counts_again, gone, gone_for_good, ready
+from collector.verdict.timeline import Standing, Step, Timeline, followed
 from wire.path import Layer
 
 MOST: Final = 50
@@ -74,6 +75,8 @@ class Incident(NamedTuple):
     evidence: tuple[Evidence, ...] = ()
     against: str = ""
     """What would have contradicted it."""
+    steps: tuple[Step, ...] = ()
+    """What happened to it, the oldest first."""
 
 
 class Memory(NamedTuple):
@@ -83,6 +86,7 @@ class Memory(NamedTuple):
     findings: Mapping[Key, Finding] = {}
     """The finding that each incident is told by."""
     counted: Mapping[Key, Counted] = {}
+    timelines: Mapping[Key, Timeline] = {}
 
 
 def settled(
@@ -98,7 +102,7 @@ def settled(
     holds: dict[Key, Hold] = {}
     kept: dict[Key, Finding] = {}
     compare: dict[Key, Counted] = {}
-    closed: list[Incident] = []
+    closed: dict[Key, Incident] = {}
     for key in [*memory.holds, *(key for key in current if key not in memory.holds)]:
         found = current.get(key)
         seen = found is not None and found.fresh
@@ -124,19 +128,26 @@ def settled(
         if after.phase is not Phase.CLOSED:
             holds[key], kept[key], compare[key] = after, told, last
         elif before.phase is not Phase.PENDING:
-            closed.append(_incident(told, after, cluster, cells))
+            closed[key] = _incident(told, after, cluster, cells)
     open_ = sorted(holds, key=lambda key: (holds[key].phase is Phase.PENDING, holds[key].first_ns, -kept[key].score, key))
     chosen = open_[:MOST]
     ids = {key: _incident(kept[key], holds[key], cluster, cells) for key in chosen}
     firing = {key: (kept[key].scope, ids[key].id) for key in chosen if holds[key].phase in {Phase.FIRING, Phase.RESOLVING}}
     # What is found beside a wider cause in one pass is not explained by it.
     over = [one for key, one in firing.items() if key not in current or not current[key].fresh]
-    told_now = [
-        one._replace(inhibited_by=inhibited(kept[key].scope, over if key in current else list(firing.values()), cells))
+    told_now = {
+        key: one._replace(inhibited_by=inhibited(kept[key].scope, over if key in current else list(firing.values()), cells))
         for key, one in ids.items()
-    ]
-    remembered = Memory(*({key: value[key] for key in chosen} for value in (holds, kept, compare)))  # type: ignore[arg-type]
-    return [*told_now, *closed], remembered
+    }
+    told_now |= closed
+    lines = {key: followed(memory.timelines.get(key, Timeline()), _standing(one), now_ns) for key, one in told_now.items()}
+    remembered = Memory(*({key: value[key] for key in chosen} for value in (holds, kept, compare, lines)))  # type: ignore[arg-type]
+    return [one._replace(steps=lines[key].steps) for key, one in told_now.items()], remembered
+
+
+def _standing(one: Incident) -> Standing:
+    subject = one.kind, one.component, one.layer.value, one.direction, one.effect, one.severity
+    return Standing(one.phase, one.since_ns, subject, one.sentence, one.inhibited_by)
 
 
 def key_of(finding: Finding) -> Key:

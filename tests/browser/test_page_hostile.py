@@ -44,9 +44,15 @@ def incident(sentence: str) -> dict[str, Any]:
         "sentence": sentence,
         "alert": EVIL,
         "runbook": "javascript:document.title='owned'",
+        "timeline": [{"at": "2026-11-30T02:00:00Z", "what": what, "words": EVIL} for what in ("opened", EVIL)],
         "evidence": [{"source": EVIL, "target": EVIL, "layer": "pod", "kind": "udp", "sent": 10, "lost": 5}],
         "against": EVIL,
     }
+
+
+def outage(sentence: str) -> dict[str, Any]:
+    cause = {"id": "0123456789abcdef", "since": "2026-11-30T02:00:00Z", "sentence": sentence}
+    return {"start": "2026-11-30T02:00:00Z", "end": "2026-11-30T02:05:00Z", "causes": [cause]}
 
 
 def picture(names: list[str]) -> bytes:
@@ -70,30 +76,27 @@ class Liar:
     def __init__(self) -> None:
         self.incidents: Any = {"version": 1, "state": "broken", "sentence": EVIL, "incidents": [incident(EVIL)], "closed": []}
         self.picture = picture([EVIL, "n2"])
+        self.history: Any = {"kept": True, "more": False, "incidents": [incident(EVIL)], "outages": [outage(EVIL)]}
         self.beats = Beats()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        match request.match_info["name"]:
-            case "incidents":
-                return web.json_response(self.incidents)
-            case "incident":
-                return web.json_response({"version": 1, "incident": incident(EVIL)})
-            case "picture":
-                return web.Response(body=self.picture)
-            case "agents":
-                return web.json_response(
-                    {"agents": [{"vantage": EVIL, "node": EVIL, "state": "silent", "age_seconds": 1, "gaps": 0}]}
-                )
-            case "matrix":
-                return web.json_response({"span_seconds": 60, "cells": []})
-            case _:
-                return web.json_response({"error": EVIL}, status=404)
+        if (name := request.match_info["name"]) == "picture":
+            return web.Response(body=self.picture)
+        agent = {"vantage": EVIL, "node": EVIL, "state": "silent", "age_seconds": 1, "gaps": 0}
+        answers = {
+            "incidents": self.incidents,
+            "incident": {"version": 1, "incident": incident(EVIL)},
+            "history/incidents": self.history,
+            "agents": {"agents": [agent]},
+            "matrix": {"span_seconds": 60, "cells": []},
+        }
+        return web.json_response(answers.get(name, {"error": EVIL}), status=200 if name in answers else 404)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
         app = web.Application(middlewares=[guarded((), lambda _: None)])
         app.router.add_get("/api/v1/events", (events := Events(self.beats)).stream)
-        app.router.add_get("/api/v1/{name}", self.answer)
+        app.router.add_get("/api/v1/{name:.+}", self.answer)
         app.on_shutdown.append(events.end)
         add_page(app)
         async with TestServer(app) as server:
@@ -146,6 +149,33 @@ async def test_half_an_answer_is_said_and_what_was_there_stays() -> None:
         liar.picture = picture(["n1", "n2", "n3"])
         liar.beats.beat()
         await expect(page.locator("#matrix-words")).to_contain_text("3 by 3", timeout=PATIENCE_MS)
+
+
+async def test_past_incidents_and_outages_are_listed_and_lead_to_their_own_page() -> None:
+    liar = Liar()
+    liar.history["incidents"] = [
+        incident("n3 was gone.") | {"closed": "2026-11-30T02:05:00Z"},
+        incident("n4 was gone.") | {"cut_off": True},
+    ]
+    async with liar.serving() as url, chromium() as browser, opened(browser, f"{url}#/incidents") as (page, _):
+        await expect(page.get_by_role("region", name="Outages")).to_contain_text("5 min", timeout=PATIENCE_MS)
+        past = page.get_by_role("region", name="Incidents, the latest first")
+        await expect(past.get_by_role("row").nth(1)).to_contain_text("n3 was gone.")
+        await expect(past.get_by_role("row").nth(2)).to_contain_text("unknown: the collector ended")
+        async with page.expect_request(lambda request: "since=168h" in request.url):
+            await page.get_by_role("combobox", name="Of").select_option("the last week")
+        await past.get_by_role("link").first.click()
+        await expect(page.get_by_role("list", name="What happened")).to_contain_text("opened", timeout=PATIENCE_MS)
+        assert "since=2026-11-30T02" in page.url
+
+
+async def test_without_a_history_the_page_says_so_and_lists_what_is_known() -> None:
+    liar = Liar()
+    liar.history = {"kept": False, "more": False, "incidents": [], "outages": []}
+    liar.incidents["closed"] = [incident("n3 was gone.") | {"closed": "2026-11-30T02:05:00Z"}]
+    async with liar.serving() as url, chromium() as browser, opened(browser, f"{url}#/incidents") as (page, _):
+        await expect(page.locator("main")).to_contain_text("No history is kept", timeout=PATIENCE_MS)
+        await expect(page.get_by_role("region", name="Incidents, the latest first")).to_contain_text("n3 was gone.")
 
 
 async def test_a_page_that_is_hidden_or_paused_asks_for_nothing() -> None:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -109,6 +110,23 @@ async def test_a_click_on_the_sentence_leads_to_the_evidence(browser: Browser, c
         await expect(page.get_by_role("heading", level=1)).to_contain_text("n2")
         await expect(page.get_by_role("heading", name="Evidence")).to_be_visible()
         await expect(page.locator("main")).to_contain_text("node")
+        seen.expect_none(host(cluster))
+
+
+async def test_an_incident_has_its_timeline_its_paths_and_its_runbook_and_stays_in_the_history(
+    browser: Browser, cluster: Cluster
+) -> None:
+    async with opened(browser, f"{cluster.api_url}/#/incidents") as (page, seen):
+        await page.locator(".card a").first.click()
+        steps = page.get_by_role("list", name="What happened").get_by_role("listitem")
+        await expect(steps.first).to_contain_text("opened")
+        await expect(page.get_by_role("list", name="What happened")).to_contain_text("fired")
+        await expect(page.get_by_role("region", name="Paths that show it")).to_contain_text("n2")
+        await expect(page.get_by_role("link", name="runbooks")).to_have_attribute("href", re.compile("^https://.+/Netmatrix"))
+        await page.goto(f"{cluster.api_url}/#/incidents")
+        past = page.get_by_role("region", name="Incidents, the latest first")
+        await expect(past).to_contain_text("n2", timeout=2 * PATIENCE_MS)  # it is written once a minute
+        await expect(past).to_contain_text("still open")
         seen.expect_none(host(cluster))
 
 

@@ -34,6 +34,8 @@ export function latency(us) {
   return us < 1000 ? `${Math.round(us)} µs` : us < 1e6 ? `${+(us / 1000).toPrecision(3)} ms` : `${+(us / 1e6).toPrecision(3)} s`;
 }
 
+export const clock = (text) => (text ? new Date(text).toLocaleString() : "–");
+
 export function ago(seconds) {
   if (seconds === null || seconds === undefined) return "never";
   const s = Math.max(0, Math.round(seconds));

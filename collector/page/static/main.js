@@ -5,7 +5,8 @@ import { ago, h } from "./dom.js";
 import { here, link } from "./route.js";
 import { agents } from "./views/agents.js";
 import { expectations } from "./views/expectations.js";
-import { incident, incidents, sentences } from "./views/incidents.js";
+import { incident } from "./views/incident.js";
+import { incidents, sentences } from "./views/incidents.js";
 import { matrix } from "./views/matrix.js";
 import { pair } from "./views/pair.js";
 

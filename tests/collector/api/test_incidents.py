@@ -1,6 +1,9 @@
 from collector.api.incidents import Written
+from collector.notify.deliveries import Delivery
+from collector.notify.notices import Status
 from collector.verdict.judgement import Judgement
-from tests.collector.incidents import JUDGED, SECOND
+from collector.verdict.timeline import Step, What
+from tests.collector.incidents import DEAD, JUDGED, SECOND
 
 WRITTEN = Written(epoch_ns=1_000_000_000 * SECOND)
 
@@ -19,7 +22,7 @@ def test_incidents_have_times_of_the_wall_clock_and_the_name_of_their_alert() ->
 def test_one_incident_shows_its_evidence_and_what_would_have_contradicted_it() -> None:
     answer = WRITTEN.whole(JUDGED, "00f0")
     assert answer is not None
-    assert answer["incident"]["evidence"] == [
+    assert answer["evidence"] == [
         {
             "source": "n1",
             "target": "pod/netmatrix/agent-n3",
@@ -30,14 +33,42 @@ def test_one_incident_shows_its_evidence_and_what_would_have_contradicted_it() -
             "lost": 4,
         }
     ]
-    assert answer["incident"]["against"] == "A reply from n3."
+    assert answer["against"] == "A reply from n3."
 
 
 def test_an_incident_that_is_over_can_still_be_looked_at_and_another_cannot() -> None:
     answer = WRITTEN.whole(JUDGED, "00f2")
     assert answer is not None
-    assert answer["incident"]["closed"] is not None
+    assert answer["closed"] is not None
+    assert WRITTEN.whole(JUDGED, "00f2", answer["since"]) == answer
+    assert WRITTEN.whole(JUDGED, "00f2", "2001-09-09T01:00:00.000Z") is None
     assert WRITTEN.whole(JUDGED, "ffff") is None
+
+
+def test_a_timeline_has_what_happened_and_who_was_told_in_order() -> None:
+    def deliveries(_: str) -> list[Delivery]:
+        return [
+            Delivery(1_000_000_050.0, "before", Status.FIRING, taken=True),
+            Delivery(1_000_000_115.0, "pager", Status.FIRING, taken=True),
+            Delivery(1_000_000_116.0, "chat", Status.FIRING, taken=False),
+            Delivery(1_000_000_131.0, "pager", Status.RESOLVED, taken=True),
+        ]
+
+    steps = (
+        Step(100 * SECOND, What.OPENED, "n3 loses."),
+        Step(110 * SECOND, What.FIRED, "n3 is gone."),
+        Step(130 * SECOND, What.RESOLVED, "n3 is gone."),
+    )
+    written = Written(epoch_ns=1_000_000_000 * SECOND, deliveries=deliveries)
+    answer = written.all_of(DEAD._replace(steps=steps), 130 * SECOND)
+    assert [(step["at"][17:19], step["what"], step["words"]) for step in answer["timeline"]] == [
+        ("20", "opened", "n3 loses."),
+        ("30", "fired", "n3 is gone."),
+        ("35", "notified", "pager: firing"),
+        ("36", "notification refused", "chat: firing"),
+        ("50", "resolved", "n3 is gone."),
+        ("51", "notified", "pager: resolved"),
+    ]
 
 
 def test_before_the_first_pass_nothing_is_known() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from collector.history import file as module
 from collector.history.columns import packed
-from collector.history.file import KEPT_INCIDENTS_SECONDS, KEPT_SECONDS, HistoryError, HistoryFile
+from collector.history.file import KEPT_INCIDENTS_SECONDS, KEPT_SECONDS, HistoryError, HistoryFile, moment
 from tests.collector.history.test_columns import cell
 
 NOW = 1_800_000_000
@@ -32,8 +32,8 @@ def opened(tmp_path: Path) -> Iterator[Open]:
         file.close()
 
 
-def incident(name: str, *, since: str = "2027-01-15T08:00:00Z") -> dict[str, Any]:
-    return {"id": name, "since": since, "sentence": f"{name} is broken; \u2028 <b>"}
+def incident(name: str, *, since: str = "2027-01-15T07:00:00.000Z", closed: str | None = None) -> dict[str, Any]:
+    return {"id": name, "since": since, "closed": closed, "sentence": f"{name} is broken; \u2028 <b>"}
 
 
 def minute(file: HistoryFile, at: int, lost: int = 0) -> None:
@@ -69,6 +69,26 @@ def test_incidents_survive_a_restart_are_told_once_and_leave_after_thirty_days(o
     assert file.incidents(1) == [incident("a")]
     file.add_incidents(NOW + KEPT_INCIDENTS_SECONDS, [])
     assert [one["id"] for one in file.incidents(10)] == ["a", "b"]
+
+
+def test_a_span_has_what_was_open_in_it_and_not_what_began_or_ended_elsewhere(opened: Open) -> None:
+    file = opened()
+    spans = {"before": (1, 2), "into": (1, 4), "within": (4, 5), "around": (1, 9), "out": (5, 9), "after": (8, 9)}
+    for name, (since, closed) in spans.items():
+        file.add_incidents(NOW, [incident(name, since=moment(NOW - 100 + since), closed=moment(NOW - 100 + closed))])
+    file.add_incidents(NOW, [incident("open", since=moment(NOW - 98))])
+    found = {one["id"] for one in file.incidents(10, since=NOW - 97, until=NOW - 94)}
+    assert found == {"into", "within", "around", "out", "open"}
+
+
+def test_one_incident_is_found_by_its_id_and_its_beginning_and_the_latest_by_its_id_alone(opened: Open) -> None:
+    file = opened()
+    first, second = (incident("a", since=moment(NOW - ago), closed=moment(NOW - ago + 5)) for ago in (200, 100))
+    file.add_incidents(NOW, [second, first])
+    assert file.incident("a", first["since"]) == first
+    assert file.incident("a", "") == second
+    assert file.incident("a", moment(NOW)) is None
+    assert file.incident("b", "") is None
 
 
 def test_of_too_many_incidents_the_oldest_leave(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

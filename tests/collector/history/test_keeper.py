@@ -1,9 +1,12 @@
 import pytest
 
 from collector.api.asking import Asking
+from collector.api.incidents import Written
 from collector.history.file import HistoryError
 from collector.history.keeper import Keeper
-from tests.collector.history.test_file import Open, incident, opened
+from collector.verdict.judgement import Closed
+from tests.collector.history.test_file import Open, opened
+from tests.collector.incidents import DEAD, JUDGED
 
 __all__ = ["opened"]
 from tests.collector.small_cluster import SECOND, matrix_of, path_to, report_of, window
@@ -14,17 +17,28 @@ WALL = 1_800_000_000.0
 
 
 class Kept:
-    def __init__(self, opened: Open) -> None:
+    def __init__(self, opened: Open, wall: float = WALL) -> None:
         matrix = matrix_of()
         loss = window(path_to(matrix, "n1", "agent-n3").id, [50_000] * 9, failed={Outcome.TIMEOUT: 1})
         matrix.apply(report_of("n1", [loss]), arrived_ns=NOW, counted=True)
         self.failures = 0
         self.file = opened()
-        self.wall = WALL
+        self.wall = wall
         asking = Asking(matrix, lambda: NOW)
         self.keeper = Keeper(
-            self.file, matrix, finished=asking.finished, failed=self.fail, now_ns=lambda: NOW, now=lambda: self.wall
+            self.file,
+            matrix,
+            finished=asking.finished,
+            whole=Written(epoch_ns=int(WALL * SECOND) - NOW).all_of,
+            failed=self.fail,
+            now_ns=lambda: NOW,
+            now=lambda: self.wall,
         )
+
+    async def incidents(self) -> list[tuple[str, bool]]:
+        """Id of each, and whether it is over."""
+        found = await self.keeper.incidents(10, since=0, until=int(self.wall))
+        return [(one["id"], one["closed"] is not None) for one in found]
 
     def fail(self) -> None:
         self.failures += 1
@@ -39,26 +53,54 @@ async def test_a_minute_is_kept_by_zone_namespace_and_node(opened: Open) -> None
     assert len(await kept.keeper.points("namespace", "netmatrix", "netmatrix")) == 1
 
 
-async def test_incidents_are_kept_as_they_end_and_again_after_a_failure(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_open_and_what_is_over_is_kept_whole(opened: Open) -> None:
     kept = Kept(opened)
-    kept.keeper.ended([incident("a"), incident("a")])
-    with monkeypatch.context() as patch:
-
-        def full(*_: object) -> None:
-            raise HistoryError("history.db: database or disk is full")
-
-        patch.setattr(kept.file, "add_minute", full)
-        await kept.keeper.keep()
-    assert kept.failures == 1
-    assert await kept.keeper.incidents() == []
+    kept.keeper.hear(JUDGED)
+    await kept.keeper.keep()
+    assert await kept.incidents() == [("00f0", False), ("00f2", True)]
+    one = await kept.keeper.incident("00f0", "")
+    assert one is not None
+    assert one["evidence"][0]["source"] == "n1"
+    assert one["against"] == "A reply from n3."
+    kept.keeper.hear(JUDGED._replace(incidents=(), closed=(Closed(DEAD, 120 * SECOND), *JUDGED.closed)))
     kept.wall += 60
     await kept.keeper.keep()
-    assert await kept.keeper.incidents() == [incident("a")]
+    assert set(await kept.incidents()) == {("00f0", True), ("00f2", True)}
+
+
+async def test_a_collector_that_ends_keeps_what_it_knows_and_the_next_one_says_whose_end_nobody_saw(opened: Open) -> None:
+    first = Kept(opened)
+    first.keeper.hear(JUDGED)
+    await first.keeper.end()
+    after = Kept(opened, WALL + 600)
+    found = await after.keeper.incidents(10, since=0, until=int(after.wall))
+    assert {one["id"]: one["cut_off"] for one in found} == {"00f0": True, "00f2": False}
+
+
+async def test_incidents_that_could_not_be_written_are_written_with_the_next_minute(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept(opened)
+    kept.keeper.hear(JUDGED)
+
+    def full(*_: object) -> None:
+        raise HistoryError("history.db: database or disk is full")
+
+    for method in ("add_minute", "add_incidents"):
+        with monkeypatch.context() as patch:
+            patch.setattr(kept.file, method, full)
+            await kept.keeper.keep()
+    assert kept.failures == 2
+    assert await kept.incidents() == []
+    kept.wall += 60
+    await kept.keeper.keep()
+    assert ("00f2", True) in await kept.incidents()
 
 
 async def test_a_file_that_fails_answers_nothing_and_is_counted(opened: Open) -> None:
     kept = Kept(opened)
     kept.file.close()
     assert await kept.keeper.points("node", "n1", "n3") == []
-    assert await kept.keeper.incidents() == []
-    assert kept.failures == 2
+    assert await kept.incidents() == []
+    assert await kept.keeper.incident("00f0", "") is None
+    assert kept.failures == 3

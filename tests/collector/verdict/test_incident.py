@@ -72,6 +72,15 @@ def test_it_closes_once_when_nothing_is_seen_for_long_enough() -> None:
     assert phases[-1] == []
 
 
+def test_its_timeline_has_what_happened_to_it_in_order() -> None:
+    passes = [lossy(1000), lossy(1005), *(mesh(12, now_s=now) for now in range(1010, 1070, 5))]
+    last = [incidents for incidents in told(passes) if incidents][-1][0]
+    assert last.phase is Phase.CLOSED
+    assert [step.what.value for step in last.steps] == ["opened", "fired", "not seen any more", "resolved"]
+    assert [step.at_ns for step in last.steps] == sorted(step.at_ns for step in last.steps)
+    assert last.steps[0].at_ns == last.since_ns
+
+
 def test_a_recurrence_has_the_same_id_without_any_memory() -> None:
     assert told([lossy(1000)])[0][0].id == told([lossy(9000)])[0][0].id
 
