@@ -54,6 +54,10 @@ class Drop:
     """STAMP: the sender's sequence number, of a request or of a reply."""
     reply: bool = False
     """STAMP: a reply of the reflector."""
+    is_of_burst: bool = False
+    """STAMP: of a burst, which has a session with numbers of its own."""
+    packet_bytes: int = 0
+    """Of the whole IP packet."""
 
 
 class DropLog:
@@ -194,6 +198,8 @@ class DropLog:
                     dst_port=frame.dst_port,
                     sequence=frame.sequence,
                     reply=frame.reply,
+                    is_of_burst=frame.is_of_burst,
+                    packet_bytes=frame.packet_bytes,
                 )
             )
 

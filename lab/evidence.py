@@ -16,11 +16,22 @@ Cell = Mapping[str, Any]
 class Dropped(Protocol):
     """Counts STAMP packets that the lab dropped."""
 
-    def __call__(self, source: str, destination: str, *, reply: bool, after: int, through: int) -> int:
-        """From one address to another, requests or replies, with the sender's sequence in (after, through]."""
+    def __call__(self, way: "Way", *, after: int, through: int) -> int:
+        """Those with the sender's sequence in (after, through], but for bursts, whose sessions have numbers of their own."""
 
 
-def nothing_dropped(source: str, destination: str, *, reply: bool, after: int, through: int) -> int:  # noqa: ARG001 - as Dropped says
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One direction of one path, as it shows on the wire."""
+
+    source: str
+    destination: str
+    reply: bool
+    packet_bytes: int = 0
+    """Where the path is about packets of a length: then it has a session of its own, with numbers of its own."""
+
+
+def nothing_dropped(way: Way, *, after: int, through: int) -> int:  # noqa: ARG001 - as Dropped says
     """No packet at all."""
     return 0
 

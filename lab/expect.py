@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from lab.evidence import Evidence, Look, Stretch, name_of, stretch
+from lab.evidence import Evidence, Look, Stretch, Way, name_of, stretch
 from lab.expectation import AgentsExpectation, Band, CellsExpectation, LossBand, PacketsExpectation, network_of, seconds
 
 SHOWN = 5
@@ -180,9 +180,7 @@ def _judge_direction(
     for found in known:
         count = _dropped(direction, found, evidence)
         total += count
-        # Probes of bursts are told apart and enter no loss, and the lab drops them like all others.
-        said, apart = (found.measures.get(word, 0) for word in (f"{direction}_lost", "burst_lost"))
-        if not said <= count <= said + apart:
+        if count != (said := found.measures.get(f"{direction}_lost", 0)):
             span = f"sequences {found.after + 1} to {found.through}"
             differing.append(f"{found.name}: {said} {direction} lost, {count} dropped by the lab ({span})")
     measured[f"{direction}_dropped"] = total
@@ -192,10 +190,12 @@ def _judge_direction(
 
 def _dropped(direction: str, found: Stretch, evidence: Evidence) -> int:
     here = evidence.addresses[found.last["from"]["vantage"], network_of(found.last), found.last["family"]]
-    there = found.last["to"]["address"]
+    there, length = found.last["to"]["address"], found.last.get("packet_bytes", 0)
     if direction == "forward":
-        return evidence.dropped(here, there, reply=False, after=found.after, through=found.through)
-    return evidence.dropped(there, here, reply=True, after=found.after, through=found.through)
+        way = Way(here, there, reply=False, packet_bytes=length)
+    else:
+        way = Way(there, here, reply=True, packet_bytes=length)
+    return evidence.dropped(way, after=found.after, through=found.through)
 
 
 def _judge_latencies(

@@ -18,7 +18,7 @@ from lab.cluster import Cluster
 from lab.deeds import deeds
 from lab.doorway import Doorway
 from lab.drops import Drop
-from lab.evidence import Cell, Dropped, Evidence, Look
+from lab.evidence import Cell, Dropped, Evidence, Look, Way
 from lab.expectation import SECOND, Interval, PacketsExpectation, seconds
 from lab.monitoring import NOTIFICATIONS
 from lab.outcomes import VerdictExpectation
@@ -33,6 +33,9 @@ from lab.watch import Watch
 LOOK_EVERY = 1.0
 ASK_EVERY = 0.5
 """Seconds between two questions about incidents."""
+
+SHORT_BYTES = 500
+"""A packet that is longer than this is one of a path that is about its length: others have less than 300 bytes."""
 
 Say = Callable[[str], None]
 
@@ -147,16 +150,17 @@ async def _count(
 
 
 def dropped_stamp(records: Iterable[Drop]) -> Dropped:
-    """Counts STAMP packets among drops."""
-    sequences: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    """Counts STAMP packets of the schedule among drops."""
+    sequences: dict[Way, list[int]] = defaultdict(list)
     for drop in records:
-        if drop.sequence is not None:
-            sequences[drop.src, drop.dst, drop.reply].append(drop.sequence)
+        if drop.sequence is not None and not drop.is_of_burst:
+            length = drop.packet_bytes if drop.packet_bytes > SHORT_BYTES else 0
+            sequences[Way(drop.src, drop.dst, reply=drop.reply, packet_bytes=length)].append(drop.sequence)
     for found in sequences.values():
         found.sort()
 
-    def count(source: str, destination: str, *, reply: bool, after: int, through: int) -> int:
-        found = sequences.get((source, destination, reply), [])
+    def count(way: Way, *, after: int, through: int) -> int:
+        found = sequences.get(way, [])
         return bisect_right(found, through) - bisect_right(found, after)
 
     return count

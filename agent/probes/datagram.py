@@ -65,8 +65,8 @@ class DatagramProber(ABC):
         """A new socket; raises OSError."""
 
     @abstractmethod
-    def _course(self, path: Path) -> Course:
-        """What to keep of a path. Raises ValueError where no packet has the length that is asked for."""
+    def _course(self, path: Path, *, is_apart: bool) -> Course:
+        """What to keep of a path, or of a burst on it. Raises ValueError where no packet has the length that is asked for."""
 
     @abstractmethod
     def _requests(
@@ -191,8 +191,7 @@ class DatagramProber(ABC):
         track = probe.track
         if track is None:
             raise TypeError("a datagram prober was given a probe without a track")
-        course: Course = track.course or self._course(probe.path)
-        course.is_apart = track.is_apart
+        course: Course = track.course or self._course(probe.path, is_apart=track.is_apart)
         course.address = bulk.sockaddr(probe.address, course.port)
         course.text = probe.address
         course.sort = self._sorts.setdefault(course.sort, course.sort)

@@ -71,9 +71,9 @@ class IcmpProber(DatagramProber):
         self._raw_ids[sock.fileno()] = _random_id()
         return sock
 
-    def _course(self, path: Path) -> Course:
+    def _course(self, path: Path, *, is_apart: bool) -> Course:
         ask = cast("Icmp", path.ask)
-        return Course(path, (path.family, ask.packet_bytes > 0, payload_bytes(ask, path.family)))
+        return Course(path, (path.family, ask.packet_bytes > 0, payload_bytes(ask, path.family)), is_apart=is_apart)
 
     def _requests(
         self, line: Line, courses: Sequence[Course], identifiers: Sequence[int], nonces: Sequence[bytes]

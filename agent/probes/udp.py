@@ -63,14 +63,15 @@ class UdpProber(DatagramProber):
             raise
         return sock
 
-    def _course(self, path: Path) -> Session:
+    def _course(self, path: Path, *, is_apart: bool) -> Session:
         ask = cast("Udp", path.ask)
         padding = padding_bytes(ask, path.family)
         session = Session(
             path=path,
             sort=(path.family, ask.packet_bytes > 0, padding),
             port=ask.port,
-            name=os.urandom(8),
+            is_apart=is_apart,
+            name=_session_name(is_apart=is_apart),
             sequence=0,
             expected=stamp.uid_word(path.target.uid),
             padding=padding,
@@ -148,6 +149,12 @@ class UdpProber(DatagramProber):
             if flight.line is line and flight.probe.address == address and cast("Udp", flight.probe.path.ask).port == port
         ]
         return candidates[0].identifier if len(candidates) == 1 else None
+
+
+def _session_name(*, is_apart: bool) -> bytes:
+    """Random but for the first bit, which is set for a burst: a capture tells its packets from the schedule's by their SSID."""
+    first, *rest = os.urandom(8)
+    return bytes((first | 0x80 if is_apart else first & 0x7F, *rest))
 
 
 def _notes(session: Session, settled: Settled) -> Sequence[Note]:

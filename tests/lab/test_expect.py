@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -228,6 +229,23 @@ def test_loss_by_direction_equals_the_drops_of_the_same_sequences_to_the_packet(
     assert (finding.measured["forward_lost"], finding.measured["forward_dropped"]) == (3, 3)
     assert (finding.measured["backward_lost"], finding.measured["backward_dropped"]) == (1, 1)
     assert finding.measured["judged_by_direction"] == 10
+
+
+@pytest.mark.parametrize("other", [{"is_of_burst": True}, {"packet_bytes": 1450}])
+def test_drops_of_bursts_and_of_long_packets_have_numbers_of_their_own_and_are_none_of_the_path(other: dict[str, Any]) -> None:
+    wanted = expected(forward_loss={"equals": "dropped"})
+    drops = [*DROPS, replace(stamp(104, reply=False), **other)]
+    finding = judged(wanted, directions(10, 100, 2, 0), directions(20, 110, 5, 1), dropped=dropped_stamp(drops))
+    assert finding.passed, finding.because
+
+
+def test_of_a_path_of_long_packets_those_of_its_length_alone_are_compared() -> None:
+    wanted = expected(forward_loss={"equals": "dropped"})
+    lost = {"through_sequence": 9, "forward_lost": 1, "backward_lost": 0}
+    looks = look(10, cell(packet_bytes=1450)), look(20, cell(sent=9, packet_bytes=1450, measures=lost))
+    of_its_length, of_another = (replace(stamp(3, reply=False), packet_bytes=length) for length in (1450, 1300))
+    assert judged(wanted, *looks, dropped=dropped_stamp([of_its_length, of_another, stamp(4, reply=False)])).passed
+    assert not judged(wanted, *looks, dropped=dropped_stamp([of_another])).passed
 
 
 @pytest.mark.parametrize("said", [4, 6])

@@ -43,6 +43,22 @@ def test_a_stamp_reply_tells_the_senders_number_and_not_the_reflectors() -> None
         assert (read.sequence, read.reply) == (77, True)
 
 
+def test_packets_of_a_burst_are_told_from_those_of_the_schedule_by_the_first_bit_of_their_session() -> None:
+    for packet in (REQUEST, REPLY):
+        for ssid, is_of_burst in ((0x7FFF, False), (0x8000, True)):
+            session = packet[:14] + struct.pack("!H", ssid) + packet[16:]
+            ports = (8620, 40000) if packet is REPLY else (40000, 8620)
+            assert dissect(ipv4(17, udp(*ports, session))).is_of_burst == is_of_burst
+
+
+def test_the_length_is_that_of_the_whole_ip_packet_also_where_the_frame_was_cut() -> None:
+    long = udp(40000, 8620, REQUEST + bytes(1000))
+    assert dissect(ipv6(17, long)[:256]).packet_bytes == 40 + len(long)
+    whole = ipv4(17, long)
+    stated = whole[:16] + struct.pack("!H", 20 + len(long)) + whole[18:256]
+    assert dissect(stated).packet_bytes == 20 + len(long)
+
+
 def test_of_a_packet_in_a_tunnel_all_is_told_but_the_addresses_of_the_frame_around_it() -> None:
     inside = bytes(12) + ipv6(17, udp(40000, 8620, REQUEST))[12:]
     tunnel = udp(49152, 4789, b"\x08" + bytes(7) + inside)

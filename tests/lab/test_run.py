@@ -14,11 +14,12 @@ from lab.cluster import labs
 
 ROOT = Path(__file__).parents[2]
 
+# A path that loses nothing tells its numbers rarely; of ten probes here, none is lost in one of ten thousand cases.
 HALF_TRUE = """
 name: half-true
 cluster: {nodes: 3, zones: 3, namespaces: [shop], external: false}
 timeline:
-  - {at: 3s, fault: {kind: loss, node: n2, direction: in, percent: 40}}
+  - {at: 3s, fault: {kind: loss, node: n2, direction: in, percent: 60}}
   - {at: 16s, clear: all}
 expect:
   cells:

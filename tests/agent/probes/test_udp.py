@@ -242,6 +242,19 @@ def test_a_reply_after_the_probe_was_given_up_is_no_success_but_still_says_what_
     assert dict(note.measures) == {Measure.THROUGH_SEQUENCE: 1}
 
 
+@pytest.mark.parametrize("is_apart", [False, True])
+def test_the_first_bit_of_the_ssid_of_requests_and_replies_says_whether_they_are_of_a_burst(
+    courier: Courier, is_apart: bool
+) -> None:
+    for _ in range(16):  # the other bits are random, so that this one would not be right so often by chance
+        probe = a_probe(a_path("127.0.0.1", courier.path.ask, uid="peer-uid"))
+        assert probe.track is not None
+        probe.track.is_apart = is_apart
+        courier.prober.send([probe])
+        packet, _ = courier.sock.recvfrom(4096)
+        assert {packet[14] >> 7, courier.reflected(packet)[14] >> 7} == {int(is_apart)}
+
+
 def test_a_session_without_a_loss_says_so_now_and_then_and_a_loss_is_told_at_once(
     courier: Courier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
