@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec import structs
 
 from lab import rootless
 from lab.cluster import demolish, labs
@@ -90,20 +91,25 @@ def _run(wish: argparse.Namespace) -> int:
 async def _run_all(scenarios: Sequence[Scenario], wish: argparse.Namespace) -> int:
     places = asyncio.Semaphore(wish.jobs)
 
-    async def in_turn(scenario: Scenario) -> Result:
+    async def in_turn(scenario: Scenario, *, again: bool = False) -> Result:
         async with places:
             result = await run(scenario, fabric=wish.fabric, keep=wish.keep, lab=next(names))
+        result = structs.replace(result, beside_others=again and result.failed)
         if wish.json or not sys.stdout.isatty():
             print(msgspec.json.encode(result).decode(), flush=True)
         return result
 
     names = (f"run{os.getpid()}x{number}" for number in itertools.count(1))
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(in_turn(scenario)) for scenario in scenarios if not scenario.starves]
+        beside = [scenario for scenario in scenarios if not scenario.starves]
+        again = wish.again and wish.jobs > 1  # what ran alone and failed has failed
+        running = [tasks.create_task(in_turn(scenario, again=again)) for scenario in beside]
     results = [task.result() for task in running]
-    results += [await in_turn(scenario) for scenario in scenarios if scenario.starves]
+    alone = [scenario for scenario, result in zip(beside, results, strict=True) if result.beside_others]
+    alone += [scenario for scenario in scenarios if scenario.starves]
+    results += [await in_turn(scenario) for scenario in alone]
     say(summary(results))
-    return 1 if any(not result.passed and not result.not_applicable for result in results) else 0
+    return 1 if any(result.failed and not result.beside_others for result in results) else 0
 
 
 def _down(_: argparse.Namespace) -> int:
@@ -186,6 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", action="store_true", help="leave the cluster running after a scenario")
     one.add_argument("--repeat", type=count, default=1, metavar="N", help="run all of them N times")
     one.add_argument("--jobs", type=count, default=1, metavar="N", help="run so many of them at a time (default: 1)")
+    one.add_argument("--again", action="store_true", help="run what fails once more when no other one runs, and go by that")
     fabric(one, "what each scenario says")
     one = command("corpus", _corpus, "draw scenarios from a seed, play them here and in the simulator, and print the figures")
     one.add_argument("--json", action="store_true", help="on one line")

@@ -49,18 +49,26 @@ class Result(Struct, frozen=True):
     fabric: str = ""
     not_applicable: str = ""
     """Why it was not run, since it would say nothing here. Then it has neither passed nor failed."""
+    beside_others: bool = False
+    """Whether it failed while others ran, and is run again alone: what counts is how that ends."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was run and something of it does not hold."""
+        return not self.passed and not self.not_applicable
 
 
 def summary(results: Sequence[Result]) -> str:
     """How a run of several scenarios ended, in one line."""
-    passed = sum(result.passed for result in results)
-    failed = [result.name for result in results if not result.passed and not result.not_applicable]
-    beside = [result.name for result in results if result.not_applicable]
-    return (
-        f"{passed} of {len(results)} passed"
-        + (f"; failed: {', '.join(failed)}" if failed else "")
-        + (f"; not applicable: {', '.join(beside)}" if beside else "")
-    )
+    counted = [result for result in results if not result.beside_others]
+    groups = {
+        "failed": [result.name for result in counted if result.failed],
+        "failed beside others and were run again alone": [result.name for result in results if result.beside_others],
+        "not applicable": [result.name for result in counted if result.not_applicable],
+    }
+    passed = sum(result.passed for result in counted)
+    told = [f"{passed} of {len(counted)} passed", *(f"{what}: {', '.join(names)}" for what, names in groups.items() if names)]
+    return "; ".join(told)
 
 
 async def run(

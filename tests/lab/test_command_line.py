@@ -2,6 +2,7 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from lab import rootless
 from lab.cluster import Cluster
 from lab.demo import taken, where_it_bites
 from lab.run import Result
+from lab.scenario import Scenario
 
 ANY_SCENARIO = "name: x\nexpect: {cells: [{between: [1s, 2s], loss: {max: 0}}]}\n"
 
@@ -87,6 +89,54 @@ def test_a_scenario_that_says_nothing_on_a_fabric_has_neither_passed_nor_failed(
     assert json.loads(seen.out)["not_applicable"] == "it breaks tunnels"
     assert json.loads(seen.out)["passed"] is False
     assert seen.err == "x: not applicable: it breaks tunnels\n0 of 1 passed; not applicable: x\n"
+
+
+@pytest.fixture
+def play(root: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:  # noqa: ARG001 - as root
+    """Run scenarios that end as they are told to: by name, whether it passes the first time, the second, and so on."""
+
+    def play(ends: dict[str, list[bool]], *words: str) -> int:
+        async def run(scenario: Scenario, **_: Any) -> Result:
+            return Result(scenario.name, passed=ends[scenario.name].pop(0))
+
+        monkeypatch.setattr(command, "run", run)
+        files = []
+        for name in ends:
+            file = tmp_path / name
+            file.write_text(ANY_SCENARIO.replace("name: x", f"name: {name}"))
+            files.append(str(file))
+        return command.main(["run", *words, *files])
+
+    return play
+
+
+def test_what_fails_beside_others_is_run_again_alone_where_that_is_asked_for_and_is_named(
+    play: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {"good": [True], "slow": [False, True]}
+    assert play(ends, "--jobs", "2", "--again") == 0
+    assert ends == {"good": [], "slow": []}
+    seen = capsys.readouterr()
+    assert seen.err == "2 of 2 passed; failed beside others and were run again alone: slow\n"
+    told = [json.loads(line) for line in seen.out.splitlines()]
+    assert sorted((one["name"], one["passed"], one["beside_others"]) for one in told) == [
+        ("good", True, False),
+        ("slow", False, True),
+        ("slow", True, False),
+    ]
+
+
+def test_what_fails_again_alone_has_failed(play: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert play({"good": [True], "bad": [False, False]}, "--jobs", "2", "--again") == 1
+    assert capsys.readouterr().err == "1 of 2 passed; failed: bad; failed beside others and were run again alone: bad\n"
+
+
+@pytest.mark.parametrize("words", [["--jobs", "1", "--again"], ["--jobs", "2"]])
+def test_what_fails_alone_or_unasked_is_not_run_again(
+    play: Callable[..., int], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert play({"bad": [False]}, *words) == 1
+    assert capsys.readouterr().err == "0 of 1 passed; failed: bad\n"
 
 
 def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
