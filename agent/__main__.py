@@ -1,4 +1,4 @@
-"""The command `python -m agent`: `run` is the agent, `once` is a single probe that tells all it knows."""
+"""The command `python -m agent`: `run` is the agent, `once` a single probe told whole, `canary` a pod to be closed."""
 
 import asyncio
 import gc
@@ -20,6 +20,7 @@ _SWITCH_SECONDS = 100e-6
 USAGE = """\
 usage: python -m agent [run]            probe, answer and report until SIGTERM
        python -m agent once URL [...]   send one probe and print what is known of it (once --help)
+       python -m agent canary           answer where a policy lets nobody through, see docs/expectations.md
        python -m agent --help | --version
 
 The agent is configured by its environment alone:
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str]) -> int:
             from agent.once import main as once  # noqa: PLC0415 - an agent does not load what it never runs
 
             return once(rest)
+        case ["canary"]:
+            from agent.canary import main as canary  # noqa: PLC0415 - which loads nothing else of an agent
+
+            return canary()
         case _:
             sys.stderr.write(usage())
             return 2

@@ -9,7 +9,7 @@ from lab.roles import ECHO_PORT, Role
 from lab.topology import MTU, Pod, Service, Topology
 
 EVERYTHING = Standing()
-_BACKING = (Role.BACKEND, Role.DNS)
+_ANSWERING = (Role.BACKEND, Role.DNS, Role.CANARY)
 
 
 def inventory(
@@ -74,7 +74,7 @@ def inventory(
             for outside in [topology.external]
             if outside
         ],
-        "pods": [_pod(pod) for pod in topology.pods if pod.role in _BACKING and pod.node not in out],
+        "pods": [_pod(pod) for pod in topology.pods if pod.role in _ANSWERING and pod.node not in out],
         "backed": [
             _backed(service, [pod for pod in service.backends if pod.node not in out])
             for service in (*topology.services, topology.dns)
@@ -86,7 +86,7 @@ def inventory(
 
 
 def _pod(pod: Pod) -> dict[str, Any]:
-    """A pod without an agent, which others go to through its service. It is ready, as its kubelet has found by its ports."""
+    """A pod without an agent, behind a service or a canary. It is ready, as its kubelet has found by its ports."""
     return {
         "namespace": pod.namespace,
         "name": pod.name,
@@ -96,6 +96,7 @@ def _pod(pod: Pod) -> dict[str, Any]:
         "labels": dict(pod.labels),
         "ports": [{"name": port.name, "port": port.number, "protocol": port.protocol} for port in pod.ports],
         "probed_ports": sorted({port.number for port in pod.ports}),
+        "canary": pod.role is Role.CANARY,
     }
 
 

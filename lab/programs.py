@@ -37,6 +37,7 @@ _PORT_OF = {
     Role.AGENT: ECHO_PORT,
     Role.VANTAGE: ECHO_PORT,
     Role.BACKEND: BACKEND_PORT,
+    Role.CANARY: ECHO_PORT,
     Role.COLLECTOR: AGENT_PORT,
     Role.DNS: DNS_PORT,
     Role.MONITORING: RECEIVER_PORT,
@@ -183,6 +184,8 @@ class Programs:
             case Role.COLLECTOR:
                 inventory_file, configuration = self._file("inventory.yaml"), self._file("collector.yaml")
                 words = ["collector", "--inventory", str(inventory_file), "--config", str(configuration)]
+            case Role.CANARY:
+                words = ["agent", "canary"]
             case Role.BACKEND:
                 words = ["lab.backend", f"{pod.name}.{pod.namespace}", str(BACKEND_PORT)]
             case Role.MONITORING:

@@ -9,6 +9,8 @@ from lab.policies import Protocol
 ECHO_PORT = 8620
 AGENT_PORT = 8443
 OPERATOR_PORT = 8080
+CANARY_PORT = 9620
+"""The one that the policy of the canaries leaves open."""
 BACKEND_PORT = 8080
 SERVICE_PORT = 80
 DNS_PORT = 53
@@ -26,6 +28,8 @@ class Role(StrEnum):
     VANTAGE = "vantage"
     """A further agent, inside a namespace of the applications."""
     BACKEND = "backend"
+    CANARY = "canary"
+    """What only answers, so that it shows whether a policy closes one of its ports."""
     COLLECTOR = "collector"
     DNS = "dns"
     MONITORING = "monitoring"
@@ -45,6 +49,7 @@ PORTS: Mapping[Role, tuple[ContainerPort, ...]] = {
     Role.AGENT: _ECHO,
     Role.VANTAGE: _ECHO,
     Role.BACKEND: (ContainerPort("http", BACKEND_PORT),),
+    Role.CANARY: (ContainerPort("closed", ECHO_PORT), ContainerPort("open", CANARY_PORT)),
     Role.COLLECTOR: (ContainerPort("agents", AGENT_PORT), ContainerPort("operator", OPERATOR_PORT)),
     Role.MONITORING: (ContainerPort("receiver", RECEIVER_PORT),),
     Role.DNS: (ContainerPort("dns", DNS_PORT, "UDP"), ContainerPort("dns-tcp", DNS_PORT)),

@@ -71,6 +71,8 @@ class Shape:
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of a namespace, such as `shop`, or of the pods of an application in it, such as `shop/vantage` or `shop/web`."""
     cni: Cni = field(default_factory=Cni)
+    canaries: bool = False
+    """Whether every node has a canary, with the policy that closes one of its two ports."""
     alerting: Literal["none", "webhook", "prometheus"] = "none"
     """Who is told of incidents: nobody, a receiver by the collector itself, or the same one by Prometheus and Alertmanager."""
 

@@ -215,6 +215,8 @@ class _Layout:
         nodes = tuple(self._node(number) for number in range(1, shape.nodes + 1))
         pods = [self._pod(node.number, OWN_NAMESPACE, f"agent-{node.name}", Role.AGENT, vantage=node.name) for node in nodes]
         pods.append(self._pod(1, OWN_NAMESPACE, "collector", Role.COLLECTOR))
+        if shape.canaries:
+            pods += [self._pod(node.number, OWN_NAMESPACE, f"canary-{node.name}", Role.CANARY) for node in nodes]
         dns_pod = self._pod(self._place(1), DNS_NAMESPACE, "dns", Role.DNS)
         pods.append(dns_pod)
         for index, namespace in enumerate(shape.namespaces):

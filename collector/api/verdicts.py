@@ -94,9 +94,12 @@ class Verdicts:
         return json_response({"version": 1, "paths": cells, "layers": _ladder(cells), "incidents": touched})
 
     async def expectations(self, request: web.Request) -> web.Response:
-        """Every declaration with its conditions and how many paths have which verdict."""
+        """Every declaration with its conditions and how many paths have which verdict, and how every canary stands."""
         parameters(request.query, ())
-        return json_response({"version": 1, "expectations": [_declared(one) for one in self.judgement().expectations]})
+        judgement = self.judgement()
+        canaries = [{"node": node, "test": test, "ok": ok} for (node, test), ok in sorted(judgement.canaries.items())]
+        listed = [_declared(one) for one in judgement.expectations]
+        return json_response({"version": 1, "expectations": listed, "canaries": canaries})
 
 
 def _listed(one: Comparison, found: Mapping[str, str]) -> list[Answer]:

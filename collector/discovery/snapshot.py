@@ -105,6 +105,9 @@ class Pod(Struct, frozen=True, forbid_unknown_fields=True):
     """Ports that the kubelet has a readiness probe on: it is ready, so something listens there."""
     annotations: Annotations = {}
     """Annotations that say something of reachability, such as `opencontrail.org/network`."""
+    canary: bool = False
+    """`true` for a canary of netmatrix's own: a policy closes its port 8620, and leaves 9620 open, so that the agent of its
+    node sees whether policies are enforced there."""
 
 
 Mtu = Annotated[int, Meta(ge=0, le=65535)]

@@ -15,7 +15,7 @@ from collector.policy.evaluate import Answer, Decision, Policies, Reason
 from collector.policy.isolation import isolation_says
 from collector.policy.profile import GENERIC, PROFILES, Profile, profile_of
 
-SourceWord = Literal["declared", "networkpolicy", "cnp", "tf", "history", "none"]
+SourceWord = Literal["declared", "networkpolicy", "cnp", "tf", "canary", "history", "none"]
 
 _KINDS: Final[dict[str, SourceWord]] = {"NetworkPolicy": "networkpolicy", "ClusterNetworkPolicy": "cnp"}
 

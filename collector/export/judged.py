@@ -35,6 +35,9 @@ def add_judgement(text: Exposition, judgement: Judgement, *, now_ns: int) -> Non
     delays = [((kind,), counts, total) for kind, (counts, total) in sorted(judgement.delays.items())]
     text.add_histogram(names.ENFORCEMENT_DELAY, DELAY_SECONDS, delays)
     text.add(names.CNI_PROFILE, [(judgement.profile, judgement.detected)], [1])
+    text.add(
+        names.POLICY_CANARY, sorted(judgement.canaries), [int(judgement.canaries[key]) for key in sorted(judgement.canaries)]
+    )
     unknown = sorted(judgement.unknown.items())
     text.add(names.EVALUATOR_UNKNOWN, [(word,) for word, _ in unknown], [count for _, count in unknown])
 

@@ -70,6 +70,12 @@ CNI_PROFILE: Final = Family(
     "1, with what the network plugin is taken for, and what was found.",
     ("profile", "detected"),
 )
+POLICY_CANARY: Final = Family(
+    "netmatrix_policy_canary_ok",
+    "gauge",
+    "Whether the canary of a node is closed where a policy closes it (deny) and open where none does (allow); 0 for not.",
+    ("node", "test"),
+)
 EVALUATOR_UNKNOWN: Final = Family(
     "netmatrix_evaluator_unknown_paths",
     "gauge",

@@ -38,6 +38,9 @@ class Exclusions:
             if word := one.excluded or _of_node(one, nodes):
                 self.sources[one.name] = word
                 self.targets[f"pod/{one.namespace}/{one.pod}"] = word
+        for pod in snapshot.pods:
+            if not pod.ready:
+                self.targets[f"pod/{pod.namespace}/{pod.name}"] = "not_ready"
         if nodes:
             for service in snapshot.services:
                 for door in service.doors:

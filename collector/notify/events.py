@@ -11,6 +11,7 @@ from collector.discovery.source import Event
 from collector.notify.notices import Notice, Status
 from collector.notify.post import Attempt, Word
 from collector.notify.telling import Telling
+from collector.verdict.canary import EVERYWHERE
 
 EVERY_SECONDS: Final = 1.0
 
@@ -57,7 +58,7 @@ def object_of(notice: Notice, own_namespace: str) -> tuple[str, str, str]:
     labels = notice.labels
     component, target = labels.get("component", ""), labels.get("component", "").split("/")
     match labels.get("kind"):
-        case "node" | "canary" if component:
+        case "node" | "canary" if component and component != EVERYWHERE:
             return "Node", "", component
         case "service" if len(target) == 3 and target[0] == "service":  # noqa: PLR2004 - service/NAMESPACE/NAME
             return "Service", target[1], target[2]

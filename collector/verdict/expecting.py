@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from collector.discovery.canary import CLOSED_PORT, OPEN_PORT, canary_name
 from collector.discovery.ends import Ends, Landing
 from collector.discovery.snapshot import Snapshot
 from collector.expectation.expected import Expectation, Expectations
@@ -31,6 +32,11 @@ UNRULED: Final = Expectation(Answer.ALLOW, "none", "no policy is in force in eit
 NOWHERE: Final = Expectation(Answer.UNKNOWN, "none", "it is not known what is there")
 NOBODY: Final = Expectation(Answer.UNKNOWN, "none", "it is not known who asks")
 REWRITTEN: Final = Expectation(Answer.UNSPECIFIED, "none", "on the way the source address may be replaced by a node's")
+CANARY_CLOSED: Final = Expectation(
+    Answer.DENY, "canary", "the policy of the canaries closes this port", severity="critical", confirm=(2, 3)
+)
+CANARY_OPEN: Final = Expectation(Answer.ALLOW, "canary", "the policy of the canaries leaves this port open")
+CANARY: Final = Expectation(Answer.UNSPECIFIED, "none", "a canary is asked over TCP on its two ports alone")
 
 
 class Answers(NamedTuple):
@@ -64,6 +70,7 @@ class Expecting:
         self._ends = ends or Ends(snapshot)
         self._tables: Tables | None = None
         self._ruled = _ruled(snapshot)
+        self._canaries = frozenset(canary_name(pod) for pod in snapshot.pods if pod.canary)
         self._every: list[Expectation] = []
         self._codes: list[int] = []
         self._places: dict[int, int] = {}
@@ -107,7 +114,7 @@ class Expecting:
         self._dense = np.full(size, -1, np.int64) if size <= DENSE else None
 
     def _target_key(self, name: str, landings: Sequence[Landing]) -> Hashable:
-        if name.startswith("service/"):
+        if name.startswith("service/") or name in self._canaries:
             return name  # what is declared may name it
         return tuple(
             (None if one.end is None else self.expectations.class_key(one.end), one.port, one.via_service, one.rewritten)
@@ -164,6 +171,8 @@ class Expecting:
         return len(self._every) - 1
 
     def _of(self, source: Pod | None, name: str, landings: Sequence[Landing], asked: Question) -> Expectation:
+        if name in self._canaries:
+            return _of_canary(asked)
         if source is None:
             return UNRULED if not self._ruled else NOBODY
         service = self.expectations.cluster.service.get(name.partition("/")[2]) if name.startswith("service/") else None
@@ -189,6 +198,13 @@ class Expecting:
         connection = Connection(asked.protocol, port, asked.family, via_service=landing.via_service)
         one = self.expectations.of(source, landing.end, connection)
         return REWRITTEN if landing.rewritten and one.answer is not Answer.ALLOW else one
+
+
+def _of_canary(asked: Question) -> Expectation:
+    """What holds of a canary whoever asks, and whether or not policies may be read: its component has brought the policy."""
+    if asked.protocol != "TCP":
+        return CANARY
+    return {CLOSED_PORT: CANARY_CLOSED, OPEN_PORT: CANARY_OPEN}.get(asked.port, CANARY)
 
 
 def question(asked: Asked) -> Question:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
+from collector.verdict.canary import canaries
 from collector.verdict.comparison import Comparison, kept
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident
@@ -56,6 +57,8 @@ class Judgement(NamedTuple):
     delays: Mapping[str, tuple[Sequence[int], float]] = {}
     """Since the start, by whose change it was: how often it took so long until it was in force, by DELAY_SECONDS with one more
     for what took longer, and the sum in seconds."""
+    canaries: Mapping[tuple[str, str], bool] = {}
+    """By node and test, `deny` or `allow`, whether its canary is closed or open as it should be."""
     profile: str = ""
     """What the network plugin is taken for."""
     detected: str = ""
@@ -124,6 +127,7 @@ def _with(judgement: Judgement, one: Comparison, before: Judgement) -> Judgement
         expectations=statuses(one),
         reach=reach(one),
         unknown=unknown(one),
+        canaries=canaries(one).ok,
         delays=delays,
         profile=one.expectations.policies.profile.name,
         detected=one.sample.snapshot.profile,

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from collector.expectation.expected import Expectation
+from collector.verdict.canary import EVERYWHERE, behind, canaries, unenforced
 from collector.verdict.candidates import ALL, NETWORK, Scope
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Expected, Ints, Mask
 from collector.verdict.comparison import Comparison
@@ -31,12 +32,19 @@ def mismatches(one: Comparison, causes: Sequence[Finding], unproven_ns: Mapping[
     """All of them. `unproven_ns` is since when each declaration has had a deny that nobody could prove."""
     leaking = one.compared.verdict == Verdict.LEAK
     suspect = one.compared.suspect & (one.answers.answer == Expected.DENY)
+    canary = canaries(one)
     leaks = _told(one, np.flatnonzero(leaking | suspect))
+    leaks = leaks[~behind(one, leaks, canary.leaking)]
     broken = _told(one, np.flatnonzero(one.compared.verdict == Verdict.BROKEN))
     declared = np.array([entry.source == "declared" for entry in one.answers.every] or [False], np.bool_)
     broken = broken[declared[one.answers.number[broken]] | (one.past[broken] & _across(one, broken))]
     broken = broken[~_explained(one, broken, causes)]
+    enforcing = []
+    if canary.leaking:
+        scope = Scope("canary", "", "in", Layer.POD.value)
+        enforcing = [unenforced(canary, _finding(one, scope, canary.cells, "not_enforced", "critical"))]
     return [
+        *enforcing,
         *(_unenforced(one, leaks) or _by_namespaces(one, leaks, "leak")),
         *_by_namespaces(one, broken, "broken"),
         *_contradictions(one),
@@ -103,7 +111,7 @@ def _unenforced(one: Comparison, leaks: Ints) -> list[Finding]:
     groups = list(_grouped(one, leaks))
     if closed.any() or len(groups) < ENFORCED:
         return []
-    scope = Scope("canary", "cluster", "both", Layer.POD.value)
+    scope = Scope("canary", EVERYWHERE, "both", Layer.POD.value)
     finding = _finding(one, scope, leaks, "not_enforced", "critical")
     return [
         finding._replace(

@@ -215,6 +215,19 @@ def test_agents_in_the_nodes_own_network_are_let_into_a_namespace_of_their_own(o
     eventually(there, what="an agent in the network of each node")
 
 
+def test_the_canary_runs_beside_the_agent_of_every_node_under_the_policy_that_closes_it(
+    own_plane: Plane, installed: Kubectl
+) -> None:
+    installed.apply(MANIFESTS / "components" / "canary")
+
+    def there() -> bool:
+        return {pod["spec"]["nodeName"] for pod in pods(own_plane, SPACE, "canary")} == set(NODES)
+
+    eventually(there, what="a canary on each node")
+    (policy,) = (one for one in installed.objects("networkpolicies", "-n", SPACE) if one["metadata"]["name"].endswith("canary"))
+    assert policy["spec"]["ingress"] == [{"ports": [{"port": "open", "protocol": "TCP"}]}]
+
+
 def test_removing_it_leaves_nothing_of_it(own_plane: Plane, installed: Kubectl) -> None:
     installed.run("delete", "--ignore-not-found", "--wait=false", "-f", str(MANIFESTS / "install.yaml"))
     left = "clusterroles,clusterrolebindings,priorityclasses"

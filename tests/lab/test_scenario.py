@@ -60,7 +60,8 @@ BAD = [
         GOOD + "cluster: {nods: 6}\n",
         (
             "x.yaml: cluster.nods: unknown key, "
-            "allowed are alerting, cni, external, fabric, families, labels, namespaces, networks, nodes, services, zones"
+            "allowed are alerting, canaries, cni, external, fabric, families, labels, namespaces, networks, nodes, services, "
+            "zones"
         ),
     ),
     (GOOD + "cluster: {nodes: six}\n", "x.yaml: cluster.nodes: expected int, got str"),

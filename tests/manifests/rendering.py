@@ -18,7 +18,7 @@ Object = dict[str, Any]
 MANIFESTS = ROOT / "manifests"
 INSTALLED = ("base", *sorted(f"overlays/{folder.name}" for folder in (MANIFESTS / "overlays").iterdir()))
 """What installs netmatrix, one of which a cluster has."""
-ADDED = tuple(f"components/{name}" for name in ("host-network", "prometheus-operator", "vantage", "vantage-egress"))
+ADDED = tuple(f"components/{name}" for name in ("canary", "host-network", "prometheus-operator", "vantage", "vantage-egress"))
 """What is applied besides."""
 PATCHING = tuple(f"components/{name}" for name in ("operators-restricted", "scrape-annotations"))
 """What changes the base in a kustomization that names both."""

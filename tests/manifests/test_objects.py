@@ -94,7 +94,7 @@ def test_what_belongs_to_one_part_says_to_which(objects: list[Object]) -> None:
     for one in objects:
         if one["kind"] not in shared and not one["metadata"]["name"].endswith("-nonroot"):
             component = one["metadata"]["labels"].get("app.kubernetes.io/component")
-            assert component in {"agent", "collector", "operator", "vantage"}, name_of(one)
+            assert component in {"agent", "canary", "collector", "operator", "vantage"}, name_of(one)
 
 
 def test_selectors_take_the_pods_that_they_mean_and_can_stay_when_the_version_changes(objects: list[Object]) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.manifests.rendering import ADDED, INSTALLED, PATCHING, Object, rendered, the
+from collector.discovery.canary import CLOSED_PORT, OPEN_PORT
+from tests.manifests.rendering import ADDED, INSTALLED, PATCHING, Object, container_of, rendered, the
 
 
 def peers(rule: Object) -> list[str]:
@@ -52,6 +53,18 @@ def test_the_pages_of_the_collector_can_be_kept_to_prometheus(tmp_path_factory: 
 
 def test_a_vantage_comes_without_a_policy() -> None:
     assert "NetworkPolicy" not in {one["kind"] for one in rendered("components/vantage")}
+
+
+def test_a_canary_is_closed_to_everybody_on_the_port_that_the_kubelet_asks_and_open_on_the_other() -> None:
+    objects = rendered("components/canary")
+    policy, pod = the(objects, "NetworkPolicy", "netmatrix-canary")["spec"], the(objects, "DaemonSet", "netmatrix-canary")
+    assert policy["podSelector"]["matchLabels"].items() <= pod["spec"]["template"]["metadata"]["labels"].items()
+    assert (policy["policyTypes"], policy["ingress"]) == (["Ingress"], [{"ports": [{"port": "open", "protocol": "TCP"}]}])
+    container = container_of(pod)
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"closed": CLOSED_PORT, "open": OPEN_PORT}
+    assert container["readinessProbe"]["tcpSocket"] == {"port": "closed"}, "so the kubelet proves that somebody listens there"
+    assert container["command"] == ["agent", "canary"]
 
 
 def test_a_vantage_of_an_isolated_namespace_is_let_out_to_the_collector_and_to_nothing_else() -> None:

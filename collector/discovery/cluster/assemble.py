@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from collector.discovery.cluster.addresses import usable
 from collector.discovery.cluster.behind_services import backed_in, pods_in
+from collector.discovery.cluster.canaries import canaries_of
 from collector.discovery.cluster.endpoints import Owner, behind, slices_of
 from collector.discovery.cluster.interests import Interests, expected_services, interests_in
 from collector.discovery.cluster.kept import Service
@@ -47,6 +48,7 @@ def assemble(
 ) -> Assembled:
     """The snapshot of a state, with the hosts outside that the configuration names; `now` is in Unix seconds."""
     vantages, services = vantages_of(world, settings, now), services_of(world, settings)
+    canaries = canaries_of(world, settings, now)
     servers = _servers(world, settings)
     owners = {*services.looked_behind, *servers, *expected_services(world)}
     unread = [one for one in world.expectations if isinstance(one, Unreadable)]
@@ -61,7 +63,7 @@ def assemble(
         dns=tuple(_dns(world, settings, servers)),
         mtu=settings.mtu or mtu,
         namespaces=tuple(_namespaces(world)),
-        pods=tuple(pods_in(world)),
+        pods=(*pods_in(world), *canaries.pods),
         backed=tuple(backed_in(world, owners)),
         profile=world.profile,
         policies=_ordered(one for one in world.policies if isinstance(one, Policy)),
@@ -72,7 +74,7 @@ def assemble(
     return Assembled(
         snapshot,
         (*vantages.refused, *services.refused, *map(not_understood, unread)),
-        vantages.settled,
+        min((one for one in (vantages.settled, canaries.settled) if one is not None), default=None),
         frozenset(owners),
         interests_in(world, owners),
     )

@@ -37,13 +37,13 @@ class Namespace(Struct, frozen=True, gc=False):
 
 
 class Pod(Struct, frozen=True, gc=False):
-    """An agent or a vantage, or a pod that somebody expects something of or which is behind a service."""
+    """An agent, a vantage or a canary, or a pod that somebody expects something of or which is behind a service."""
 
     namespace: str
     name: str
     uid: str
     component: str
-    """`agent` or `vantage`, or empty where it is none of ours."""
+    """`agent`, `vantage` or `canary`, or empty where it is none of ours."""
     node: str
     """Empty while it has none."""
     addresses: tuple[str, ...]

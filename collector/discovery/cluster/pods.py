@@ -143,5 +143,5 @@ def _probed(containers: Iterable[_Container], ports: Iterable[PodPort]) -> tuple
     return tuple(dict.fromkeys(number for number in numbers if 0 < number <= LAST_PORT))[:MAX_PORTS]
 
 
-PODS: Resource[Pod] = Resource("", "pods", reading(_Pod, _pod), f"{APP}={OWN_APP},{COMPONENT} in (agent,vantage)")
-"""The agents and vantages."""
+PODS: Resource[Pod] = Resource("", "pods", reading(_Pod, _pod), f"{APP}={OWN_APP},{COMPONENT} in (agent,vantage,canary)")
+"""The agents, vantages and canaries."""

@@ -20,6 +20,8 @@ from wire.text import MAX_NAME, NAME_PATTERN
 ECHO_PORT = 8620
 MAX_NETWORKS = 8
 DEFAULT_NETWORK = "default"
+CANARY = "canary"
+"""Component of the pods that only answer."""
 _NAME = re.compile(NAME_PATTERN)
 _Excluded = Literal["", "terminating", "not_ready", "settling"]
 
@@ -49,7 +51,7 @@ def vantages_of(world: World, settings: DiscoverySettings, now: float) -> Found:
     complaints: list[Refused] = []
     best: dict[str, Pod] = {}
     for pod in world.pods:
-        if pod.ended or pod.node not in nodes:
+        if pod.ended or pod.node not in nodes or pod.component == CANARY:
             continue
         if pod.namespace not in asking:
             sentence = f"namespace {pod.namespace} does not ask for vantages: it lacks the label netmatrix.io/vantage: true"

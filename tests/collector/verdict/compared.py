@@ -7,8 +7,10 @@ import msgspec
 import numpy as np
 
 from collector.derivation import ExpectSettings
+from collector.discovery.canary import canary_wants
 from collector.discovery.snapshot import Node, Snapshot, Vantage
 from collector.expectation.document import declared
+from collector.expectation.wants import Wants
 from collector.matrix.slices import finished
 from collector.matrix.store import Matrix
 from collector.plan.compose import compose
@@ -62,7 +64,8 @@ class Watched:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.now_ns = 1000 * SECOND
-        self.plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=())
+        wants = Wants(tuple(canary_wants(snapshot)))
+        self.plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=(), wants=wants)
         self.matrix = Matrix(max_bytes=10**8, stale_after_ns=3 * SECOND)
         self.matrix.replan(snapshot, self.plans)
         for name in self.plans.vantages:
