@@ -1,7 +1,6 @@
-"""What the documents say exists does: commands, targets of make, variables, keys, links."""
+"""What the documents name exists: targets of make, programs, files, variables, keys. tests/documents does the rest."""
 
 import re
-import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +9,6 @@ import pytest
 from msgspec import Struct, inspect
 
 from agent.settings import PREFIX, VARIABLES
-from collector.cli import UNREACHABLE, USAGE, main
-from collector.cli.commands import FINDINGS
 from collector.discovery.static import Inventory
 from collector.settings import Settings
 from tests.rules.tree import ROOT, files, modules, named
@@ -47,25 +44,6 @@ def is_program(name: str) -> bool:
 def test_every_program_that_a_document_names_exists(document: Path) -> None:
     programs = set(re.findall(r"python -m ([a-z.]+)", code_in(document)))
     assert {name for name in programs if not is_program(name)} == set()
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
-def test_every_command_line_that_a_document_shows_is_taken(document: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is parsed and not run: the command asks a collector that is not there, at the shortest time to wait."""
-    monkeypatch.delenv("NETMATRIX_SERVER", raising=False)
-    monkeypatch.setenv("NETMATRIX_TOKEN", "a-key-that-nobody-has")
-    shown = re.findall(r"^(?:\.venv/bin/)?netmatrix (\w.*)$", code_in(document), re.MULTILINE)
-    for line in shown:
-        words = [word for word in shlex.split(line, comments=True) if word != "--watch"]
-        expected = FINDINGS if "-f" in words else UNREACHABLE  # there is no such file here either
-        expected = USAGE if "--manifests" in words else expected  # nor such a folder
-        assert main([*words, "--server", "http://127.0.0.1:1", "--timeout", "0.1"]) == expected, line
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=named)
-def test_every_file_that_a_document_links_to_exists(document: Path) -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)", document.read_text()) if "://" not in link]
-    assert [link for link in links if not (document.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=named)

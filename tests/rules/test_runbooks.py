@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from collector.alerts import BY_INCIDENT, OF_ITSELF, SUMMARIES
 from collector.receivers import VALUES
 from collector.settings import parse_settings
-from tests.manifests.rendering import kubectl, rendered
+from tests.manifests.rendering import rendered
 from tests.rules.tree import ROOT, named
 
 FOLDER = ROOT / "docs" / "runbooks"
@@ -23,14 +21,6 @@ PAGE_OF_ALL = ROOT / "docs" / "alerts.md"
 def commands(page: Path) -> list[str]:
     """What it says to type."""
     return [line for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL) for line in block.splitlines()]
-
-
-@cache
-def refused(before: str) -> str:
-    """What kubectl has against a command line; it is asked for its help, which it gives where it understands all the rest."""
-    asked = [kubectl(), *shlex.split(before)[1:], "--help"]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
-    return done.stderr if done.returncode else ""
 
 
 def test_every_alert_has_a_page_and_every_page_an_alert() -> None:
@@ -48,13 +38,11 @@ def test_every_page_says_the_same_things_in_the_same_order(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_command_of_kubectl_is_one(page: Path) -> None:
+def test_every_command_is_one_that_is_at_hand_in_an_incident(page: Path) -> None:
+    """tests/documents runs them."""
     for line in commands(page):
         words = shlex.split(line, comments=True)
-        if words[0] == "kubectl":
-            assert refused(line.partition(" -- ")[0]) == "", f"{named(page)}: {line}"
-        else:
-            assert words[0] == "netmatrix" or words[:3] == ["python", "-m", "agent"], line
+        assert words[0] in {"netmatrix", "kubectl"} or words[:3] == ["python", "-m", "agent"], line
 
 
 def test_every_object_of_ours_that_a_page_names_is_installed() -> None:
