@@ -18,6 +18,8 @@ CONFIGURATION = """
 """
 """Everything happens sooner than by default."""
 SPAN = "4s"
+PATIENCE_SECONDS = 90.0
+"""On a machine that has other things to do; where it has not, everything is well within five."""
 
 Cell = Mapping[str, Any]
 
@@ -83,7 +85,7 @@ def shown(cell: Cell) -> str:
     return f"{path}: {cell['because']} {dict(cell['failed'])} {dict(cell['local'])}"
 
 
-def becomes_well(cluster: LiveCluster, *, patience: float = 40.0, also: Callable[[], bool] = lambda: True) -> None:
+def becomes_well(cluster: LiveCluster, *, patience: float = PATIENCE_SECONDS, also: Callable[[], bool] = lambda: True) -> None:
     """Wait until every pair of nodes is measured and nothing is lost; raises AssertionError with what is wrong."""
     last: list[str] = []
 

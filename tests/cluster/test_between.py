@@ -10,17 +10,15 @@ import pytest
 from aiohttp import web
 
 from collector.discovery.cluster import follower
-from collector.discovery.cluster.client import Api as ClusterApi
 from collector.discovery.cluster.source import ClusterSource
 from tests.cluster.api import Api
 from tests.cluster.between import Asked, Between, held
 from tests.cluster.plane import Plane
-from tests.cluster.test_discovery import SETTINGS, SHOP, endpoints, namespace, service, until
+from tests.cluster.seats import without_seats
+from tests.cluster.test_discovery import PATIENCE_SECONDS, SETTINGS, SHOP, endpoints, namespace, service, until
 
 SERVICES = "/api/v1/services"
 NAMES = ("a", "b", "c", "d", "e")
-CROWD = "/api/v1/configmaps"
-FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -95,65 +93,39 @@ async def test_survive_16_a_page_that_expired_in_the_middle_of_a_list_begins_it_
     assert after[0] == (200, False), "the first page again"
 
 
+@pytest.mark.usefixtures("api")
 async def test_survive_17_who_is_turned_away_by_priority_and_fairness_asks_seldom_and_goes_on_when_it_may(
-    own_plane: Plane, api: Api, tmp_path: Path
+    own_plane: Plane, tmp_path: Path
 ) -> None:
-    level = {
-        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-        "kind": "PriorityLevelConfiguration",
-        "spec": {
-            "type": "Limited",
-            "limited": {
-                "nominalConcurrencyShares": 0,
-                "lendablePercent": 0,
-                "borrowingLimitPercent": 0,
-                "limitResponse": {"type": "Reject"},
-            },
-        },
-    }
-    subject = {"kind": "ServiceAccount", "serviceAccount": {"namespace": "default", "name": "default"}}
-    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": True, "namespaces": ["*"]}
-    schema = {
-        "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
-        "kind": "FlowSchema",
-        "spec": {
-            "matchingPrecedence": 2,
-            "priorityLevelConfiguration": {"name": "turned-away"},
-            "rules": [{"subjects": [subject], "resourceRules": [everything]}],
-        },
-    }
     between = Between(own_plane)
     async with between.serving():
         source = ClusterSource(SETTINGS, kubeconfig=between.kubeconfig("fair", tmp_path))
-        crowd = ClusterSource(SETTINGS, kubeconfig=between.kubeconfig("fair", tmp_path)).api
-        api.apply(f"{FLOW}/prioritylevelconfigurations/turned-away", level)
-        api.apply(f"{FLOW}/flowschemas/turned-away", schema)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                # A level without seats serves one at a time, so that there have to be others.
-                others = [tasks.create_task(_asking(crowd)) for _ in range(12)]
-                async with asyncio.timeout(60):
-                    while not any(one.status == 429 for one in between.asked):  # noqa: ASYNC110 - of another process
-                        await asyncio.sleep(0.1)
+        async with asyncio.TaskGroup() as tasks:
+            with without_seats(own_plane):
                 task = tasks.create_task(source.follow())
-                await asyncio.sleep(8.0)
-                for one in others:
-                    one.cancel()
-                api.delete(f"{FLOW}/flowschemas/turned-away")
-                await until(source, lambda _: probed(source) == set(NAMES))
-                task.cancel()
-        finally:
-            await crowd.close()
-            api.delete(f"{FLOW}/flowschemas/turned-away")
-            api.delete(f"{FLOW}/prioritylevelconfigurations/turned-away")
-    asked = [one for one in between.asked if one.path != CROWD and one.query]
+                # Everything is refused for as long as the only seat is taken: wait until some are refused for the third time.
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    while len([times for times in refusals(between).values() if len(times) > 2]) < 3:  # noqa: ASYNC110
+                        await asyncio.sleep(0.1)
+                assert not source.ready
+            await until(source, lambda _: probed(source) == set(NAMES))
+            task.cancel()
+    asked = [one for one in between.asked if one.query]
     pauses = [
         min([other.at - one.at for other in asked if _what(other) == _what(one) and other.at > one.at], default=60.0)
         for one in asked
         if one.status == 429
     ]
-    assert pauses, "refused by the API server itself, which says to come back in a second"
-    assert min(pauses) >= 1.0
+    assert min(pauses) >= 1.0, "the API server says to come back in a second"
+
+
+def refusals(between: Between) -> dict[tuple[str | None, ...], list[float]]:
+    """When the API server refused a request, by whose it is."""
+    found: dict[tuple[str | None, ...], list[float]] = {}
+    for one in between.asked:
+        if one.status == 429:
+            found.setdefault(_what(one), []).append(one.at)
+    return found
 
 
 def _what(one: Asked) -> tuple[str | None, ...]:
@@ -161,16 +133,11 @@ def _what(one: Asked) -> tuple[str | None, ...]:
     return (one.path, *(one.query.get(word) for word in ("labelSelector", "fieldSelector")))
 
 
-async def _asking(crowd: ClusterApi) -> None:
-    while True:
-        await crowd.ask("GET", CROWD)
-
-
 @pytest.mark.parametrize("status", [429, 503])
 async def test_survive_17_retry_after_is_obeyed_by_lists_and_watches_and_not_by_all_in_one_moment(
     status: int, own_plane: Plane, api: Api, tmp_path: Path
 ) -> None:
-    between, began = Between(own_plane), time.monotonic()
+    between = Between(own_plane)
     first: dict[tuple[str | None, ...], float] = {}
 
     async def busy_at_first(request: web.Request) -> web.Response | None:
@@ -180,17 +147,22 @@ async def test_survive_17_retry_after_is_obeyed_by_lists_and_watches_and_not_by_
         first[key] = time.monotonic()
         return web.Response(status=status, headers={"Retry-After": "3"}, text="{}")
 
+    def again() -> dict[tuple[str | None, ...], float]:
+        """How long after its refusal each was asked for again."""
+        found: dict[tuple[str | None, ...], float] = {}
+        for one in between.asked:
+            key = (*_what(one), str("watch" in one.query))
+            if one.status == 200 and key in first:
+                found.setdefault(key, one.at - first[key])
+        return found
+
     between.interfere = busy_at_first
     async with between.serving(), following(between, f"later-{status}", tmp_path) as source:
         await until(source, lambda _: probed(source) == set(NAMES))
-        await asyncio.sleep(max(0.0, began + 8.0 - time.monotonic()))
-    again: dict[tuple[str | None, ...], float] = {}
-    for one in between.asked:
-        key = (*_what(one), str("watch" in one.query))
-        if one.status == 200 and key in first:
-            again.setdefault(key, one.at - first[key])
-    assert len(again) >= 12, "six lists and their watches at least"
-    assert min(again.values()) >= 3.0
-    lists = sorted(at for key, at in again.items() if key[-1] == "False")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while len(again()) < 12:  # noqa: ASYNC110 - six lists and their watches at least
+                await asyncio.sleep(0.1)
+    assert min(again().values()) >= 3.0
+    lists = sorted(at for key, at in again().items() if key[-1] == "False")
     assert lists[-1] - lists[0] > 0.02, "the waits are spread"
     assert api
