@@ -5,10 +5,13 @@ an agent waiting; few questions are answered at a time, so that many askers neit
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
+from aiohttp import web
 
 from collector.api.question import QuestionError
 from collector.matrix.query import TooManyError
@@ -31,6 +34,15 @@ ENCODED: Final = 1000
 """Elements of a list that are written as JSON at a time."""
 
 _T = TypeVar("_T")
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+class _OtherError(Exception):
+    """An answer that is none to the question, such as that there is no such thing."""
+
+    def __init__(self, response: web.Response) -> None:
+        super().__init__(response.status)
+        self.response = response
 
 
 class Asking:
@@ -46,6 +58,28 @@ class Asking:
 
     async def answer(self, question: str, slices: Callable[[int], Slices[dict[str, Any]]]) -> bytes:
         """JSON of what `slices(now_ns)` returns, or of what it returned a moment ago. Raises QuestionError."""
+        return await self._shared(question, partial(self._in_slices, slices))
+
+    def shared(self, handler: Handler) -> Handler:
+        """A handler whose JSON is shared by all who ask the same, and that is worked on as one of few."""
+
+        async def made(request: web.Request) -> bytes:
+            response = await handler(request)
+            if response.status != web.HTTPOk.status_code or not isinstance(response.body, bytes):
+                raise _OtherError(response)
+            return response.body
+
+        async def answer(request: web.Request) -> web.Response:
+            question = f"{request.path}?{urlencode(sorted(request.query.items()))}"
+            try:
+                body = await self._shared(question, partial(made, request))
+            except _OtherError as other:
+                return other.response
+            return web.Response(body=body, content_type="application/json")
+
+        return answer
+
+    async def _shared(self, question: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         lock = self._locks.setdefault(question, asyncio.Lock())
         try:
             async with lock:
@@ -53,22 +87,26 @@ class Asking:
                 if self._now_ns() < good_until_ns:
                     return body
                 async with self._working:
-                    return await self._make(question, slices)
+                    return await self._make(question, make)
         finally:
             if not lock.locked():
                 self._locks.pop(question, None)
 
-    async def _make(self, question: str, slices: Callable[[int], Slices[dict[str, Any]]]) -> bytes:
+    async def _make(self, question: str, make: Callable[[], Awaitable[bytes]]) -> bytes:
         began_ns = self._now_ns()
-        try:
-            body = await _encoded(await self.finished(lambda: slices(began_ns)))
-        except TooManyError as error:
-            raise QuestionError(str(error)) from None
+        body = await make()
         ended_ns = self._now_ns()
         self._answers.pop(question, None)
         self._make_room()
         self._answers[question] = ended_ns + min(SHARED_NS, SHARED_FOR * (ended_ns - began_ns)), body
         return body
+
+    async def _in_slices(self, slices: Callable[[int], Slices[dict[str, Any]]]) -> bytes:
+        began_ns = self._now_ns()
+        try:
+            return await _encoded(await self.finished(lambda: slices(began_ns)))
+        except TooManyError as error:
+            raise QuestionError(str(error)) from None
 
     def _make_room(self) -> None:
         """Forget the oldest answers, until there is room for one more."""

@@ -3,6 +3,9 @@
 In come connections, out go those that an aiohttp server may serve. A connection is unproven until the server says otherwise;
 an unproven one lives for ten seconds, TLS handshake included, and yields, oldest first, where there are too many connections
 of its address or together. So whoever can prove who they are get in, also through the address of somebody who cannot.
+
+Whoever asks for much and reads nothing makes us hold it: that has a deadline, and all together a bound, which the one that has
+read nothing for the longest yields to.
 """
 
 import asyncio
@@ -20,6 +23,10 @@ from aiohttp.web_runner import BaseRunner
 from collector.api.encrypted import Encrypted
 
 PROOF_SECONDS = 10.0
+UNREAD_SECONDS = 30.0
+"""How long a connection may take to read what it was sent, until little of it is left."""
+UNREAD_BYTES = 64 * 2**20
+"""What all connections together may leave unread, besides the one that was sent something last; an answer has up to 40 MB."""
 BACKLOG = 1024
 ACCEPTED_A_TURN = 16
 """Most connections accepted in one turn of the loop: others wait with the kernel, and not for a handshake with a deadline."""
@@ -40,8 +47,9 @@ def bound(host: str, port: int) -> socket.socket:
 class _Connection(asyncio.Protocol):
     """One connection, between the transport and aiohttp's own protocol for it."""
 
-    def __init__(self, inner: RequestHandler, accepted: socket.socket) -> None:
+    def __init__(self, inner: RequestHandler, accepted: socket.socket, readers: "_Readers") -> None:
         self.inner = inner
+        self._readers = readers
         self._loop = asyncio.get_running_loop()
         self.ended = asyncio.Event()
         self.proven = False
@@ -69,9 +77,16 @@ class _Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.inner.pause_writing()
+        self._readers.is_behind(self)
 
     def resume_writing(self) -> None:
+        self._readers.has_read(self)
         self.inner.resume_writing()
+
+    @property
+    def unread_bytes(self) -> int:
+        """What was sent and the kernel has not taken."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def drop(self) -> None:
         """End it now, without waiting for anything to be read or written."""
@@ -84,10 +99,43 @@ class _Connection(asyncio.Protocol):
                 self._accepted.close()
 
 
+class _Readers:
+    """Connections that were sent more than they have read: each has a deadline, and all of them a bound together."""
+
+    def __init__(self, dropped: Callable[[str], None], seconds: float) -> None:
+        self._dropped = dropped
+        self._seconds = seconds
+        self._behind: dict[_Connection, asyncio.TimerHandle] = {}
+        """The longest first."""
+
+    def is_behind(self, connection: _Connection) -> None:
+        """More was sent to it than may wait."""
+        self.has_read(connection)
+        late = asyncio.get_running_loop().call_later(self._seconds, self._drop, connection)
+        self._behind[connection] = late
+        held = {one: one.unread_bytes for one in self._behind}
+        for one in list(held)[:-1]:
+            if sum(held.values()) <= UNREAD_BYTES:
+                break
+            del held[one]
+            self._drop(one)
+
+    def has_read(self, connection: _Connection) -> None:
+        """Little of it is left, or nobody is there to read it."""
+        if late := self._behind.pop(connection, None):
+            late.cancel()
+
+    def _drop(self, connection: _Connection) -> None:
+        self._dropped("unread")
+        self.has_read(connection)
+        connection.drop()
+
+
 class Listener:
     """Accepts connections for an aiohttp application that is set up.
 
-    `dropped` is told of connections that are closed: `connections` for too many, `no_proof` for too late.
+    `dropped` is told of connections that are closed: `connections` for too many, `no_proof` for too late, `unread` for whoever
+    does not read what it asked for.
     """
 
     def __init__(
@@ -100,6 +148,7 @@ class Listener:
         dropped: Callable[[str], None],
         tls: SSLContext | None = None,
         proof_seconds: float = PROOF_SECONDS,
+        unread_seconds: float = UNREAD_SECONDS,
     ) -> None:
         self._runner = runner
         self._listening = listening
@@ -108,6 +157,7 @@ class Listener:
         self._dropped = dropped
         self._tls = tls
         self._proof_seconds = proof_seconds
+        self._readers = _Readers(dropped, unread_seconds)
         self._by_address: defaultdict[str, dict[_Connection, None]] = defaultdict(dict)
         self._waiting: dict[_Connection, str] = {}
         self._counts: defaultdict[str, int] = defaultdict(int)
@@ -156,7 +206,7 @@ class Listener:
                         continue
                     address, server = str(peer[0]), self._runner.server
                     if server is not None and self._has_room(address):
-                        connection = _Connection(server(), accepted)
+                        connection = _Connection(server(), accepted, self._readers)
                         self._count(connection, address)
                         connections.create_task(self._one(connection, accepted, address))
                     else:
@@ -201,6 +251,7 @@ class Listener:
         finally:
             late.cancel()
             self._forget(connection)
+            self._readers.has_read(connection)
             self._total -= 1
             self._counts[address] -= 1
             if not self._counts[address]:

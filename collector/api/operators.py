@@ -30,6 +30,8 @@ from collector.plan.compose import Plans
 from collector.sessions import Sessions
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+LONG: Final = frozenset({"verdicts", "why"})
+"""Pages about verdicts that have a line for every cell."""
 
 
 def _nothing(_reason: str) -> None:
@@ -58,8 +60,12 @@ class Operators:
         self._matrix = matrix
         self._sessions = sessions
         self._plans = plans
-        self._asking = Asking(matrix, now_ns)
-        self.renderings = Renderings(self._asking)
+        self.asking = Asking(matrix, now_ns)
+        """Whatever may be long."""
+        self.looking = Asking(matrix, now_ns)
+        """Whatever is short, and so waits for nothing long."""
+        self.renderings = Renderings(self.asking)
+        self._scrapes = Renderings(self.looking)
         self._metrics = metrics
         self._now_ns = now_ns
         self._ready = ready
@@ -71,7 +77,7 @@ class Operators:
         headers = {"Content-Type": METRICS_TYPE, "Vary": "Accept-Encoding"}
         if encoding:
             headers["Content-Encoding"] = encoding
-        body = await self.renderings.body("metrics", self._metrics, now_ns=self._now_ns(), encoding=encoding)
+        body = await self._scrapes.body("metrics", self._metrics, now_ns=self._now_ns(), encoding=encoding)
         return web.Response(body=body, headers=headers)
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -123,7 +129,7 @@ class Operators:
         return await self._answered("pair" if len(which) > 1 else "matrix", found, cells)
 
     async def _answered(self, page: str, found: Mapping[str, str], slices: Callable[[int], Slices[Answer]]) -> web.Response:
-        body = await self._asking.answer(f"{page}?{urlencode(sorted(found.items()))}", slices)
+        body = await self.asking.answer(f"{page}?{urlencode(sorted(found.items()))}", slices)
         return web.Response(body=body, content_type="application/json")
 
     def _span_ns(self, found: Mapping[str, str]) -> int | None:
@@ -202,10 +208,13 @@ def operator_app(
     app.router.add_get("/metrics", operators.metrics)
     app.router.add_get("/healthz", operators.healthz)
     app.router.add_get("/readyz", operators.readyz)
-    for name in ("matrix", "pair", "worst", "agents", "plan", "self"):
+    for name in ("matrix", "pair", "worst"):
         app.router.add_get(f"/api/v1/{name}", getattr(operators, name))
+    for name in ("agents", "plan", "self"):
+        app.router.add_get(f"/api/v1/{name}", operators.looking.shared(getattr(operators, name)))
     for name, handler in verdicts.pages.items():
-        app.router.add_get(f"/api/v1/{name}", handler)
+        asking = operators.asking if name in LONG else operators.looking
+        app.router.add_get(f"/api/v1/{name}", asking.shared(handler))
     app.router.add_get("/api/v1/picture", Pictures(matrix, verdicts.judgement, operators.renderings, now_ns).picture)
     if actions is not None:
         actions.add(app)

@@ -1,6 +1,7 @@
 """Answers in bytes that many ask for: made once, kept for a second, compressed once.
 
-In: a question and a way to answer it in slices. Out: bytes, plain or as gzip. So fifty pages that look at the same cost as one.
+In: a question and a way to answer it in slices. Out: bytes, plain or as gzip. So fifty pages that look at the same cost as one,
+and as many that look at something else each are answered one after the other.
 """
 
 import asyncio
@@ -15,6 +16,10 @@ GOOD_NS: Final = 1_000_000_000
 """How long a rendering is good for, however many ask."""
 MOST: Final = 12
 """Renderings that are kept; the oldest leave first."""
+MOST_BYTES: Final = 64 * 2**20
+"""What they hold together, besides the newest: a picture of 5,000 nodes has 25 MB, and anybody may ask for many of them."""
+AT_ONCE: Final = 2
+"""Renderings that are made at a time."""
 COMPRESSED: Final = 2**20
 """Bytes that are compressed at a time."""
 
@@ -28,6 +33,11 @@ class _Rendering:
         self.bodies: dict[str, bytes] = {}
         """By encoding, the plain one under the empty word."""
 
+    @property
+    def bytes(self) -> int:
+        """What it holds."""
+        return sum(len(body) for body in self.bodies.values())
+
 
 class Renderings:
     """See the module."""
@@ -35,20 +45,29 @@ class Renderings:
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
         self._kept: dict[str, _Rendering] = {}
+        self._making = asyncio.Semaphore(AT_ONCE)
 
     async def body(self, question: str, slices: Callable[[int], Slices[bytes]], *, now_ns: int, encoding: str) -> bytes:
         """What `slices(now_ns)` returns, or what it returned a moment ago; as it is, or with `gzip`."""
         rendering = self._kept.pop(question, None) or _Rendering()
         self._kept[question] = rendering
-        while len(self._kept) > MOST:
-            del self._kept[next(iter(self._kept))]
+        self._make_room()
         async with rendering.lock:
-            if rendering.made_ns is None or now_ns - rendering.made_ns >= GOOD_NS:
-                rendering.bodies = {"": await self._asking.finished(lambda: slices(now_ns))}
-                rendering.made_ns = now_ns
-            if encoding not in rendering.bodies:
-                rendering.bodies[encoding] = await _compressed(rendering.bodies[""])
+            good = rendering.made_ns is not None and now_ns - rendering.made_ns < GOOD_NS
+            if not good or encoding not in rendering.bodies:
+                async with self._making:
+                    if not good:
+                        rendering.bodies = {"": await self._asking.finished(lambda: slices(now_ns))}
+                        rendering.made_ns = now_ns
+                    if encoding:
+                        rendering.bodies[encoding] = await _compressed(rendering.bodies[""])
             return rendering.bodies[encoding]
+
+    def _make_room(self) -> None:
+        """Forget the oldest, until what is left besides the newest is within bounds."""
+        held = sum(one.bytes for one in self._kept.values())
+        while len(self._kept) > MOST or (len(self._kept) > 1 and held > MOST_BYTES):
+            held -= self._kept.pop(next(iter(self._kept))).bytes
 
 
 async def _compressed(body: bytes) -> bytes:

@@ -127,7 +127,7 @@ class OwnMetrics:
         )
         self.connections_dropped = Counter(
             "netmatrix_connections_dropped_total",
-            "Connections that were closed since there were too many, or since nothing was said over them in time.",
+            "Connections that were closed since there were too many, or since nothing was said or read over them in time.",
             ["port", "reason"],
             registry=self.registry,
         )

@@ -7,6 +7,7 @@ from contextlib import ExitStack, asynccontextmanager
 import pytest
 from aiohttp import web
 
+from collector.api import listener as listener_module
 from collector.api.listener import Listener, bound
 
 MOST, PER_ADDRESS = 8, 4
@@ -66,3 +67,76 @@ async def test_survive_52_where_there_is_no_login_the_longest_idle_connection_yi
                 with pytest.raises(BlockingIOError):
                     kept.recv(1)
     assert dropped == {"connections": 1}
+
+
+LONG = 8 * 2**20
+"""Bytes of an answer, more than two sockets hold."""
+
+
+@asynccontextmanager
+async def telling(dropped: Counter[str], unread_seconds: float) -> AsyncIterator[Listener]:
+    """A listener that has a long answer to everything."""
+
+    async def long(_: web.Request) -> web.Response:
+        return web.Response(body=bytes(LONG))
+
+    app = web.Application()
+    app.router.add_get("/", long)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    listener = Listener(
+        runner,
+        bound("127.0.0.1", 0),
+        most=100,
+        most_per_address=100,
+        dropped=lambda reason: dropped.update([reason]),
+        unread_seconds=unread_seconds,
+    )
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(listener.serve())
+        yield listener
+        serving.cancel()
+    await runner.cleanup()
+
+
+def asking(port: int, times: int = 1) -> socket.socket:
+    """A connection on which something long was asked for."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * times)
+    return connection
+
+
+def read(connection: socket.socket) -> int:
+    """Bytes until the end of a connection, or as many as a whole answer has."""
+    count = 0
+    try:
+        while count < LONG and (bit := connection.recv(2**20)):
+            count += len(bit)
+    except ConnectionError:
+        pass
+    return count
+
+
+@pytest.mark.parametrize("times", [1, 100])
+async def test_survive_34_whoever_reads_nothing_is_not_waited_for_for_ever(times: int) -> None:
+    dropped: Counter[str] = Counter()
+    async with telling(dropped, 0.3) as listener:
+        with asking(listener.port, times) as silent:
+            while not dropped["unread"] or listener.connections:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(read, silent) < LONG
+    assert dropped == {"unread": 1}
+
+
+async def test_survive_34_many_who_read_nothing_do_not_make_us_hold_more_than_so_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener_module, "UNREAD_BYTES", 3 * LONG)
+    dropped: Counter[str] = Counter()
+    with ExitStack() as stack:
+        async with telling(dropped, 60.0) as listener:
+            for _ in range(20):
+                stack.enter_context(asking(listener.port))
+            while dropped["unread"] < 15:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            with asking(listener.port) as reading:
+                assert await asyncio.to_thread(read, reading) >= LONG
+    assert set(dropped) == {"unread"}

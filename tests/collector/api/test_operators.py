@@ -1,7 +1,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,9 +44,12 @@ class Collector:
         yield
         return exposition(self.matrix, self.sessions, self.plans, now_ns=now_ns, max_series=10_000)
 
-    def app(self, beats: Beats | None = None) -> web.Application:
+    def app(
+        self, beats: Beats | None = None, standing: Callable[[int], dict[str, Any]] = lambda _: {"version": 1}
+    ) -> web.Application:
         return operator_app(
             beats=beats,
+            standing=standing,
             matrix=self.matrix,
             sessions=self.sessions,
             plans=lambda: self.plans,
@@ -304,3 +307,20 @@ async def test_survive_59_what_was_sent_is_not_sent_back(client: ClientSession) 
             body = await response.text()
             assert "script" not in body
             assert json.loads(body)["error"].isprintable()
+
+
+async def test_survive_34_pages_that_take_long_are_made_once_for_all_who_ask_at_once(collector: Collector) -> None:
+    made = 0
+
+    def standing(_now_ns: int) -> dict[str, Any]:
+        nonlocal made
+        made += 1
+        collector.clock.now += SECOND // 10
+        return {"version": 1, "made": made}
+
+    async with TestServer(collector.app(standing=standing)) as server, ClientSession(server.make_url("/")) as client:
+        async with asyncio.TaskGroup() as tasks:
+            asking = [tasks.create_task(get(client, "/api/v1/self")) for _ in range(20)]
+        assert {one.result()["made"] for one in asking} == {1}
+        collector.clock.now += SECOND
+        assert (await get(client, "/api/v1/self"))["made"] == 2

@@ -1,0 +1,60 @@
+import asyncio
+import gzip
+
+import pytest
+
+from collector.api import renderings as renderings_module
+from collector.api.asking import Asking
+from collector.api.renderings import AT_ONCE, GOOD_NS, MOST, Renderings
+from collector.matrix.slices import Slices
+from tests.collector.small_cluster import matrix_of
+
+LONG = 10_000
+
+
+class Work:
+    """Renderings of some bytes that note how many are made at a time."""
+
+    def __init__(self) -> None:
+        self.renderings = Renderings(Asking(matrix_of(), lambda: 0))
+        self.begun = self.working = self.most = 0
+
+    def slices(self, _now_ns: int) -> Slices[bytes]:
+        self.begun += 1
+        self.working += 1
+        self.most = max(self.most, self.working)
+        yield
+        self.working -= 1
+        return bytes(LONG)
+
+    async def ask(self, question: str = "q", *, now_ns: int = 0, encoding: str = "") -> bytes:
+        return await self.renderings.body(question, self.slices, now_ns=now_ns, encoding=encoding)
+
+
+async def test_a_rendering_is_made_once_in_its_time_and_each_encoding_is_the_same_bytes() -> None:
+    work = Work()
+    assert await work.ask() == gzip.decompress(await work.ask(encoding="gzip")) == await work.ask(now_ns=GOOD_NS - 1)
+    assert work.begun == 1
+    await work.ask(now_ns=GOOD_NS, encoding="gzip")
+    assert work.begun == 2
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_survive_34_many_who_want_something_else_each_are_answered_a_few_at_a_time(encoding: str) -> None:
+    work = Work()
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(5 * MOST):
+            tasks.create_task(work.ask(f"q{number}", encoding=encoding))
+    assert (work.begun, work.most) == (5 * MOST, AT_ONCE)
+    assert len(work.renderings._kept) <= MOST
+
+
+async def test_survive_34_long_renderings_are_not_all_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderings_module, "MOST_BYTES", 3 * LONG)
+    work = Work()
+    for number in range(MOST):
+        await work.ask(f"q{number}")
+        assert sum(one.bytes for one in work.renderings._kept.values()) <= 4 * LONG
+    begun = work.begun
+    await work.ask(f"q{MOST - 1}")
+    assert work.begun == begun, "the newest is kept"
