@@ -105,7 +105,7 @@ async def test_survive_17_who_is_turned_away_by_priority_and_fairness_asks_seldo
                 task = tasks.create_task(source.follow())
                 # Everything is refused for as long as the only seat is taken: wait until some are refused for the third time.
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    while len([times for times in refusals(between).values() if len(times) > 2]) < 3:  # noqa: ASYNC110
+                    while len([times for times in refusals(between).values() if len(times) > 2]) < 3:  # noqa: ASYNC110 - of another process
                         await asyncio.sleep(0.1)
                 assert not source.ready
             await until(source, lambda _: probed(source) == set(NAMES))
