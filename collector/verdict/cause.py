@@ -7,24 +7,21 @@ events are taken away and the next is looked for. What a short span has explaine
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
 from collector.verdict import noise as background
-from collector.verdict.candidates import ALL, NETWORK, Ground
+from collector.verdict.candidates import Ground
 from collector.verdict.cells import Cells, Ints
 from collector.verdict.evidence import blast
 from collector.verdict.extent import cells_of
 from collector.verdict.finding import Effect, Finding, Whole
 from collector.verdict.frame import Frame, framed
-from collector.verdict.ladder import advantage, counted
+from collector.verdict.ladder import counted
 from collector.verdict.noise import Noise
 from collector.verdict.pairs import pairs
-from collector.verdict.search import TELLING, Search
-
-PACKETS: Final = 3
-"""Packets of an exchange with a service that must all get there: SYN, the end of the handshake, the request."""
+from collector.verdict.search import Search
+from collector.verdict.servers import of_nodes
 
 
 def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> tuple[list[Finding], Noise]:
@@ -47,9 +44,10 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
         search = Search(ground, noise.dispersion, found, searches)
         searches.append(search)
         found += search.findings()
-    found = [one for one in found if not _of_a_node(one, found, spans[0])]
     grounds = [search.ground for search in searches]
-    told = [_told(finding, grounds, effect) for finding in found]
+    nodes = [finding.scope for finding in found]
+    served = [one for one in found if of_nodes(one.scope, nodes, _ground_of(one, grounds))]
+    told = [_told(finding, grounds, effect) for finding in found if finding not in served]
     for search in searches:
         for finding in found:
             search.explain(finding.scope)
@@ -57,25 +55,14 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
     return told, _learned(noise, spans[0], searches[0], searches[-1])
 
 
-def _of_a_node(finding: Finding, found: Sequence[Finding], cells: Cells) -> bool:
-    """Whether a service loses no more than what of it lies on a node that loses, whichever of the two was found first."""
-    scope = finding.scope
-    if scope.kind != "service" or scope.component == ALL:
-        return False
-    behind = [node for end in cells.targets.all if end.name == scope.component for node in end.behind]
-    lossy = {
-        one.scope.component: 1.0 - (1.0 - one.loss) ** PACKETS
-        for one in found
-        if one.scope.kind == "node" and one.scope.layers == NETWORK and one.scope.reach != "out"
-    }
-    expected = sum(lossy.get(node, 0.0) for node in behind) / max(len(behind), 1)
-    return expected > 0 and advantage(finding.lost, finding.sent, finding.loss, expected) <= TELLING
+def _ground_of(finding: Finding, grounds: Sequence[Ground]) -> Ground:
+    """The span in which it was found."""
+    return next(ground for ground in grounds if ground.cells.span_ns == finding.span_ns)
 
 
 def _told(finding: Finding, grounds: Sequence[Ground], effect: Effect) -> Finding:
     """With how far it reaches, what shows it, and what it did in the longest span."""
-    ground = next(ground for ground in grounds if ground.cells.span_ns == finding.span_ns)
-    reach = blast(finding.scope, ground)
+    reach = blast(finding.scope, _ground_of(finding, grounds))
     longest = grounds[-1]
     which = cells_of(finding.scope, longest)
     sent, lost = counted(longest, which)

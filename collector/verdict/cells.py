@@ -71,7 +71,7 @@ class End(NamedTuple):
     groups: tuple[str, ...] = ()
     """Labels of its node that nodes may have in common, as `key=value`, such as a node pool, a rack or a CNI version."""
     behind: tuple[str, ...] = ()
-    """Of a service the nodes of its ready backends: while one is gone, connections that go there fail."""
+    """Of a service or a name server the nodes of its ready backends: while one is gone, connections that go there fail."""
 
 
 class Codes(NamedTuple):

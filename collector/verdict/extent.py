@@ -14,12 +14,10 @@ BEHIND: Final = tuple(LAYERS.index(layer) for layer in (Layer.SERVICE, Layer.DNS
 
 
 def covered(scope: Scope, ground: Ground, source: Ints, target: Ints, layer: Ints | Small) -> Mask:
-    """What a cause explains: a node that is cut off also loses everything that lies behind it, and what services send there."""
+    """What a cause explains: a node that is cut off also loses everything that lies behind it."""
     result = _ends(scope, ground, source, target)
     if scope.layers != NETWORK:
         return result & of_layers(layer, scope.layers)
-    if scope.kind == "node" and scope.reach != "out":
-        result |= named(ground.frame.behind, scope.component)[target] & (layer == LAYERS.index(Layer.SERVICE))
     if scope.kind in {"node", "group"}:
         return result
     return result & ~np.isin(layer, BEHIND)

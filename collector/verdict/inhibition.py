@@ -8,6 +8,7 @@ from typing import Final
 
 from collector.verdict.candidates import ALL, NETWORK, Scope
 from collector.verdict.cells import Cells
+from collector.verdict.servers import behind
 
 RANK: Final = (
     "pair",
@@ -54,8 +55,9 @@ def _covers(wide: Scope, scope: Scope, cells: Cells) -> bool:
         case "widespread":
             covers = scope.kind in NETWORK_KINDS
         case "node":
-            behind = {node for end in cells.targets.all if end.name == scope.component for node in end.behind}
-            covers = wide.component in ends | behind and wide.layers in {NETWORK, scope.layers}
+            served = behind(scope, cells.targets.all)
+            serves = bool(served) and all(wide.component in end.behind for end in served)
+            covers = (wide.component in ends or serves) and wide.layers in {NETWORK, scope.layers}
         case "group":
             covers = any(end in nodes and wide.component in nodes[end].groups for end in ends)
         case "zone_pair":

@@ -121,7 +121,7 @@ def _placed(words: Words, place: NDArray[np.int32]) -> Words:
 def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]) -> Tables:
     """The tables of this moment."""
     uids = {one.name: one.uid for one in snapshot.vantages}
-    behind = _behind(snapshot)
+    behind = behind_of(snapshot)
     groups = {node.name: tuple(f"{key}={node.labels[key]}" for key in GROUPS if key in node.labels) for node in snapshot.nodes}
     numbers = {place.vantage: number for number, place in enumerate(catalogue.sources) if place.vantage}
     first: dict[str, int] = {}
@@ -146,19 +146,27 @@ def tables_of(catalogue: Catalogue, snapshot: Snapshot, version: tuple[int, int]
     )
 
 
-def _behind(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
-    """Nodes of the ready backends of each service, by the service's name as a target."""
+def behind_of(snapshot: Snapshot) -> dict[str, tuple[str, ...]]:
+    """Nodes of the ready backends of each service and of each name server, by its name as a target."""
+    at = {address: node.name for node in snapshot.nodes for address in node.addresses}
+    at |= {address: pod.node for pod in snapshot.pods for address in pod.addresses}
+    at |= {address: one.node for one in snapshot.vantages for address in one.addresses}
+    pods = {f"{pod.namespace}/{pod.name}": pod.node for pod in snapshot.pods}
+    pods |= {f"{one.namespace}/{one.pod}": one.node for one in snapshot.vantages}
     found: dict[str, set[str]] = {}
+    through: dict[str, set[str]] = {}
     for service in snapshot.services:
-        name = f"service/{service.namespace}/{service.name}"
-        found[name] = {door.node for door in service.doors if door.kind == "endpoint" and door.node}
-    nodes = {f"{pod.namespace}/{pod.name}": pod.node for pod in snapshot.pods}
-    nodes |= {f"{one.namespace}/{one.pod}": one.node for one in snapshot.vantages}
+        mine = {door.node for door in service.doors if door.kind == "endpoint"}
+        found[f"service/{service.namespace}/{service.name}"] = mine
     for backed in snapshot.backed:
-        name = f"service/{backed.namespace}/{backed.name}"
-        mine = {nodes.get(f"{backed.namespace}/{one.pod}", "") for one in backed.backends}
-        found.setdefault(name, set()).update(mine - {""})
-    return {name: tuple(sorted(mine)) for name, mine in found.items() if mine}
+        hosts = (at.get(one.addresses[0], "") if one.addresses else "" for one in backed.backends if not one.pod)
+        mine = {*hosts, *(pods.get(f"{backed.namespace}/{one.pod}", "") for one in backed.backends if one.pod)}
+        found.setdefault(f"service/{backed.namespace}/{backed.name}", set()).update(mine)
+        through.update(dict.fromkeys(backed.addresses, mine))
+    for server in snapshot.dns:
+        each = (through.get(address) or {at.get(address, "")} for address in server.addresses)
+        found[f"dns/{server.name}"] = set().union(*each)
+    return {name: tuple(sorted(mine - {""})) for name, mine in found.items() if mine - {""}}
 
 
 def _end(place: Place, name: str | None, uid: str, *, network: str = "") -> End:

@@ -11,6 +11,7 @@ from collector.verdict.cells import Mask
 from collector.verdict.extent import cells_of, covered, turned
 from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import advantage, busy, counted, layer_of, one_way, receipts
+from collector.verdict.servers import on_node
 from collector.verdict.witnesses import WITNESSES, least, sources, targets, witnesses
 from wire.path import Layer
 
@@ -72,6 +73,9 @@ class Search:
         events = self.ground.events
         if self.live.any():
             self.live &= ~covered(scope, self.ground, events.source, events.target, events.layer)
+            served = on_node(scope, self.ground)
+            if len(served):
+                self.live &= ~np.isin(events.target, served)
 
     def findings(self) -> list[Finding]:
         """Everything wider than a pair that this span shows, the greatest first."""

@@ -169,6 +169,30 @@ def test_a_dead_node_explains_the_connections_that_a_service_sends_there() -> No
     assert told(replace(cells, targets=behind)) == [("node", "n2", "both", Layer.HOST)]
 
 
+def served(silent: bool) -> Cells:
+    """Four nodes; half of what is sent to n2 gets lost, which both name servers are on; they may say nothing as well."""
+
+    def lost(at: int, to: int, layer: Layer) -> int:
+        if layer in NETWORK:
+            return 6 * (2 in {at, to})
+        return (12 if silent else 7 * (at != 2)) * (to < 2)
+
+    cells = mesh(4, lost)
+    names = {"service/shop/s0": "dns/service", "service/shop/s1": "dns/pod"}
+    ends = [end._replace(name=names[end.name], behind=("n2",)) if end.name in names else end for end in cells.targets.all]
+    servers = np.isin(cells.target, [number for number, end in enumerate(ends) if end.behind])
+    layer = np.where(servers, LAYERS.index(Layer.DNS), cells.layer).astype(np.uint8)
+    return replace(cells, targets=Ends(ends), layer=layer)
+
+
+def test_name_servers_on_a_node_that_loses_packets_lose_no_more_than_the_node_does() -> None:
+    assert told(served(silent=False)) == [("node", "n2", "both", Layer.HOST)]
+
+
+def test_name_servers_that_say_nothing_are_a_cause_beside_the_node_that_they_are_on() -> None:
+    assert sorted(told(served(silent=True))) == [("dns", "all", "in", Layer.DNS), ("node", "n2", "both", Layer.HOST)]
+
+
 @pytest.mark.parametrize("expected", [Expected.DENY, Expected.UNSPECIFIED, Expected.UNKNOWN])
 def test_what_should_not_be_open_loses_nothing(expected: Expected) -> None:
     cells = around(4, 12)

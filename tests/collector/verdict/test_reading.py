@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from collector.discovery.snapshot import Node, Snapshot
+from collector.discovery.snapshot import Backed, Backend, DnsServer, Node, Pod, Snapshot
 from collector.matrix.slices import finished
 from collector.matrix.store import Matrix
 from collector.verdict.cells import KINDS, LAYERS, Cells, Reason
 from collector.verdict.reading import Reader, cells_of
+from collector.verdict.sample import behind_of
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, window
 from wire.outcome import Outcome
 from wire.path import Kind
@@ -140,6 +141,24 @@ def test_a_service_with_nobody_behind_it_is_not_ready() -> None:
     services = tuple(msgspec.structs.replace(one, endpoints=0) for one in SNAPSHOT.services)
     matrix.exclude(msgspec.structs.replace(SNAPSHOT, services=services))
     assert rows(read(matrix)[0])["n1", "service/shop/cart", Kind.TCP.value][2] is Reason.NOT_READY
+
+
+def test_behind_a_name_server_are_the_nodes_of_its_service_or_its_own() -> None:
+    pod = Pod("kube-system", "dns-0", ("10.30.2.53",), node="n2")
+    backends = (Backend(("10.30.2.53",), 53, 53, "dns-0"),)
+    snapshot = msgspec.structs.replace(
+        SNAPSHOT,
+        pods=(pod,),
+        backed=(Backed("kube-system", "dns", ("10.96.0.10",), (), backends),),
+        dns=tuple(
+            DnsServer(name, (address,), ("example.test.",))
+            for name, address in (("service", "10.96.0.10"), ("pod", "10.30.2.53"), ("outside", "192.0.2.53"))
+        ),
+    )
+    assert {name: nodes for name, nodes in behind_of(snapshot).items() if name.startswith("dns/")} == {
+        "dns/service": ("n2",),
+        "dns/pod": ("n2",),
+    }
 
 
 def test_a_path_that_left_the_plan_is_unsampled() -> None:
