@@ -1,16 +1,18 @@
 """A cluster of a given size with the plan that its agents would really have, as the columns of its cells."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from collector.discovery.snapshot import DnsServer, External, Node, Service, Snapshot, Vantage
+from collector.discovery.snapshot import Backed, Backend, DnsServer, External, Node, Service, Snapshot, Vantage
 from collector.matrix.places import source_places, target_places
 from collector.plan.compose import compose
 from collector.settings import PlanSettings
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Mask, Small
+from collector.verdict.sample import behind_of
 from wire.path import Layer
 
 SMALL: Final = 150
@@ -20,6 +22,12 @@ SHORT: Final = 1300
 TENANTS: Final = 2
 """Agents in each of them."""
 POOLS: Final = 4
+BACKENDS: Final = 2
+"""Servers behind each service, on nodes of their own."""
+SERVERS: Final = 2
+"""Name servers: a service with all of them, and one of them."""
+APART: Final = 7
+"""Between the nodes of two servers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +55,7 @@ def cluster(nodes: int, zones: int, services: int) -> Cluster:
     plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=())
     near, far = source_places(snapshot), target_places(snapshot)
     names = {name: number for number, name in enumerate(sorted(far))}
+    behind = behind_of(snapshot)
     rows: list[tuple[int, ...]] = []
     for number, vantage in enumerate(plans.vantages):
         for planned in plans.plan(vantage).paths:
@@ -76,7 +85,10 @@ def cluster(nodes: int, zones: int, services: int) -> Cluster:
             )
             for name in plans.vantages
         ),
-        Ends(End(name, far[name].node or "", far[name].zone or "", far[name].namespace or "") for name in sorted(far)),
+        Ends(
+            End(name, far[name].node or "", far[name].zone or "", far[name].namespace or "", behind=behind.get(name, ()))
+            for name in sorted(far)
+        ),
         table[0],
         table[1],
         table[2].astype(np.uint8),
@@ -111,16 +123,32 @@ def drawn(nodes: int, zones: int, services: int) -> Snapshot:
         )
         + (_tenants(nodes) if nodes <= SMALL else ()),
         services=tuple(
-            Service(name=f"s{i}", namespace="shop", addresses=(f"10.96.{i // 250}.{1 + i % 250}",), port=80, endpoints=2)
+            Service(
+                name=f"s{i}",
+                namespace="shop",
+                addresses=(f"10.96.{i // 250}.{1 + i % 250}",),
+                port=80,
+                endpoints=BACKENDS,
+            )
             for i in range(services)
+        ),
+        backed=(
+            *(_backed("shop", f"s{i}", f"10.96.{i // 250}.{1 + i % 250}", BACKENDS * i, places) for i in range(services)),
+            *(_backed("kube-system", f"d{i}", f"10.97.1.{i + 1}", 2, places, many=BACKENDS - i) for i in range(SERVERS)),
         ),
         external=tuple(External(name=f"e{i}", host=f"e{i}.example.test", probes=("icmp", "tcp:443")) for i in range(2)),
         dns=tuple(
             DnsServer(name=f"d{i}", addresses=(f"10.97.1.{i + 1}",), names=("kubernetes.default.svc.cluster.local.",))
-            for i in range(2)
+            for i in range(SERVERS)
         ),
         mtu=1450,
     )
+
+
+def _backed(namespace: str, name: str, address: str, first: int, places: Mapping[int, str], *, many: int = BACKENDS) -> Backed:
+    """A service whose backends are on some nodes, in the network of these."""
+    on = [1 + (first + number) * APART % len(places) for number in range(many)]
+    return Backed(namespace, name, (address,), (), tuple(Backend((f"172.16.{places[i]}",), 80, 80) for i in on))
 
 
 def _tenants(nodes: int) -> tuple[Vantage, ...]:

@@ -25,6 +25,8 @@ HARMLESS: Final = (
 )  # fmt: skip
 LARGEST: Final = ("dead_node", "node_0.05", "node_0.01", "zone_pair_0.002")
 """Kinds with a bar of their own at 5,000 nodes."""
+ROUND_TRIPS: Final = 2
+"""Of a probe of a service or of a name server: a handshake and a request, or A and AAAA."""
 PROGRAMS: Final = (KINDS.index(Kind.UDP), KINDS.index(Kind.HTTP))
 
 
@@ -70,7 +72,8 @@ class Draw:
         out, into = self._rows(node), self._columns(node)
         if kind == "dead_node":
             mute = np.flatnonzero(self._near.codes == node)
-            return self._made(kind, Truth("node", name, "both", Layer.HOST), [Part(_places(out | into), 1.0)], mute=mute)
+            parts = [Part(_places(out | into), 1.0), *self._served([node], 1.0)]
+            return self._made(kind, Truth("node", name, "both", Layer.HOST), parts, mute=mute)
         if kind == "agent_silent":
             mute = np.array([number for number, end in enumerate(self._cluster.sources.all) if end.name == name], np.int64)
             return self._made(kind, Truth("agent", name, "both", Layer.POD), [], mute=mute)
@@ -96,6 +99,7 @@ class Draw:
         if kind != "node":
             into, out = into & pods, out & pods
         parts = [Part(_places(into), rate)] if kind == "node_stateful" else _packets(into, out, rate, direction)
+        parts += self._served([node], rate if direction != "both" else 1 - (1 - rate) ** 2)
         counted = into if kind == "node_stateful" else into | out
         counted = counted & (self._layer(Layer.POD) | self._layer(Layer.HOST))
         told = "both" if rate == 1.0 and kind != "node_stateful" else direction
@@ -150,6 +154,7 @@ class Draw:
         direction = str(self._dice.choice(["in", "out", "both"]))
         rate = rate or float(self._dice.choice([0.2, 0.05]))
         parts = _packets(into & ~out & pods, out & ~into & pods, rate, direction)
+        parts += self._served(members, rate if direction != "both" else 1 - (1 - rate) ** 2)
         return self._made(f"{kind}_{rate:g}", Truth("group", pool, direction, Layer.POD), parts, within_s=90)
 
     def _of_policy(self, kind: str, _rate: float) -> Fault:
@@ -206,6 +211,18 @@ class Draw:
         return Fault(
             name, truth, parts, self._start_s, stop, mute, reason, restart=restart, within_s=within_s, noticed_s=noticed_s
         )
+
+    def _served(self, nodes: Sequence[int], rate: float) -> list[Part]:
+        """What services lose of which some backends are on nodes that lose so much: all round trips must get there."""
+        names = {self._near.words[node] for node in nodes}
+        outside = ~np.isin(self._near.codes[self._cluster.source], nodes)
+        parts = []
+        for number, end in enumerate(self._cluster.targets.all):
+            mine = sum(node in names for node in end.behind)
+            if mine:
+                cells = _places(outside & (self._cluster.target == number))
+                parts.append(Part(cells, mine / len(end.behind) * (1 - (1 - rate) ** ROUND_TRIPS)))
+        return [part for part in parts if len(part.cells)]
 
     def _patience(self, rate: float, which: Mask) -> float:
         """Seconds until some forty losses are there."""

@@ -68,7 +68,9 @@ class Sky:
     def losses(self, sent: Ints, step_s: float) -> Lost:
         """What gets lost in a step."""
         dice, weather = self._dice, self._weather
-        some = dice.integers(len(sent), size=dice.poisson(weather.base * MOST * len(sent) * float(sent.mean())))
+        until = np.cumsum(sent)
+        asked = int(until[-1]) if len(until) else 0
+        some = np.searchsorted(until, dice.integers(max(asked, 1), size=dice.poisson(weather.base * MOST * asked)), "right")
         some = some[dice.random(len(some)) * MOST < self._worse[some]]
         lost = Lost(some, dice.integers(FORWARD, BACKWARD + 1, len(some)))
         turns = dice.random(len(self._bad))

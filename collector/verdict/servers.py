@@ -11,7 +11,7 @@ import numpy as np
 
 from collector.verdict.candidates import ALL, NETWORK, SHARED, Floats, Ground, Scope
 from collector.verdict.cells import LAYERS, End, Ints, Mask
-from collector.verdict.extent import cells_of, named
+from collector.verdict.extent import cells_of, members, named
 from collector.verdict.ladder import advantage, counted
 from wire.path import Layer
 
@@ -24,8 +24,8 @@ _SERVED: Final = tuple(LAYERS.index(Layer(layer)) for layer in sorted(SERVED))
 
 
 def hosts(scope: Scope) -> bool:
-    """Whether a scope is of nodes that servers are on, and of what gets lost on the way there."""
-    return scope.kind == "node" and scope.layers == NETWORK and scope.reach != "out"
+    """Whether a scope is of nodes that servers may be on, and of what gets lost on the way there."""
+    return scope.kind in {"node", "group"} and scope.layers == NETWORK and scope.reach != "out"
 
 
 def behind(scope: Scope, ends: Sequence[End]) -> list[End]:
@@ -38,10 +38,13 @@ def behind(scope: Scope, ends: Sequence[End]) -> list[End]:
 
 def on_node(scope: Scope, ground: Ground) -> Ints:
     """Numbers of the targets that lose no more than what of them lies on the node of a scope does by it."""
-    own = np.flatnonzero(named(ground.frame.behind, scope.component))
-    if not hosts(scope) or not len(own):
-        return own[:0]
-    share = {scope.component: _lost_exchanges(scope, ground)}
+    if not hosts(scope):
+        return np.zeros(0, np.int64)
+    nodes = _nodes(scope, ground)
+    own = np.flatnonzero(np.any([named(ground.frame.behind, node) for node in nodes], axis=0))
+    if not len(own):
+        return own
+    share = dict.fromkeys(nodes, _lost_exchanges(scope, ground))
     sent, lost = _by_target(ground)
     ends = ground.cells.targets
     mine = [n for n in own.tolist() if _no_more(lost.item(n), sent.item(n), _share(ends[n], share))]
@@ -54,7 +57,10 @@ def of_nodes(scope: Scope, nodes: Iterable[Scope], ground: Ground) -> bool:
     names = {end.name for end in behind(scope, ground.cells.targets.all)}
     if not mine or not names:
         return False
-    share = {node.component: _lost_exchanges(node, ground) for node in mine}
+    share: dict[str, float] = {}
+    for one in mine:
+        loss = _lost_exchanges(one, ground)
+        share |= {node: max(loss, share.get(node, 0.0)) for node in _nodes(one, ground)}
     which = np.flatnonzero(cells_of(scope, ground))
     sent, lost = counted(ground, which)
     asked = np.bincount(ground.target[which], ground.sent[which], len(ground.cells.targets))
@@ -62,6 +68,11 @@ def of_nodes(scope: Scope, nodes: Iterable[Scope], ground: Ground) -> bool:
         asked.item(number) * _share(ground.cells.targets[number], share) for number in np.flatnonzero(asked).tolist()
     ) / max(sent, 1.0)
     return _no_more(lost, sent, expected)
+
+
+def _nodes(scope: Scope, ground: Ground) -> list[str]:
+    """Names of the nodes that it is of."""
+    return [ground.frame.words[number] for number in np.flatnonzero(members(ground, scope)[:-1]).tolist()]
 
 
 def _no_more(lost: float, sent: float, expected: float) -> bool:
