@@ -200,6 +200,8 @@ class DiscoverySettings(Section, frozen=True):
     """URL at which netmatrix's own echo answers through the cluster's ingress. Default: none."""
     settling: Duration = Duration(15 * SECOND)
     """How long an agent that has become ready is excluded from verdicts, 0s to 10m. Default `15s`."""
+    vantages: Annotated[int, Meta(ge=0, le=1000)] = 10
+    """Most vantages of one namespace, the oldest first; those in the network of their node are not counted. Default `10`."""
     services: Annotated[int, Meta(ge=0, le=5000)] = 500
     """Most services that are probed by annotation. Default `500`."""
     endpoints: Annotated[int, Meta(ge=0, le=100)] = 10

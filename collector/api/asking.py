@@ -18,8 +18,8 @@ from collector.matrix.query import TooManyError
 from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix
 
-AT_ONCE: Final = 4
-"""Questions that are worked on at a time."""
+AT_ONCE: Final = 2
+"""Questions that are worked on at a time: the longest takes 150 MB while it is answered."""
 SHARED_NS: Final = 1_000_000_000
 """How long an answer is good for at most."""
 SHARED_FOR: Final = 10

@@ -34,6 +34,8 @@ class Behind(Struct, frozen=True):
     """Where they are, as far as it is known."""
     wrong: tuple[str, ...]
     """Why others never are, a sentence each."""
+    sockets: frozenset[Socket] = frozenset()
+    """Every address and port that anything may be sent on to, ready or not."""
 
 
 def slices_of(wanted: Collection[Owner], slices: Iterable[Slice]) -> Mapping[Owner, list[Slice]]:
@@ -51,14 +53,16 @@ def behind(slices: Iterable[Slice], port: str, *, protocol: str = "TCP", link_lo
     places: dict[str, Place] = {}
     ready: set[str] = set()
     wrong: list[str] = []
+    reached: set[Socket] = set()
     for one in slices:
         numbers = [p.port for p in one.ports if (p.name or "") == port and (p.protocol or "TCP") == protocol and p.port]
         for endpoint in one.endpoints:
             name = endpoint.pod or endpoint.address
+            address, complaint = checked(endpoint.address, link_local=link_local)
+            reached.update((address, number) for number in numbers)
             if not endpoint.ready or one.family == "FQDN":
                 continue
             ready.add(name)
-            address, complaint = checked(endpoint.address, link_local=link_local)
             if complaint:
                 wrong.append(complaint)
             elif numbers:
@@ -70,12 +74,8 @@ def behind(slices: Iterable[Slice], port: str, *, protocol: str = "TCP", link_lo
         places=tuple(sorted(places.values(), key=lambda place: spread(place.name))),
         nodes=frozenset(place.node for place in places.values() if place.node),
         wrong=tuple(wrong),
+        sockets=frozenset(reached),
     )
-
-
-def sockets(found: Behind) -> frozenset[Socket]:
-    """Every address and port behind a service."""
-    return frozenset((address, place.port) for place in found.places for address in place.addresses)
 
 
 def spread(name: str) -> bytes:

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from msgspec import Struct
 
 from collector.discovery.cluster.addresses import usable
-from collector.discovery.cluster.endpoints import Behind, Owner, Socket, behind, slices_of, sockets, spread
+from collector.discovery.cluster.endpoints import Behind, Owner, Socket, behind, slices_of, spread
 from collector.discovery.cluster.kept import Node, Service, ServicePort, Slice
 from collector.discovery.cluster.world import Because, Refused, World, refused
 from collector.discovery.denied import external_complaints
@@ -27,6 +27,8 @@ API_SERVER: Owner = ("default", "kubernetes")
 ECHO = "netmatrix-echo"
 ECHO_PORT_NAME = "http-echo"
 ECHO_PROBES = ("tcp", "http:/echo")
+NODE_PORTS = frozenset({2379, 2380, 2381, 10248, 10249, 10250, 10255, 10256, 10257, 10258, 10259})
+"""Of etcd, kubelet, kube-proxy and the controllers, as Kubernetes' page on ports and protocols lists them, and their health."""
 _PROBE = re.compile(r"(tcp|http:/[!-~]{0,1023})\Z")
 _NAME = re.compile(NAME_PATTERN)
 
@@ -70,7 +72,7 @@ def services_of(world: World, settings: DiscoverySettings) -> Found:
                 continue
             if service.type != "ExternalName":
                 found.append(finder.probed(service, slices[owner]))
-            names += _external(service)
+            names += _external(service, settings.cluster_domain)
         except _RefusedError as error:
             complaints.append(refused(service, error.because, str(error)))
     return Found(tuple(found), tuple(names), tuple(complaints), frozenset(slices))
@@ -96,10 +98,11 @@ def _fairly(services: Sequence[Service]) -> list[Service]:
 
 
 def _api_server(world: World, slices: Sequence[Slice]) -> frozenset[Socket]:
-    """Where the API server answers."""
+    """Where the API server answers: behind its service, and at the addresses of that itself."""
     service = next((one for one in world.services if (one.namespace, one.name) == API_SERVER), None)
-    names = {port.name for port in service.ports} if service else {"https"}
-    return frozenset(socket for name in names for socket in sockets(behind(slices, name)))
+    ports = service.ports if service else (ServicePort(443, "https"),)
+    itself = {(address, port.port) for port in ports for address in usable(service.addresses if service else ())[0]}
+    return frozenset(itself.union(*(behind(slices, port.name).sockets for port in ports)))
 
 
 def _unasked_one(service: Service, slices: Sequence[Slice], settings: DiscoverySettings) -> Probed:
@@ -153,8 +156,11 @@ class _Finder:
         addresses, wrong = usable(service.addresses)
         for complaint in (*wrong, *found.wrong):
             raise _RefusedError(Because.ADDRESS, complaint)
-        if sockets(found) & self._api_server:
+        if found.sockets & self._api_server:
             raise _RefusedError(Because.API_SERVER, "it leads to the API server")
+        for address, number in sorted(found.sockets):
+            if number in NODE_PORTS and address in self._of_nodes:
+                raise _RefusedError(Because.ADDRESS, f"{address} is a node, and port {number} of one is Kubernetes' own")
         doors = (*self._endpoints(service, found), *self._node_ports(service, port, found), *_balancers(service, port))
         made = Probed(service.name, service.namespace, addresses, port.port, probe, doors=doors, endpoints=found.ready)
         try:
@@ -200,7 +206,7 @@ def _balancers(service: Service, port: ServicePort) -> Iterator[Door]:
         yield Door("load_balancer", address.rstrip(":"), (address,), port.port)
 
 
-def _external(service: Service) -> Iterator[External]:
+def _external(service: Service, domain: str) -> Iterator[External]:
     """A service that is only a name, or the name of its load balancer: agents resolve it, and look at the address again."""
     hosts = (
         [service.external_name]
@@ -214,6 +220,8 @@ def _external(service: Service) -> Iterator[External]:
         name = host.rstrip(".")
         if not _NAME.match(name) or len(name) > MAX_NAME:
             raise _RefusedError(Because.ADDRESS, f"{name[:80]!r} is no name of a host")
+        if name.lower() in {"kubernetes.default.svc", f"kubernetes.default.svc.{domain}".rstrip(".").lower()}:
+            raise _RefusedError(Because.API_SERVER, "it leads to the API server")
         asked = f"tcp:{port}" if scheme == "tcp" else f"http://{name}:{port}{path}"
         made = External(f"{service.namespace}/{service.name}", (asked,), host=name)
         for path_in, complaint in external_complaints("", made):

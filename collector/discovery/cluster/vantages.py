@@ -5,6 +5,8 @@ the network of its node: then it is for that.
 """
 
 import re
+from collections import Counter
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -50,17 +52,26 @@ def vantages_of(world: World, settings: DiscoverySettings, now: float) -> Found:
     asking = {space.name for space in world.namespaces if space.vantages} | {settings.namespace}
     complaints: list[Refused] = []
     best: dict[str, Pod] = {}
-    for pod in world.pods:
+    guests: Counter[str] = Counter()
+    for pod in sorted(world.pods, key=lambda pod: (pod.created, pod.uid)):
         if pod.ended or pod.node not in nodes or pod.component == CANARY:
             continue
         if pod.namespace not in asking:
             sentence = f"namespace {pod.namespace} does not ask for vantages: it lacks the label netmatrix.io/vantage: true"
             complaints.append(refused(pod, Because.NAMESPACE, sentence))
             continue
+        if pod.namespace != settings.namespace and not pod.host_network:
+            # The oldest stay: whoever may create pods in one namespace has neither the place of others nor the whole plan.
+            guests[pod.namespace] += 1
+            if guests[pod.namespace] > settings.vantages:
+                sentence = f"{settings.vantages} vantages of namespace {pod.namespace} count already, the most that may"
+                complaints.append(refused(pod, Because.TOO_MANY, sentence))
+                continue
         name = _name(pod, settings.namespace)
         if len(name) <= MAX_NAME and (name not in best or _rank(pod) > _rank(best[name])):
             best[name] = pod
     vantages, until = [], None
+    of_nodes = {address for node in world.nodes for address in node.addresses}
     for name, pod in sorted(best.items()):
         excluded, settled = _excluded(pod, nodes[pod.node], settings.settling / SECOND, now)
         until = settled if until is None or (settled is not None and settled < until) else until
@@ -75,7 +86,7 @@ def vantages_of(world: World, settings: DiscoverySettings, now: float) -> Found:
                 addresses=addresses,
                 uid=pod.uid,
                 port=pod.port or ECHO_PORT,
-                networks=_networks(pod, addresses, complaints),
+                networks=_networks(pod, addresses, of_nodes, complaints),
                 excluded=excluded,
                 labels=pod.labels,
                 annotations=pod.annotations,
@@ -111,8 +122,8 @@ def _excluded(pod: Pod, node: Node, settling_seconds: float, now: float) -> tupl
     return ("settling", settled) if now < settled <= now + settling_seconds else ("", None)
 
 
-def _networks(pod: Pod, own: tuple[str, ...], complaints: list[Refused]) -> tuple[Attachment, ...]:
-    """Its further networks; what is wrong about one leaves out that one alone."""
+def _networks(pod: Pod, own: tuple[str, ...], of_nodes: Collection[str], complaints: list[Refused]) -> tuple[Attachment, ...]:
+    """Its further networks; what is wrong about one leaves out that one alone, and so do addresses of itself or of a node."""
     if not pod.networks:
         return ()
     try:
@@ -124,7 +135,12 @@ def _networks(pod: Pod, own: tuple[str, ...], complaints: list[Refused]) -> tupl
     for network in listed:
         addresses, wrong = usable(network.ips)
         complaints += [refused(pod, Because.ADDRESS, sentence) for sentence in wrong]
-        if network.default or not addresses or network.name in attachments or set(addresses) & set(own):
+        if (
+            network.default
+            or not addresses
+            or network.name in attachments
+            or any(one in own or one in of_nodes for one in addresses)
+        ):
             continue
         if len(network.name) > MAX_NAME or not _NAME.match(network.name) or network.name == DEFAULT_NETWORK:
             complaints.append(refused(pod, Because.ANNOTATION, f"no network is called {network.name!r}"))

@@ -218,6 +218,37 @@ def test_survive_54_a_service_that_leads_to_the_api_server_is_left_out() -> None
     assert why(cart, slices=(sneaky,)) == [(Because.API_SERVER, "it leads to the API server")]
 
 
+def test_survive_54_the_api_server_cannot_be_hidden_behind_an_endpoint_of_the_same_name_or_one_that_is_not_ready() -> None:
+    cart = service()
+    plain = slice_of(cart, endpoint("10.244.0.7", pod="cart-0"))
+    for hidden in (endpoint("192.0.2.1", pod="cart-0"), endpoint("192.0.2.1", pod="cart-1", ready=False)):
+        assert why(cart, slices=(plain, slice_of(cart, hidden, port=6443))) == [
+            (Because.API_SERVER, "it leads to the API server")
+        ]
+
+
+def test_survive_54_a_service_that_leads_to_the_api_servers_own_service_is_left_out() -> None:
+    own = service("kubernetes", "default", probe="", addresses=("10.96.0.1",), ports=(ServicePort(443, "https"),))
+    cart = service()
+    result = found(own, cart, slices=(slice_of(cart, endpoint("10.96.0.1"), port=443),))
+    assert [one.name for one in result.services] == ["kubernetes"]
+    assert [one.because for one in result.refused] == [Because.API_SERVER]
+
+
+@pytest.mark.parametrize("port", [2379, 10250, 10259])
+def test_survive_54_a_service_that_leads_to_a_kubelet_or_etcd_is_left_out(port: int) -> None:
+    cart = service()
+    ((because, sentence),) = why(cart, slices=(slice_of(cart, endpoint("192.0.2.3"), port=port),))
+    assert (because, sentence) == (Because.ADDRESS, f"192.0.2.3 is a node, and port {port} of one is Kubernetes' own")
+    assert one(cart, endpoint("10.244.0.7")).doors, "a pod may use the same number"
+
+
+@pytest.mark.parametrize("name", ["kubernetes.default.svc.cluster.local", "KUBERNETES.default.svc.cluster.local."])
+def test_survive_54_an_external_name_of_the_api_server_is_refused(name: str) -> None:
+    outside = service(type="ExternalName", addresses=(), external_name=name)
+    assert why(outside) == [(Because.API_SERVER, "it leads to the API server")]
+
+
 def test_survive_54_an_endpoint_at_a_nodes_address_is_not_probed_directly() -> None:
     probed = one(service(), endpoint("192.0.2.3"), endpoint("10.244.0.7"))
     assert [door.addresses for door in probed.doors] == [("10.244.0.7",)]

@@ -123,6 +123,30 @@ def test_a_pod_in_a_namespace_that_does_not_ask_is_refused() -> None:
         assert (refusal.because, refusal.kind, refusal.uid) == (Because.NAMESPACE, "Pod", "uid-agent-1")
 
 
+def test_survive_54_nobody_fills_the_plan_with_vantages_and_newcomers_take_nobodys_place() -> None:
+    most = DiscoverySettings().vantages
+    crowd = [pod(f"v{number:03}", namespace="shop", component="vantage", created=NOW - 900 + number) for number in range(200)]
+    result = found(pod(), *reversed(crowd))
+    assert [one.pod for one in result.vantages] == ["agent-1", *(f"v{number:03}" for number in range(most))]
+    assert {one.because for one in result.refused} == {Because.TOO_MANY}
+    assert len(result.refused) == 200 - most
+
+
+def test_agents_and_those_in_the_network_of_their_node_are_as_many_as_there_are_nodes() -> None:
+    nodes = tuple(Node(f"n{number}", "za", (f"192.0.2.{number}",), cordoned=False, ready=True) for number in range(40))
+    agents = [pod(f"a{number}", node=f"n{number}") for number in range(40)]
+    hosts = [
+        pod(f"h{number}", namespace="shop", component="vantage", node=f"n{number}", host_network=True) for number in range(40)
+    ]
+    assert len(found(*agents, *hosts, nodes=nodes).vantages) == 80
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "192.0.2.2"], ids=["of its own node", "of another node"])
+def test_survive_54_a_further_network_does_not_lead_to_a_node(address: str) -> None:
+    status = msgspec.json.encode([{"name": "shop/fast", "ips": [address]}, {"name": "shop/good", "ips": ["10.9.0.1"]}])
+    assert [one.name for one in one(pod(networks=status.decode())).networks] == ["shop/good"]
+
+
 def test_survive_54_an_address_that_is_never_probed_is_left_out_and_the_others_stay() -> None:
     result = found(pod(addresses=("169.254.169.254", "10.244.0.1", "::1")))
     assert result.vantages[0].addresses == ("10.244.0.1",)
