@@ -4,6 +4,7 @@ In: expectations, and the places that probes leave from. Out: paths, with what p
 listens, and a sentence for each declaration of which something is not probed. Who probes the same already is not known here.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal
 
@@ -24,6 +25,8 @@ from wire.text import MAX_NAME
 
 MOST_PATHS: Final = 500
 """Most paths of one declaration."""
+MOST_OF_VANTAGE: Final = 2000
+"""Most paths of one vantage for all declarations together: a plan that has too many for one is refused for all."""
 
 _MASK: Final = 2**64 - 1
 
@@ -78,8 +81,20 @@ class Wanting:
     def wants(self) -> Wants:
         """Everything that declarations want, each path once."""
         found: dict[Want, None] = {}
+        taken: Counter[str] = Counter()
         for one in self._expectations.declarations.every:
-            found.update(dict.fromkeys(self._of(one)))
+            left = 0
+            for want in self._of(one):
+                if want in found:
+                    continue
+                if taken[want.vantage] < MOST_OF_VANTAGE:
+                    taken[want.vantage] += 1
+                    found[want] = None
+                else:
+                    left += 1
+            if left:
+                said = f"{left} paths are not probed, since {MOST_OF_VANTAGE} are the most of one vantage for all declarations"
+                self._notes.append((one.declared.name, said))
         paths = sorted(found, key=lambda want: (want.target.name, want.layer, want.family, str(want.ask), want.vantage))
         return Wants(tuple(paths), self._proofs, tuple(self._notes))
 

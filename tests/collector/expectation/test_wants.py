@@ -1,10 +1,12 @@
 """What is declared is probed, from those who may ask, and every closed path with what proves that its target listens."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from collector.expectation import wants as wants_module
 from collector.expectation.cluster import Backing, Cluster, Service, ServicePort
 from collector.expectation.controls import Place
 from collector.expectation.wants import MOST_PATHS, Wanting, Wants
@@ -154,6 +156,21 @@ def test_of_many_paths_the_same_500_are_probed_and_one_more_source_changes_few()
     assert len(before.paths) == len(after.paths) == MOST_PATHS
     assert before.notes == (("x/a", "500 of 1000 paths are probed, which are the most of one declaration"),)
     assert len(set(before.paths) - set(after.paths)) <= 20
+
+
+def test_survive_33_no_number_of_declarations_makes_a_plan_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan with too many paths for one vantage is refused, and so is everybody else's."""
+    monkeypatch.setattr(wants_module, "MOST_OF_VANTAGE", 20)
+    documents = [
+        expectation(f"x/e{number:02}", f"{{to: [{TO_DB}], ports: [{{port: {1000 + number}}}], expect: allow}}")
+        for number in range(30)
+    ]
+    found = wants(*documents)
+    assert Counter(one.vantage for one in found.paths) == {"x": 20}
+    assert [name for name, said in found.notes if "the most of one vantage" in said] == [
+        f"x/e{number}" for number in range(20, 30)
+    ]
+    assert set(found.paths) == set(wants(*documents[:20]).paths), "newcomers take nobody's place"
 
 
 def test_wants_do_not_depend_on_the_order_of_anything() -> None:
