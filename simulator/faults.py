@@ -63,6 +63,7 @@ class Draw:
         """Kinds that this cluster can have: a few of large ones would have no cells."""
         cluster = self._cluster
         missing = {"service_on_node", "policy"} if cluster.nodes > FULL_MESH else set()
+        missing |= {"zone_pair", "zone_pair_pod"} if cluster.nodes < 2 * cluster.zones else set()
         missing |= {"group"} if cluster.nodes < POOLED or cluster.nodes > LARGE else set()
         return tuple(name for name in HARMFUL if name not in missing)
 
@@ -237,11 +238,15 @@ class Draw:
                 return node
 
     def _rows(self, node: int) -> Mask:
-        result: Mask = self._near.codes[self._cluster.source] == node
+        """What leaves a node."""
+        near, far = self._near.codes[self._cluster.source], self._far.codes[self._cluster.target]
+        result: Mask = (near == node) & (far != node)
         return result
 
     def _columns(self, node: int) -> Mask:
-        result: Mask = self._far.codes[self._cluster.target] == node
+        """What comes into a node."""
+        near, far = self._near.codes[self._cluster.source], self._far.codes[self._cluster.target]
+        result: Mask = (far == node) & (near != node)
         return result
 
     def _layer(self, layer: Layer) -> Mask:

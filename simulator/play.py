@@ -21,6 +21,8 @@ WARMING_S: Final = 60.0
 QUIET_STEP_S: Final = 5.0
 """How often noise alone is looked at: as often as the collector looks while nothing is urgent."""
 SIZES: Final = (10, 20, 30, 50, 100, 200, 400)
+ZONED: Final = 6
+"""Fewest nodes of three zones: below, there are two."""
 HUGE: Final = 5000
 EVERY: Final = 25
 MOST_HUGE: Final = 20
@@ -86,7 +88,7 @@ def scenario(seed: int, number: int, *, nodes: int = 0, kind: str = "") -> Resul
     size = nodes or (HUGE if number % EVERY == EVERY - 1 and number < MOST_HUGE * EVERY else size)
     if size == HUGE:
         harmless = False
-    ground = cluster(size, 3, 5 if size <= FULL_MESH else 20)
+    ground = cluster(size, 3 if size >= ZONED else min(size, 2), 5 if size <= FULL_MESH else 20)
     start = 1000.0 + WARMING_S + float(dice.random()) * STEP_S
     draw = Draw(ground, dice, start)
     first = kind or str(dice.choice(HARMLESS if harmless else LARGEST if size == HUGE else draw.possible()))

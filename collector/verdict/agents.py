@@ -17,7 +17,11 @@ from wire.path import Layer
 WIDESPREAD: Final = 0.2
 """Share of the nodes; where more are blamed one by one, or more agents are silent, it is one incident."""
 FEWEST: Final = 3
-"""So few are told one by one, in however small a cluster."""
+"""So few are told one by one."""
+LEFT: Final = 2
+"""Nodes whose agents must still be heard for others to be told one by one: of three, two at once are the collector's."""
+ASKED: Final = 4
+"""Fewest probes of a node that say whether it answers."""
 QUIET: Final = 1.5
 SILENT: Final = 2.6
 """Report intervals without a report, after which an agent's silence is noticed and told. Between the two lies a whole interval:
@@ -35,13 +39,15 @@ ONE_BY_ONE: Final = frozenset({"node", "pair", "zone_pair", "group", "mtu"})
 def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_ns: int, *, deaf: bool = False) -> list[Finding]:
     """Findings, with those that silence makes; of no single agent while the collector was `deaf` of late."""
     quiet, overdue = (_silent(cells, now_ns, int(much * report_ns)) for much in (QUIET, OVERDUE))
+    cut_off = _cut_off(cells) if quiet else set()
     silent = _silent(cells, now_ns, max(int(SILENT * report_ns), LEAST_NS))
     expected = _places(cells, np.flatnonzero(cells.heard_ns >= 0).tolist())
     result = list(findings)
-    many = max(FEWEST, WIDESPREAD * len(expected))
-    if len(_places(cells, quiet)) > many:
+    many = max(min(FEWEST, len(expected) - LEFT), 1, WIDESPREAD * len(expected))
+    if len(_places(cells, quiet) - cut_off) > many:
         scope = Scope("collector", "collector", "both", Layer.POD.value)
-        whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=len(_places(cells, silent)) > many)
+        proven = len(_places(cells, silent) - cut_off) > many
+        whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=proven)
         return [*_guarded(result, cells, deaf=True), whole]
     by_node = {one.scope.component: place for place, one in enumerate(result) if _of_node(one)}
     gone: set[int] = set()
@@ -55,7 +61,11 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
         elif number in quiet and not deaf:
             if place is not None:
                 gone.add(place)
-            result.append(_of_agents(Scope("agent", end.name, "both", Layer.POD.value), 1, 1, proven=number in silent))
+            result.append(
+                _of_agents(
+                    Scope("agent", end.name, "both", Layer.POD.value), 1, 1, proven=number in silent and end.node not in cut_off
+                )
+            )
     return _guarded([one for place, one in enumerate(result) if place not in gone], cells, deaf=False)
 
 
@@ -66,6 +76,17 @@ def _of_node(finding: Finding) -> bool:
 def _places(cells: Cells, agents: Sequence[int]) -> set[str]:
     """Nodes of some agents, or their names where they have none: a dead node may have had several."""
     return {cells.sources[number].node or cells.sources[number].name for number in agents}
+
+
+def _cut_off(cells: Cells) -> set[str]:
+    """Nodes that do not answer others: what their agents would say does not get out, and that is no matter of the agents."""
+    nodes, far = cells.targets.nodes, cells.targets.nodes.codes[cells.target]
+    source = cells.sources.nodes
+    own = np.array([nodes.words.index(word) if word in nodes.words else -1 for word in source.words] or [-1], np.int64)
+    near = np.where(source.codes[cells.source] >= 0, own[source.codes[cells.source]], -1)
+    which = np.flatnonzero(cells.judged & (far >= 0) & (near != far))
+    sent, lost = (np.bincount(far[which], column[which], len(nodes.words)) for column in (cells.sent, cells.lost))
+    return {nodes.words[number] for number in np.flatnonzero((sent >= ASKED) & (lost >= GONE * sent)).tolist()}
 
 
 def _silent(cells: Cells, now_ns: int, silent_ns: int) -> list[int]:

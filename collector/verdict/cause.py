@@ -22,6 +22,7 @@ from collector.verdict.noise import Noise
 from collector.verdict.pairs import pairs
 from collector.verdict.search import Search
 from collector.verdict.servers import of_nodes
+from collector.verdict.ways import told_way
 
 
 def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> tuple[list[Finding], Noise]:
@@ -62,8 +63,9 @@ def _ground_of(finding: Finding, grounds: Sequence[Ground]) -> Ground:
 
 def _told(finding: Finding, grounds: Sequence[Ground], effect: Effect) -> Finding:
     """With how far it reaches, what shows it, and what it did in the longest span."""
-    reach = blast(finding.scope, _ground_of(finding, grounds))
     longest = grounds[-1]
+    finding = told_way(finding, longest)
+    reach = blast(finding.scope, _ground_of(finding, grounds))
     which = cells_of(finding.scope, longest)
     sent, lost = counted(longest, which)
     return finding._replace(

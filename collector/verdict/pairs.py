@@ -14,7 +14,7 @@ from collector.verdict.cells import Ints
 from collector.verdict.extent import covered, named, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, layer_of
-from collector.verdict.search import FOUND, TELLING, TOTAL, Search, ratio, told_way
+from collector.verdict.search import FOUND, TELLING, TOTAL, Search, ratio
 from collector.verdict.witnesses import sources
 from wire.path import Layer
 
@@ -66,9 +66,10 @@ def pairs(searches: Sequence[Search]) -> list[Finding]:
     for search in searches:
         for scope in _candidates(search):
             seen.setdefault((scope.component, scope.layers), scope)
-    parts = [_part(search.ground, list(seen.values())) for search in searches] if seen else []
-    found = [_pair(scope, searches, parts) for _, scope in sorted(seen.items())]
-    return sorted((one for one in found if one), key=lambda one: (not one.proven, -one.score, one.scope))[:FOUND]
+    parts = [_part(search, list(seen.values())) for search in searches] if seen else []
+    every = [one for _, scope in sorted(seen.items()) if (one := _pair(scope, searches, parts))]
+    found = [one for one in every if one.scope.kind != "mtu" or _only_long(one, searches, parts)]
+    return sorted(found, key=lambda one: (not one.proven, -one.score, one.scope))[:FOUND]
 
 
 def _candidates(search: Search) -> Iterator[Scope]:
@@ -103,14 +104,15 @@ def _ends(ground: Ground, here: Ints) -> tuple[Ints, Ints, Ints]:
     return near, far, np.where(nodes, class_of, len(CLASSES) + class_of)
 
 
-def _part(ground: Ground, scopes: Sequence[Scope]) -> Ints:
-    """The few cells that any of these pairs may have."""
+def _part(search: Search, scopes: Sequence[Scope]) -> Ints:
+    """The few cells that any of these pairs may have, and that nothing wider explains."""
+    ground = search.ground
     near, far = (np.zeros(called.size, np.bool_) for called in ground.frame.called)
     for scope in scopes:
         for name in scope.component.split(">"):
             near |= named(ground.frame.called[0], name)
             far |= named(ground.frame.called[1], name)
-    return np.flatnonzero(near[ground.source] & far[ground.target]).astype(np.int64)
+    return search.unexplained(np.flatnonzero(near[ground.source] & far[ground.target]))
 
 
 def _of(scope: Scope, ground: Ground, part: Ints) -> Ints:
@@ -140,6 +142,15 @@ def _pair(scope: Scope, searches: Sequence[Search], parts: Sequence[Ints]) -> Fi
     return _finding(side, searches, number, parts[number], proven=proven)
 
 
+def _only_long(finding: Finding, searches: Sequence[Search], parts: Sequence[Ints]) -> bool:
+    """Whether short packets get through where long ones do not, in the span that shows it."""
+    for search, part in zip(searches, parts, strict=True):
+        if search.ground.cells.span_ns == finding.span_ns:
+            tally = _tally(finding.scope._replace(layers=NETWORK), search.ground, part)
+            return advantage(tally.lost, tally.sent, finding.loss, max(finding.usual / finding.sent, 1e-6)) <= 0
+    return True
+
+
 def _finding(scope: Scope, searches: Sequence[Search], number: int, part: Ints, *, proven: bool) -> Finding | None:
     search, ground = searches[number], searches[number].ground
     which, tally = _of(scope, ground, part), _tally(scope, ground, part)
@@ -147,13 +158,12 @@ def _finding(scope: Scope, searches: Sequence[Search], number: int, part: Ints, 
     score = float(ratio(np.array([tally.lost]), np.array([usual]))[0]) / search.dispersion - search.cost
     if score <= 0:
         return None
-    loss = tally.lost / tally.sent
-    told, certain = told_way(scope, ground, tally.lost, loss) if scope.direction == "both" else (scope, True)
-    layer, sure = layer_of(told, ground, which, usual / tally.sent)
+    loss = tally.lost / max(tally.sent, 1.0)
+    layer, sure = layer_of(scope, ground, which, usual / tally.sent)
     return Finding(
-        told, layer, tally.lost, usual, int(tally.lost), int(tally.sent), 1, 1, score,
-        ground.cells.span_ns, fresh=search.is_fresh(told, loss), certain=certain and sure, proven=proven,
-        effect="mtu" if told.kind == "mtu" else "unreachable" if loss >= TOTAL else "loss",
+        scope, layer, tally.lost, usual, int(tally.lost), int(tally.sent), 1, 1, score,
+        ground.cells.span_ns, fresh=search.is_fresh(scope, loss), certain=sure, proven=proven,
+        effect="mtu" if scope.kind == "mtu" else "unreachable" if loss >= TOTAL else "loss",
     )  # fmt: skip
 
 

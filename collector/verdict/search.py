@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 
 from collector.verdict.candidates import ALL, NETWORK, Family, Floats, Ground, Scope, families, key_of
-from collector.verdict.cells import Mask
+from collector.verdict.cells import Ints, Mask
 from collector.verdict.extent import cells_of, covered, turned
 from collector.verdict.finding import Effect, Finding
-from collector.verdict.ladder import advantage, busy, counted, layer_of, one_way, receipts
+from collector.verdict.ladder import advantage, busy, counted, layer_of
 from collector.verdict.servers import on_node
 from collector.verdict.witnesses import WITNESSES, least, sources, targets, witnesses
 from wire.path import Layer
@@ -21,8 +21,8 @@ LOSSES: Final = 4
 """Fewest lost probes."""
 EXCESS: Final = 4.0
 """A cause loses at least so many times what the background does."""
-WHOLE: Final = 5
-"""Losses of a pair, all of its probes that show any, from which nothing gets through."""
+GREAT: Final = ((5, 1.0), (10, 0.6), (16, 0.45))
+"""Losses of a pair and its loss: it counts once more for each that it reaches. The last alone is what proves a pair."""
 TELLING: Final = 3.0
 """Nats, and losses that must be expected of a span, that none may speak against a cause: e^-3 is 5 %."""
 SUSPICIOUS: Final = 8.0
@@ -37,16 +37,16 @@ FOUND: Final = 64
 """Most findings of one pass."""
 PARTS: Final = frozenset({"node", "mtu", "service", "dns", "external"})
 """Kinds that a wide candidate may be put together of."""
+FEW: Final = 8
+"""Parts of a wide candidate that are looked at one by one, whether each might be a cause itself."""
 MOSTLY: Final = 0.9
 """Share of a part's events that lie in the whole."""
-RECEIPTS: Final = 0.1
-"""Of the losses, for so many there must be receipts: a third or more are of udp probes."""
 REST: Final = 0.5
 """Of what it takes to name a candidate, what a wide one must be worth without the worst of its nodes or targets."""
 TRIED: Final = 24
 """Candidates of one round that are looked at closely."""
 TOTAL: Final = 0.9
-"""Loss from which nothing gets through, so that no receipt will ever tell a direction."""
+"""Loss from which nothing gets through."""
 TWO_WAY: Final = frozenset({"node", "mtu", "group", "zone_pair"})
 """Kinds of which packets get lost in a direction."""
 
@@ -65,17 +65,26 @@ class Search:
         """What was found in this span."""
         self.live: Mask = np.ones(len(ground.events.source), np.bool_)
         """Events that nothing explains."""
+        self._explained: list[Scope] = []
         for finding in before:
             self.explain(finding.scope)
 
     def explain(self, scope: Scope) -> None:
         """Take away what a cause explains."""
         events = self.ground.events
+        self._explained.append(scope)
         if self.live.any():
             self.live &= ~covered(scope, self.ground, events.source, events.target, events.layer)
             served = on_node(scope, self.ground)
             if len(served):
                 self.live &= ~np.isin(events.target, served)
+
+    def unexplained(self, which: Ints) -> Ints:
+        """Those of some cells that nothing explains: an end that is dead is no witness."""
+        ground = self.ground
+        for scope in self._explained:
+            which = which[~covered(scope, ground, ground.source[which], ground.target[which], ground.layer[which])]
+        return which
 
     def findings(self) -> list[Finding]:
         """Everything wider than a pair that this span shows, the greatest first."""
@@ -162,12 +171,15 @@ class Search:
         return None
 
     def _weight(self, family: Family, which: Mask) -> Floats:
-        """Events of each component, of which one counts twice where nothing at all got through.
+        """Events of each component, of which one counts more often where most or all got lost.
 
-        A burst takes some of a pair's probes, and hardly ever all of many: three pairs of three are a dead node.
+        A burst takes some of a pair's probes for some seconds, and hardly ever most of many: three pairs of three are a node.
         """
-        whole: Mask = (self.ground.events.lost == self.ground.events.sent) & (self.ground.events.lost >= WHOLE)
-        return family.happened(which) + family.happened(which & whole)
+        events = self.ground.events
+        total = family.happened(which)
+        for lost, loss in GREAT:
+            total += family.happened(which & (events.lost >= lost) & (events.lost >= loss * events.sent))
+        return total
 
     def _spread(self, number: int, one: int, happened: list[Floats], score: float) -> bool:
         """Whether a wide candidate is worth more than its nodes or targets, each named by itself, and much without one."""
@@ -179,6 +191,8 @@ class Search:
                 continue
             within = self._weight(small, inside)
             part = (within > MOSTLY * events) & (events >= WITNESSES)
+            if np.count_nonzero(part) <= FEW:
+                part[[one for one in np.flatnonzero(part).tolist() if not self._seen(small, one)]] = False
             worth = ratio(events[part], small.usual[part]) / self.dispersion - self.cost
             # Where both sides count, every event is of two nodes.
             best = max(best, float(worth[worth > 0].sum()) / (2 if small.halves else 1))
@@ -205,10 +219,17 @@ class Search:
             sides.append(float(ratio(alone[one : one + 1], half.usual[one : one + 1])[0]))
         return min(sides, default=0.0) > SIDE and min(sides) > LESSER * max(sides)
 
+    def _seen(self, family: Family, one: int) -> bool:
+        """Whether so many others see a candidate as would see a cause."""
+        scope, mine = family.scope(one), family.holds(one) & self.live
+        which = self.unexplained(np.flatnonzero(cells_of(scope, self.ground)))
+        seen = witnesses(scope, self.ground, self.ground.events.place[mine], which)
+        return all(one.seen >= least(one.all, float(np.count_nonzero(mine))) for one in seen)
+
     def _finding(self, family: Family, one: int, events: float, score: float) -> Finding | None:
         """The candidate in full, None where its losses are not spread as those of a common cause would be."""
         ground, scope = self.ground, family.scope(one)
-        which = cells_of(scope, ground)
+        which = self.unexplained(np.flatnonzero(cells_of(scope, ground)))
         mine = family.holds(one) & self.live
         seen = witnesses(scope, ground, ground.events.place[mine], which)
         if any(one.seen < least(one.all, events) for one in seen):
@@ -235,7 +256,7 @@ class Search:
         return advantage(lost, sent, loss, usual) <= 0
 
     def _directed(self, scope: Scope, lost: int, sent: int, usual: float) -> tuple[Scope, bool]:
-        """Which cells lose by it, which way packets get lost, and whether both are sure.
+        """Which cells lose by it, and whether that is sure; which way packets get lost, receipts say afterwards.
 
         A cause covers both sides where the other one is likelier to lose as much than as little as usual.
         """
@@ -251,24 +272,7 @@ class Search:
             if advantage(gone, probes, lost / max(sent, 1), usual) <= TELLING:
                 # What was found is likelier more than the truth than less, so that less must have shown as well.
                 return scope, advantage(gone, probes, lost / max(2 * sent, 1), usual) < -2 * TELLING
-        return told_way(scope._replace(direction="both", sides="both"), self.ground, lost, lost / max(sent, 1))
-
-
-def told_way(scope: Scope, ground: Ground, lost: float, loss: float) -> tuple[Scope, bool]:
-    """What loses on both sides, with the direction that receipts tell; and whether waiting could tell more."""
-    if ">" in scope.component:
-        scope = scope._replace(component=">".join(sorted(scope.component.split(">"))))
-    if loss >= TOTAL or ground.cells.forward is None or scope.layers == Layer.MTU:
-        return scope, True
-    into, out = receipts(scope, ground)
-    weight = one_way(max(into, out), into + out)
-    # The first receipts are of the background: those of a fault come with the next answers.
-    certain = abs(weight) > TELLING and into + out >= RECEIPTS * lost
-    if weight <= 0:
-        return scope, certain
-    if ">" in scope.component:
-        return (scope if into > out else turned(scope))._replace(direction="out"), certain
-    return scope._replace(direction="in" if into > out else "out"), certain
+        return scope._replace(direction="both", sides="both"), True
 
 
 def _effect(scope: Scope, loss: float) -> Effect:

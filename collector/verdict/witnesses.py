@@ -24,7 +24,7 @@ class Seen(NamedTuple):
     all: int
 
 
-def witnesses(scope: Scope, ground: Ground, events: Ints, which: Mask) -> list[Seen]:
+def witnesses(scope: Scope, ground: Ground, events: Ints, which: Ints | Mask) -> list[Seen]:
     """First the other ends; then, of what has many parts, the parts on each side. `events` are places of cells."""
     ends = [(sources(ground, events), sources(ground, which)), (targets(ground, events), targets(ground, which))]
     if scope.kind == "zone_pair" or ">" in scope.component or scope.component == ALL:

@@ -1,0 +1,43 @@
+"""Which way packets get lost, as receipts tell of what loses on both sides. In: a scope and a span. Out: its direction.
+
+The longest span is asked, whichever has shown the cause: of a third of the losses there is a receipt, and a short span has
+few of those, while the background brings hardly any.
+"""
+
+from typing import Final
+
+from collector.verdict.candidates import ALL, NETWORK, Ground
+from collector.verdict.extent import cells_of, turned
+from collector.verdict.finding import Finding
+from collector.verdict.ladder import counted, one_way, receipts
+
+DIRECTED: Final = frozenset({"node", "mtu", "group", "zone_pair", "pair"})
+"""Kinds of which packets get lost in a direction."""
+TELLING: Final = 3.0
+"""Nats, from which the receipts are sure: e^-3 is 5 %."""
+RECEIPTS: Final = 0.1
+"""Of the losses, for so many there must be receipts: a third or more are of udp probes."""
+TOTAL: Final = 0.9
+"""Loss from which nothing gets through, so that no receipt will ever tell a direction."""
+
+
+def told_way(finding: Finding, ground: Ground) -> Finding:
+    """The finding with the direction that receipts tell; uncertain where waiting may tell more."""
+    scope = finding.scope
+    if scope.kind not in DIRECTED or scope.sides != "both" or scope.component == ALL:
+        return finding
+    scope = scope._replace(direction="both")
+    between = ">" in scope.component
+    if between:
+        scope = scope._replace(component=">".join(sorted(scope.component.split(">"))))
+    if finding.loss >= TOTAL or ground.cells.forward is None or scope.layers != NETWORK:
+        return finding._replace(scope=scope)
+    into, out = receipts(scope, ground)
+    weight = one_way(max(into, out), into + out)
+    # The first receipts are of the background: those of a fault come with the next answers.
+    certain = abs(weight) > TELLING and into + out >= RECEIPTS * counted(ground, cells_of(scope, ground))[1]
+    if weight > 0 and between:
+        scope = (scope if into > out else turned(scope))._replace(direction="out")
+    elif weight > 0:
+        scope = scope._replace(direction="in" if into > out else "out")
+    return finding._replace(scope=scope, certain=finding.certain and certain)
