@@ -72,19 +72,37 @@ class Events(NamedTuple):
     """One of its cells."""
 
 
-class Ground:
-    """Cells of a span as every family needs them; what is not judged has zero in every count."""
+class Keys(NamedTuple):
+    """Where each cell counts in sums by component (rows) and class (columns). The spans of a pass share them."""
 
-    def __init__(self, cells: Cells, frame: Frame, group: Ints, rates: Floats) -> None:
+    into: Ints
+    """By the target's node."""
+    out: Ints
+    """By the source's node."""
+    shared: Ints
+    """The cells whose target many vantages ask, and its name."""
+    name: Ints
+
+
+class Ground:
+    """Cells of a span as every family needs them; what is not judged has zero in every count.
+
+    `before` is that of another span of the same pass, whose keys it shares where they are the same cells.
+    """
+
+    def __init__(self, cells: Cells, frame: Frame, group: Ints, rates: Floats, before: "Ground | None" = None) -> None:
         self.cells, self.frame, self.group, self.rates = cells, frame, group, rates
         self.judged = cells.judged
         self.source, self.target, self.layer = cells.source, cells.target, cells.layer
-        self.sent = np.where(self.judged, cells.sent, 0).astype(np.float64)
-        self.lost = np.where(self.judged, cells.lost, 0)
+        self.sent: Floats = np.multiply(cells.sent, self.judged, dtype=np.float64)
+        self.lost: Ints = np.multiply(cells.lost, self.judged, dtype=np.int64)
         self.by_group = np.bincount(group, self.sent, len(rates)).astype(np.float64)
         """Probes of each group."""
-        self.usual = self.sent * rates[group]
+        self.usual: Floats = rates.take(group)
         """Events that the background brings."""
+        self.usual *= self.sent
+        same = before is not None and before.frame is frame and before.layer is cells.layer
+        self.keys: Keys = before.keys if before is not None and same else _keys(frame, cells.layer)
         self.events = self._events()
 
     def _events(self) -> Events:
@@ -155,9 +173,8 @@ class Family:
 
 def families(ground: Ground) -> list[Family]:
     """All of them."""
-    frame, events = ground.frame, ground.events
-    kind_of = CLASS_OF[ground.layer]
-    into, out = (_sums(ground, codes, kind_of, len(frame.words)) for codes in (frame.target_node, frame.source_node))
+    frame, events, keys = ground.frame, ground.events, ground.keys
+    into, out = (_sums(key, (ground.sent, ground.usual), len(frame.words)) for key in (keys.into, keys.out))
     result: list[Family] = []
     for layers, node, zone in ((NETWORK, "node", "zone_pair"), (Layer.MTU.value, "mtu", "mtu")):
         one = _family(ground, Scope(node, "", "in", layers), frame.words, into, frame.target_node[events.place])
@@ -166,7 +183,7 @@ def families(ground: Ground) -> list[Family]:
         if layers == NETWORK:
             result += _by_label(ground, *result[-3:-1])
         result += _zones(ground, zone, layers)
-    names = _sums(ground, frame.name, kind_of, len(frame.names), shared=True)
+    names = _sums(keys.name, (ground.sent.take(keys.shared), ground.usual.take(keys.shared)), len(frame.names))
     for kind, layer in SHARED.items():
         result += [
             _family(ground, Scope("node", "", "out", layer.value), frame.words, out, frame.source_node[events.place]),
@@ -194,11 +211,28 @@ Sums = tuple[Floats, Floats]
 """Probes and usual events, by component (rows) and class (columns)."""
 
 
-def _sums(ground: Ground, codes: Ints, kind_of: Ints, count: int, *, shared: bool = False) -> Sums:
+def _keys(frame: Frame, layer: Small) -> Keys:
+    kind_of = CLASS_OF.take(layer)
+    shared = np.flatnonzero(np.isin(CLASS_OF, [CLASSES.index(one) for one in SHARED.values()]).take(layer))
+    return Keys(
+        _key(frame.target_node, kind_of),
+        _key(frame.source_node, kind_of),
+        shared,
+        _key(frame.name.take(shared), kind_of.take(shared)),
+    )
+
+
+def _key(codes: Ints, kind_of: Ints) -> Ints:
+    """In front of all others is what has no component."""
+    key: Ints = codes + 1
+    key *= len(CLASSES)
+    key += kind_of
+    return key
+
+
+def _sums(key: Ints, columns: tuple[Floats, Floats], count: int) -> Sums:
     size = (count + 1) * len(CLASSES)
-    chosen = np.flatnonzero(np.isin(kind_of, [CLASSES.index(one) for one in SHARED.values()])) if shared else slice(None)
-    key = (codes[chosen] + 1) * len(CLASSES) + kind_of[chosen]
-    counts = (np.bincount(key, column[chosen], size).astype(np.float64) for column in (ground.sent, ground.usual))
+    counts = (np.bincount(key, column, size).astype(np.float64) for column in columns)
     sent, usual = (column.reshape(count + 1, len(CLASSES))[1:] for column in counts)
     return sent, usual
 

@@ -41,7 +41,8 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
         frame = framed(cells, frame)
         group = group if group is not None and frame is same else background.groups(cells)
         present: Ints = np.flatnonzero(np.bincount(group, minlength=1)).astype(np.int64)
-        ground = Ground(cells, frame, group, background.rates(noise, cells, present))
+        before = searches[-1].ground if searches else None
+        ground = Ground(cells, frame, group, background.rates(noise, cells, present), before)
         search = Search(ground, noise.dispersion, found, searches)
         searches.append(search)
         found += search.findings()

@@ -64,13 +64,13 @@ def framed(cells: Cells, before: Frame | None = None) -> Frame:
     words = _words(cells.sources, cells.targets)
     return Frame(
         words=words.nodes[0].words,
-        source_node=words.nodes[0].codes[cells.source],
-        target_node=words.nodes[1].codes[cells.target],
+        source_node=words.nodes[0].codes.take(cells.source),
+        target_node=words.nodes[1].codes.take(cells.target),
         nodes=words.nodes,
         zones=words.zones,
         namespaces=words.namespaces,
         names=words.names.words,
-        name=words.names.codes[cells.target],
+        name=words.names.codes.take(cells.target),
         labels=words.labels,
         called=words.called,
         behind=words.behind,

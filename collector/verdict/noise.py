@@ -69,8 +69,11 @@ def groups(cells: Cells) -> Ints:
     """Of each cell the number of its layer and directed zone pair, in 0 to `size(cells) - 1`."""
     ahead, behind = cells.sources.zones, cells.targets.zones
     wide = len(behind.words) + 1
-    zones: Ints = (ahead.codes[cells.source] + 1) * wide + behind.codes[cells.target] + 1
-    return zones + cells.layer.astype(np.int64) * ((len(ahead.words) + 1) * wide)
+    # By what each end adds: what is multiplied is as long as the tables and not as the cells.
+    result: Ints = ((ahead.codes + 1) * wide).take(cells.source)
+    result += (behind.codes + 1).take(cells.target)
+    result += (np.arange(len(LAYERS)) * ((len(ahead.words) + 1) * wide)).take(cells.layer)
+    return result
 
 
 def size(cells: Cells) -> int:
