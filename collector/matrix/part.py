@@ -58,8 +58,8 @@ class Part:
             cell = cell + np.repeat(self._starts, [len(part[0]) for part in parts])
         else:
             logs = [row.words for row in self._rows]
-            cell, code, floats = entries_of(logs, self._starts, first=self._span.first, last=self._span.last)
-            value = floats.astype(np.int64)
+            found = entries_of(logs, self._starts, first=self._span.first, last=self._span.last)
+            cell, code, value = found.cell, found.code, found.value.astype(np.int64)
         element, there = self._elements(cell)
         return element, code[there], value[there]
 
@@ -132,9 +132,9 @@ class Part:
         """(element, place, count) of all other latencies."""
         first, last = (0, 2**31) if self._span is None else (self._span.first, self._span.last)
         first = max(first, self._matrix.oldest_step)
-        cell, place, count = entries_of([row.latencies for row in self._rows], self._starts, first=first, last=last)
-        element, there = self._elements(cell)
-        return element, place[there], count[there].astype(np.int64)
+        found = entries_of([row.latencies for row in self._rows], self._starts, first=first, last=last)
+        element, there = self._elements(found.cell)
+        return element, found.code[there], found.value[there].astype(np.int64)
 
     def histograms(self) -> Histograms:
         """The latency histogram of every cell."""

@@ -4,12 +4,13 @@ A Log holds entries of the last steps of time in the order of their arrival, a L
 its place in the row and are told when the places change.
 """
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.matrix.histograms import Floats, Ids, Ints, Mask
+from collector.matrix.histograms import Ids, Ints, Mask
 from wire.window import Measure
 
 MEASURE: Final = 256
@@ -153,16 +154,33 @@ class Ledger:
         self._keys, self._values = keys[order], value[there][order]
 
 
-def entries_of(logs: list[Log], starts: Ints, *, first: int, last: int) -> tuple[Ints, Ints, Floats]:
-    """(cell, code, value) of the steps `first` to `last` of several logs; a cell is its place plus the start of its row."""
+class Entries(NamedTuple):
+    """Entries of several logs; columns are of one length."""
+
+    step: Ints
+    cell: Ints
+    code: Ints
+    value: NDArray[np.float32]
+
+    def where(self, which: Mask) -> "Entries":
+        """Some of them."""
+        return Entries(self.step[which], self.cell[which], self.code[which], self.value[which])
+
+
+def entries_of(logs: Sequence[Log], starts: Ints, *, first: int, last: int, codes: Mask | None = None) -> Entries:
+    """Those of the steps `first` to `last`, and with `codes` only of these; a cell is its place plus the start of its row."""
     which = [place for place, log in enumerate(logs) if len(log)]
     if not which:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        none = np.zeros(0, np.int64)
+        return Entries(none, none, none, np.zeros(0, np.float32))
     parts = [logs[place].entries() for place in which]
     keys = np.concatenate([keys for keys, _ in parts])
     values = np.concatenate([values for _, values in parts])
     base = np.repeat(starts[which], [len(keys) for keys, _ in parts])
     there = (keys >= np.uint64(first << STEP)) & (keys < np.uint64((last + 1) << STEP))
+    if codes is not None:
+        there &= codes.take((keys & np.uint64(CODE)).astype(np.int64))
     keys = keys[there]
     cell = ((keys >> np.uint64(CELL)) & np.uint64(CODE)).astype(np.int64) + base[there]
-    return cell, (keys & np.uint64(CODE)).astype(np.int64), values[there].astype(np.float64)
+    step = (keys >> np.uint64(STEP)).astype(np.int64)
+    return Entries(step, cell, (keys & np.uint64(CODE)).astype(np.int64), values[there])

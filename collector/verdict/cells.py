@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wire.path import Family, Kind, Layer
 
 Ints = NDArray[np.int64]
+Numbers = NDArray[np.integer[Any]]
 Small = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 
@@ -130,9 +131,9 @@ class Cells:
     layer: Small
     kind: Small
     family: Small
-    sent: Ints
+    sent: Numbers
     """Probes that left and were judged in the span."""
-    lost: Ints
+    lost: Numbers
     """Of those: failed by the network, or answered too late."""
     expected: Small
     """`Expected`."""

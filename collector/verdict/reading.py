@@ -6,13 +6,13 @@ out. Tables of ends are kept as long as no number in the matrix gets another mea
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.exclusions import SENTENCES
-from collector.matrix.histograms import Ids
+from collector.matrix.nested import Counts, nested, wanted
 from collector.matrix.part import MILLISECOND, Part, present
 from collector.matrix.slab import GOOD, ILL, NAT, PLANNED, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices
@@ -46,21 +46,49 @@ OUTSIDE: Final = LAYERS.index(Layer.EXTERNAL)
 UNNAMED: Final = (Outcome.DNS_NXDOMAIN, Outcome.DNS_SERVFAIL, Outcome.DNS_TIMEOUT, Outcome.DNS_ERROR)
 WRONG_PEER: Final = int(Outcome.WRONG_PEER)
 BY_KERNEL: Final = KINDS.index(Kind.ICMP)
+WANTED: Final = wanted([*range(MEASURE), *(MEASURE + one for one in (Measure.FORWARD_LOST, Measure.BACKWARD_LOST))])
+"""All ways to fail, and where packets were lost."""
+NONE: Final = np.zeros(0, np.int64)
 
 
-class _Part(NamedTuple):
-    """What is read of one slab."""
+class _Columns:
+    """The columns of a sample, filled slab by slab.
 
-    paths: Ids
-    source: Ints
-    target: Ints
-    ask: Ints
-    reason: Small
-    sent: list[Ints]
-    lost: list[Ints]
-    words: list[Words]
-    place: NDArray[np.float32]
-    nat: Ints
+    They are made once, for as many cells as there are places, so that nothing is copied to put them together. Of what is nearly
+    always nothing, zeros take no memory until one becomes something else.
+    """
+
+    def __init__(self, most: int, spans: int) -> None:
+        self.size = 0
+        self.paths = np.empty(most, np.uint64)
+        self.source, self.target, self.ask = (np.empty(most, np.int64) for _ in range(3))
+        self.reason: Small = np.empty(most, np.uint8)
+        self.place: NDArray[np.float32] = np.empty(most, np.float32)
+        self.sent = [np.empty(most, np.int32) for _ in range(spans)]
+        self.lost = [np.zeros(most, np.int32) for _ in range(spans)]
+        self.words: list[list[Words]] = [[] for _ in range(spans)]
+        self.nat: list[Ints] = []
+
+    def read(self, matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> None:
+        """Add the cells of a slab."""
+        cells = present(slab)
+        here = slice(self.size, self.size + len(cells))
+        self.paths[here], self.source[here], self.target[here] = slab.ids[cells], slab.row[cells], slab.aim[cells]
+        ask = self.ask[here]
+        ask[:] = slab.ask[cells]
+        self.reason[here] = _reasons(matrix, slab, cells, now_ns)
+        self.place[here] = _place(Part(matrix, slab, cells, spans[0]))
+        layers = matrix.catalogue.layers
+        for number, found in enumerate(nested(matrix, slab, cells, spans, WANTED)):
+            _leave_out_strange(found, layers, ask)
+            self.sent[number][here] = found.sent
+            lossy = np.flatnonzero(found.lost)
+            self.lost[number][lossy + here.start] = found.lost[lossy]
+            element, code, value = found.words
+            self.words[number].append(Words(element + here.start, code, value))
+        recent = slab.any_ns[cells] > now_ns - matrix.stale_after_ns
+        self.nat.append(np.flatnonzero(recent & ((slab.why[cells] & NAT) != 0)) + here.start)
+        self.size = here.stop
 
 
 class Reader:
@@ -75,9 +103,10 @@ class Reader:
         """A copy of what is needed. `heard` has the expected agents by vantage, and when each was heard last."""
         spans, causal = spans_of(matrix, now_ns)
         yield
-        parts = [_empty(len(spans))]
-        for slab in list(matrix.table.slabs):
-            parts.append(_read(matrix, slab, spans, now_ns))
+        slabs = list(matrix.table.slabs)
+        columns = _Columns(sum(slab.places for slab in slabs), len(spans))
+        for slab in slabs:
+            columns.read(matrix, slab, spans, now_ns)
             yield
         # Last, since rows may be laid between two slices; no number that was read becomes another one before the next plan.
         tables = self._tables_of(matrix)
@@ -91,16 +120,16 @@ class Reader:
             heard_ns=np.array([heard.get(name, UNHEARD) for name in names], np.int64),
             leaving=np.array([name in leaving for name in names], np.bool_),
             excluded=_excluded(matrix, tables),
-            paths=np.concatenate([part.paths for part in parts]),
-            source=np.concatenate([part.source for part in parts]),
-            target=np.concatenate([part.target for part in parts]),
-            ask=np.concatenate([part.ask for part in parts]),
-            reason=np.concatenate([part.reason for part in parts]),
-            sent=tuple(np.concatenate([part.sent[span] for part in parts]) for span in range(len(spans))),
-            lost=tuple(np.concatenate([part.lost[span] for part in parts]) for span in range(len(spans))),
-            words=tuple(_joined(parts, span) for span in range(len(spans))),
-            place=np.concatenate([part.place for part in parts]),
-            nat=np.concatenate([part.nat + start for part, start in zip(parts, _starts(parts), strict=True)]),
+            paths=columns.paths[: columns.size],
+            source=columns.source[: columns.size],
+            target=columns.target[: columns.size],
+            ask=columns.ask[: columns.size],
+            reason=columns.reason[: columns.size],
+            sent=tuple(column[: columns.size] for column in columns.sent),
+            lost=tuple(column[: columns.size] for column in columns.lost),
+            words=tuple(_joined(words) for words in columns.words),
+            place=columns.place[: columns.size],
+            nat=np.concatenate([NONE, *columns.nat]),
         )
 
     def _tables_of(self, matrix: Matrix) -> Tables:
@@ -130,56 +159,10 @@ def spans_of(matrix: Matrix, now_ns: int) -> tuple[tuple[Span, ...], tuple[int, 
     return tuple(spans), tuple(places)
 
 
-def _empty(spans: int) -> _Part:
-    none = np.zeros(0, np.int64)
-    columns = [none] * spans
-    return _Part(
-        none.astype(np.uint64),
-        none,
-        none,
-        none,
-        none.astype(np.uint8),
-        columns,
-        columns,
-        [Words(none, none, none)] * spans,
-        none.astype(np.float32),
-        none,
-    )
-
-
-def _starts(parts: list[_Part]) -> list[int]:
-    sizes = np.array([len(part.source) for part in parts], np.int64)
-    starts: list[int] = (np.cumsum(sizes) - sizes).tolist()
-    return starts
-
-
-def _joined(parts: list[_Part], span: int) -> Words:
-    """The words of all slabs, by the place of a cell among all."""
-    return Words(
-        np.concatenate([part.words[span].cell + start for part, start in zip(parts, _starts(parts), strict=True)]),
-        np.concatenate([part.words[span].code for part in parts]),
-        np.concatenate([part.words[span].value for part in parts]),
-    )
-
-
-def _read(matrix: Matrix, slab: Slab, spans: tuple[Span, ...], now_ns: int) -> _Part:
-    """The cells of a slab."""
-    cells = present(slab)
-    read = [Part(matrix, slab, cells, span) for span in spans]
-    counts = [_counts(part, matrix.table.catalogue.layers[slab.ask[cells]]) for part in read]
-    recent = slab.any_ns[cells] > now_ns - matrix.stale_after_ns
-    return _Part(
-        slab.ids[cells],
-        slab.row[cells].astype(np.int64),
-        slab.aim[cells].astype(np.int64),
-        slab.ask[cells].astype(np.int64),
-        _reasons(matrix, slab, cells, now_ns),
-        [sent for sent, _ in counts],
-        [lost for _, lost in counts],
-        [Words(*part.words) for part in read],
-        _place(read[0]),
-        np.flatnonzero(recent & ((slab.why[cells] & NAT) != 0)),
-    )
+def _joined(words: list[Words]) -> Words:
+    """The words of all slabs."""
+    cell, code, value = (np.concatenate(columns) for columns in zip(Words(NONE, NONE, NONE), *words, strict=True))
+    return Words(cell, code, value)
 
 
 def _place(part: Part) -> NDArray[np.float32]:
@@ -192,18 +175,17 @@ def _place(part: Part) -> NDArray[np.float32]:
     return result
 
 
-def _counts(part: Part, layer: Ints) -> tuple[Ints, Ints]:
-    """Sent and lost, without what says nothing of a way.
+def _leave_out_strange(found: Counts, layers: Ints, ask: Ints) -> None:
+    """Take from sent and lost what says nothing of a way.
 
     That is an answer of somebody else, to whom an address was given again, and a name that was not found of a host outside.
     """
-    element, code, value = part.words
-    strange = code == WRONG_PEER
-    strange |= np.isin(code, UNNAMED) & (layer[element] == OUTSIDE)
-    if not strange.any():
-        return part.sent, part.lost
-    others = np.bincount(element[strange], value[strange], len(part)).astype(np.int64)
-    return np.maximum(part.sent - others, 0), np.maximum(part.lost - others, 0)
+    element, code, value = found.words
+    which = np.flatnonzero((code == WRONG_PEER) | np.isin(code, UNNAMED))
+    which = which[(code[which] == WRONG_PEER) | (layers[ask[element[which]]] == OUTSIDE)]
+    for column in (found.sent, found.lost) if len(which) else ():
+        np.subtract.at(column, element[which], value[which].astype(np.int32))
+        np.maximum(column, 0, out=column)
 
 
 def _reasons(matrix: Matrix, slab: Slab, cells: Ints, now_ns: int) -> Small:
@@ -258,7 +240,9 @@ def cells_of(sample: Sample, expected: Small | None = None) -> list[Cells]:
 def _measured(words: Words, measure: Measure, cells: int) -> Ints:
     """A measure of each cell."""
     mine = words.code == MEASURE + measure
-    return np.bincount(words.cell[mine], words.value[mine], cells).astype(np.int64)
+    result = np.zeros(cells, np.int64)
+    np.add.at(result, words.cell[mine], words.value[mine])
+    return result
 
 
 def _marked(sample: Sample, layer: Small, kind: Small) -> Small:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.catalogue import Asked, Catalogue
-from collector.matrix.histograms import Ids
+from collector.matrix.histograms import Ids, Numbers
 from collector.matrix.places import Place
 from collector.matrix.store import Span
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Mask, Small
@@ -74,9 +74,9 @@ class Sample:
     ask: Ints
     reason: Small
     """By the cell's own windows alone."""
-    sent: tuple[Ints, ...]
+    sent: tuple[Numbers, ...]
     """By span."""
-    lost: tuple[Ints, ...]
+    lost: tuple[Numbers, ...]
     words: tuple[Words, ...]
     """By span: how probes failed."""
     place: NDArray[np.float32]
