@@ -3,12 +3,12 @@
 In: snapshots and `now_ns`, which never goes back. Out: Plans. All else about plans is in `collector.plan`, which has no time.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable
 
 from msgspec import structs
 
 from collector.derivation import ExpectSettings
+from collector.discovery.alike import alike
 from collector.discovery.snapshot import Snapshot, Vantage
 from collector.discovery.wanted import wants_in
 from collector.expectation.wants import Wants
@@ -17,8 +17,6 @@ from collector.plan.keys import PHASE_SECONDS, group_keys, group_secret, phase_o
 from collector.plan.targets import aimed_at
 from collector.settings import SECOND, PlanSettings
 from wire.plan import GroupKey
-
-T = TypeVar("T")
 
 PLANNING_SHARE = 0.05
 """Share of a core that planning for a restless cluster may take."""
@@ -96,7 +94,7 @@ class Planning:
     def is_planned(self, snapshot: Snapshot, settings: PlanSettings | None = None) -> bool:
         """Whether the last plans are those for this snapshot too: it differs in nothing that anybody is asked to do."""
         same = settings is None or settings == self.settings
-        if not same or self._planned is None or not _asks_the_same(self._planned, snapshot):
+        if not same or self._planned is None or not _asks_thealike(self._planned, snapshot):
             return False
         return wants_in(snapshot, self._expect()) == self._wants
 
@@ -124,13 +122,13 @@ class Planning:
         return self._now_ns() // (settings or self.settings).rotation.slot
 
 
-def _asks_the_same(before: Snapshot, after: Snapshot) -> bool:
+def _asks_thealike(before: Snapshot, after: Snapshot) -> bool:
     """Whether two snapshots differ in nothing that a plan depends on; what is equal as it stands is not looked at closely."""
     return (
         _without_lists(before) == _without_lists(after)
-        and _same(before.nodes, after.nodes, lambda one: structs.replace(one, excluded="", labels={}))
-        and _same(before.vantages, after.vantages, _asked_of)
-        and _same(before.services, after.services, lambda one: structs.replace(one, endpoints=one.endpoints and 1))
+        and alike(before.nodes, after.nodes, lambda one: structs.replace(one, excluded="", labels={}))
+        and alike(before.vantages, after.vantages, _asked_of)
+        and alike(before.services, after.services, lambda one: structs.replace(one, endpoints=one.endpoints and 1))
     )
 
 
@@ -155,9 +153,3 @@ def _without_lists(snapshot: Snapshot) -> Snapshot:
 def _asked_of(one: Vantage) -> Vantage:
     """A vantage without why it is excluded, unless nobody probes it any more, and without what policies select it by."""
     return structs.replace(one, excluded="" if aimed_at(one) else one.excluded, labels={}, annotations={})
-
-
-def _same(before: Sequence[T], after: Sequence[T], asked: Callable[[T], T]) -> bool:
-    return len(before) == len(after) and all(
-        one == other or asked(one) == asked(other) for one, other in zip(before, after, strict=True)
-    )

@@ -1,14 +1,32 @@
 """What is expected in a cluster, from its snapshot and the settings."""
 
 from collections.abc import Iterator
+from typing import Final
+
+from msgspec import structs
 
 from collector.derivation import ExpectSettings
+from collector.discovery.alike import alike
 from collector.discovery.ends import Ends, profile_in
 from collector.discovery.snapshot import Snapshot
 from collector.expectation.cluster import Backing, Cluster, Service, ServicePort
 from collector.expectation.expected import Expectations
 from collector.policy.ends import Pod
 from collector.policy.evaluate import Policies
+
+WHOLE: Final = ("namespaces", "backed", "external", "dns", "policies", "opaque", "policies_read", "expectations", "profile")
+"""Parts of a snapshot of which everything is looked at."""
+
+
+def expects_the_same(before: Snapshot, after: Snapshot) -> bool:
+    """Whether the expectations of two snapshots are the same: whether somebody is ready, comes or goes says nothing of them."""
+    return before is after or (
+        all(getattr(before, name) == getattr(after, name) for name in WHOLE)
+        and alike(before.nodes, after.nodes, lambda one: structs.replace(one, excluded=""))
+        and alike(before.vantages, after.vantages, lambda one: structs.replace(one, excluded=""))
+        and alike(before.pods, after.pods, lambda one: structs.replace(one, ready=True, probed_ports=()))
+        and alike(before.services, after.services, lambda one: structs.replace(one, endpoints=None))
+    )
 
 
 def expectations_in(snapshot: Snapshot, settings: ExpectSettings, ends: Ends | None = None) -> Expectations:

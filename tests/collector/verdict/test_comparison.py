@@ -1,8 +1,10 @@
 """What should be against what is."""
 
 import numpy as np
+from msgspec import structs
 
 from collector.verdict.cells import Expected
+from collector.verdict.comparison import REST_NS
 from collector.verdict.finding import Finding
 from collector.verdict.mismatch import UNPROVEN_NS, mismatches, unproven
 from collector.verdict.pair import Verdict
@@ -117,6 +119,23 @@ def test_how_long_it_took_until_a_change_was_in_force_is_told_once() -> None:
     assert delays
     assert {(delay.source, delay.seconds <= 8) for delay in delays} == {("networkpolicy", True)}
     assert watched.seconds(1, lambda path: into("pay")(path) or into("pay", source="ops")(path)).delays == ()
+
+
+def test_that_somebody_is_not_ready_changes_nothing_that_is_expected_and_a_label_does_after_a_rest() -> None:
+    watched = Watched(with_policies(SHUT))
+    made = watched.seconds(4).expectations
+    first, *others = watched.snapshot.vantages
+    watched.change(structs.replace(watched.snapshot, vantages=(structs.replace(first, excluded="not_ready"), *others)))
+    assert watched.seconds(1).expectations is made
+    labelled = structs.replace(watched.snapshot, vantages=(structs.replace(first, labels={"app": "web"}), *others))
+    watched.change(labelled)
+    made_again = watched.look().expectations
+    assert made_again is not made
+    watched.now_ns += REST_NS
+    watched.change(structs.replace(watched.snapshot, vantages=(structs.replace(first, labels={"app": "cart"}), *others)))
+    assert watched.look().expectations is made_again
+    watched.change(structs.replace(labelled, policies=()))
+    assert watched.look().expectations is not made_again
 
 
 def test_a_denied_path_that_is_closed_is_no_loss_to_causes() -> None:
