@@ -17,6 +17,7 @@ from aiohttp import ClientPayloadError, web
 from collector.admission import Admission, Refusal, RefusedError
 from collector.api.board import Board
 from collector.api.faults import server_log
+from collector.api.spending import Spending
 from collector.sessions import Sessions
 from wire.burst import Burst
 from wire.codec import MAX_REPORT_BYTES, CodecError, decode_report, decompress, encode
@@ -109,6 +110,7 @@ class AgentPort:
         self._taken_ns = 0
         """When a report was taken last."""
         self._making = asyncio.Semaphore(PLANS_A_TURN)
+        self._spending = Spending(now_ns)
 
     def runner(self) -> web.ServerRunner:
         """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request.
@@ -138,6 +140,8 @@ class AgentPort:
                 return _closing(request, web.Response(status=404))
             if request.method != method:
                 return _closing(request, web.Response(status=405, headers={"Allow": method}))
+            if not self._spending.has_room(vantage):
+                raise RefusedError(Refusal.SHED)  # noqa: TRY301 - one place turns refusals into answers
             if waited > LATE_SECONDS and handler == self._report and self._now_ns() - self._taken_ns < LEAST_NS:
                 raise RefusedError(Refusal.SHED)  # noqa: TRY301 - one place turns refusals into answers
             return await handler(request, vantage)
@@ -162,7 +166,9 @@ class AgentPort:
         async with self._making:
             if request.transport is None:  # it gave up before its turn: a plan for nobody would cost the others theirs
                 return web.Response(status=503)
+            began_ns = self._now_ns()
             handout = self._board.handout(vantage)
+            self._spending.spend(vantage, self._now_ns() - began_ns)
             await asyncio.sleep(0)
         if handout is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
@@ -191,11 +197,12 @@ class AgentPort:
         try:
             if request.headers.get("Content-Encoding") == "gzip":
                 body = decompress(body, limit=MAX_REPORT_BYTES)
-            report = decode_report(body)
+            return self._taken(vantage, decode_report(body), began_ns)
         except CodecError as error:
             _log.warning("report refused", vantage=vantage, reason=error.reason, because=str(error))
             raise RefusedError(Refusal(error.reason)) from None
-        return self._taken(vantage, report, began_ns)
+        finally:
+            self._spending.spend(vantage, self._now_ns() - began_ns)
 
     def _taken(self, vantage: str, report: Report, began_ns: int) -> web.Response:
         """Judge, apply and record a report, without a pause in between."""

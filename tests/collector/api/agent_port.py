@@ -22,6 +22,7 @@ from collector.plan.keys import group_keys
 from collector.sessions import Sessions
 from collector.settings import PlanSettings
 from wire.outcome import Outcome
+from wire.plan import Plan
 from wire.report import Report, pack
 from wire.window import Window
 
@@ -44,13 +45,21 @@ class InconsistentError(ValueError):
 
 
 @dataclass
+class Clock:
+    """Stands still, save for what a plan costs."""
+
+    now: int = 7
+    plan_costs_ns: int = 0
+
+
+@dataclass
 class Row:
     """In the place of the matrix: keeps what it is given, and finds every report of sequence 13 inconsistent."""
 
     taken: list[tuple[int, bool]] = field(default_factory=list)
 
     def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
-        assert arrived_ns == 7
+        assert arrived_ns >= 7
         if report.sequence == 13:
             raise InconsistentError
         self.taken.append((report.sequence, counted))
@@ -69,6 +78,7 @@ class Served:
     listener: Listener
     reading: set[str]
     """Whose bodies are being read."""
+    clock: Clock
 
     @property
     def url(self) -> str:
@@ -81,7 +91,12 @@ async def serving(
 ) -> AsyncIterator[Served]:
     plans = compose(SNAPSHOT, settings or PlanSettings(), instance=instance, generation=1, keys=group_keys(b"s", 2))
     refused: Counter[str] = Counter()
-    row, sessions, board = Row(), Sessions(instance=instance, silent_after_ns=1), Board(plans)
+    clock = Clock()
+
+    def handed(_vantage: str, _plan: Plan) -> None:
+        clock.now += clock.plan_costs_ns
+
+    row, sessions, board = Row(), Sessions(instance=instance, silent_after_ns=1), Board(plans, handed=handed)
     sessions.replan(SNAPSHOT)
     port = AgentPort(
         admission=SharedKeys(SNAPSHOT.vantages),
@@ -89,7 +104,7 @@ async def serving(
         sessions=sessions,
         matrix=row,
         refuse=lambda reason: refused.update([reason]),
-        now_ns=lambda: 7,
+        now_ns=lambda: clock.now,
         body_seconds=DEADLINE_SECONDS,
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -111,7 +126,7 @@ async def serving(
     async with asyncio.TaskGroup() as tasks:
         accepting = tasks.create_task(listener.serve())
         try:
-            yield Served(listener.port, context, board, row, sessions, refused, listener, port._reading)
+            yield Served(listener.port, context, board, row, sessions, refused, listener, port._reading, clock)
         finally:
             board.release()
             accepting.cancel()

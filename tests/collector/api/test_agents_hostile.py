@@ -12,6 +12,7 @@ import trustme
 from msgspec import structs
 
 from collector.api import agents
+from collector.api.spending import MOST_NS
 from tests.collector.api.agent_port import (
     DEADLINE_SECONDS,
     KEY,
@@ -282,3 +283,18 @@ async def test_survive_51_a_body_that_says_it_is_too_long_is_refused_before_it_c
         answer = await raw(served, head(f"Content-Length: {MAX_REPORT_BYTES + 1}"))
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert served.refused == {"oversized": 1}
+
+
+async def test_survive_49_an_agent_that_asks_without_end_uses_up_its_own_share_and_nobody_elses(served: Served) -> None:
+    served.clock.plan_costs_ns = MOST_NS // 4
+    async with agent(served) as greedy, agent(served, "b") as other:
+        answers = []
+        for _ in range(10):
+            async with greedy.get("/agent/v1/plan") as answer:
+                answers.append((answer.status, "Retry-After" in answer.headers))
+        assert (answers[0], answers[-1], answers.count((200, False))) == ((200, False), (429, True), 5)
+        async with other.get("/agent/v1/plan") as answer:
+            assert answer.status == 200
+        assert (await deliver(greedy, encode(report(1))))[0] == 429
+        assert (await deliver(other, encode(report(1, vantage="b"))))[0] == 200
+    assert served.refused == {"shed": 6}
