@@ -32,6 +32,7 @@ from wire.text import Name
 
 MAX_BODY: Final = 8192
 BODY_SECONDS: Final = 5.0
+"""For the token and all before it, and again for what follows, however it drips."""
 MAX_PATHS: Final = 64
 """Most paths that one request has probed."""
 MAX_AT_ONCE: Final = 8
@@ -145,20 +146,22 @@ class Actions:
         """Whoever may do this, and the body, the rest of which is read only then; raises RefusedError."""
         if (request.content_length or 0) > MAX_BODY:
             raise RefusedError(Refusal.OVERSIZED)
-        body = bytearray()
+        body, loop = bytearray(), asyncio.get_running_loop()
+        until = loop.time() + self._body_seconds
         while (first := _FIRST.match(body)) is None:
-            if len(body) > MAYBE or not await self._more(request, body):
+            if len(body) > MAYBE or not await self._more(request, body, until):
                 raise RefusedError(Refusal.NO_TOKEN)
         who = await self._permission.permitted(first[1].decode(), action)
         self.prove(request)
-        while await self._more(request, body):
+        until = loop.time() + self._body_seconds
+        while await self._more(request, body, until):
             pass
         return who, bytes(body)
 
-    async def _more(self, request: web.Request, body: bytearray) -> bool:
-        """Read some more of a body, and say whether there was any."""
+    async def _more(self, request: web.Request, body: bytearray, until: float) -> bool:
+        """Read some more of a body before some time of the loop's clock, and say whether there was any."""
         try:
-            async with asyncio.timeout(self._body_seconds):
+            async with asyncio.timeout_at(until):
                 part = await request.content.readany()
         except TimeoutError:
             raise RefusedError(Refusal.TOO_SLOW) from None

@@ -158,11 +158,21 @@ async def test_survive_50_a_body_over_8_kib_is_refused_by_its_length_or_where_it
     assert collector.refused == {"oversized": 2}
 
 
-async def test_survive_52_a_body_that_drips_is_given_up(collector: Collector, server: TestServer) -> None:
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """A blank ten times as often as the deadline of a body."""
+    while True:
+        await asyncio.sleep(0.03)
+        writer.write(b" ")
+
+
+@pytest.mark.parametrize("start", [b"{", f'{{"token": "{KEY}", '.encode()], ids=["before its token", "after its token"])
+async def test_survive_52_a_body_that_drips_is_given_up(collector: Collector, server: TestServer, start: bytes) -> None:
     reader, writer = await asyncio.open_connection(server.host, server.port)
-    writer.write(f"POST {PROBE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400\r\n\r\n".encode() + b'{"tok')
-    async with asyncio.timeout(30):
+    writer.write(f"POST {PROBE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000\r\n\r\n".encode() + start)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+        dripping = tasks.create_task(drip(writer))
         answer = await reader.read(4096)
+        dripping.cancel()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert collector.refused == {"too_slow": 1}
