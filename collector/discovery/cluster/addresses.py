@@ -9,11 +9,19 @@ from collector.denied import address_complaint
 MAX_ADDRESSES = 16
 """Most addresses of one owner, as many as a plan's identity takes."""
 _REMEMBERED = 50_000
+_LONGEST = 64
+"""In characters, of an address with a zone index; whatever is longer is none, and is not remembered either."""
+
+
+def checked(text: str, *, link_local: bool = False) -> tuple[str, str | None]:
+    """An address in its shortest form, and None; or the address as it is, and in a sentence why it is never probed."""
+    if len(text) > _LONGEST:
+        return text[:_LONGEST], "not an IP address"
+    return _checked(text, link_local=link_local)
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def checked(text: str, *, link_local: bool = False) -> tuple[str, str | None]:
-    """An address in its shortest form, and None; or the address as it is, and in a sentence why it is never probed."""
+def _checked(text: str, *, link_local: bool) -> tuple[str, str | None]:
     complaint = address_complaint(text, link_local=link_local)
     return (text, complaint) if complaint else (str(ip_address(text)), None)
 

@@ -15,8 +15,10 @@ from wire.text import MAX_NAME, NAME_PATTERN, Name, OptionalName
 
 MAX_ANNOTATION = 2048
 """Longest annotation that is looked at; a longer one is nonsense, and is cut so that it shows as such."""
-MAX_NETWORKS_TEXT = 65_536
+MAX_NETWORKS_TEXT = 16_384
 """The same for the list of a pod's networks, which others write."""
+MAX_LABELS_TEXT = 65_536
+"""Characters of all labels of an object, or of a selector: one with more is left out. The API takes more than a megabyte."""
 
 ZONE = "topology.kubernetes.io/zone"
 SERVICE_NAME = "kubernetes.io/service-name"
@@ -30,6 +32,8 @@ OWN_APP = "netmatrix"
 _NAME = re.compile(NAME_PATTERN)
 REMEMBERED = 16_384
 """Labels that are kept once for all objects that have the same."""
+REMEMBERED_TEXT = 4096
+"""Longest of them in characters: what is remembered stays for long after the object has others."""
 LONGEST_KEY, LONGEST_VALUE = 317, 63
 """In characters, of a label; the API takes no longer one."""
 
@@ -84,13 +88,24 @@ class Condition(Struct):
 
 
 def shared(labels: Mapping[str, str] | None) -> Mapping[str, str]:
-    """The labels, as the one mapping that all objects with the same have: of a DaemonSet's pods there are thousands."""
-    return _shared(tuple(sorted(labels.items()))) if labels else NOTHING
+    """The labels, as the one mapping that all objects with the same have: of a DaemonSet's pods there are thousands.
+
+    Raises ValueError where they are longer than any that mean something.
+    """
+    if not labels:
+        return NOTHING
+    length = sum(len(key) + len(value) for key, value in labels.items())
+    if length > MAX_LABELS_TEXT:
+        raise ValueError(f"labels of {length} characters, more than {MAX_LABELS_TEXT}")
+    items = tuple(sorted(labels.items()))
+    return _remembered(items) if length <= REMEMBERED_TEXT else _kept(items)
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _shared(labels: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+def _kept(labels: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return {intern(key): intern(value) for key, value in labels if len(key) <= LONGEST_KEY and len(value) <= LONGEST_VALUE}
+
+
+_remembered = lru_cache(maxsize=REMEMBERED)(_kept)
 
 
 def told_by(seen: Annotations | None) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from collector.discovery.cluster.addresses import usable
+from collector.discovery.cluster.addresses import MAX_ADDRESSES, usable
 from collector.discovery.cluster.kept import Node, Pod
 from collector.discovery.cluster.world import Because, Refused, World, refused
 from collector.discovery.snapshot import Attachment, Vantage
@@ -21,6 +21,8 @@ from wire.text import MAX_NAME, NAME_PATTERN
 
 ECHO_PORT = 8620
 MAX_NETWORKS = 8
+MAX_LISTED = 32
+"""Networks of a pod that are looked at."""
 DEFAULT_NETWORK = "default"
 CANARY = "canary"
 """Component of the pods that only answer."""
@@ -132,8 +134,8 @@ def _networks(pod: Pod, own: tuple[str, ...], of_nodes: Collection[str], complai
         complaints.append(refused(pod, Because.ANNOTATION, "its network-status is not the JSON that it should be"))
         return ()
     attachments: dict[str, Attachment] = {}
-    for network in listed:
-        addresses, wrong = usable(network.ips)
+    for network in listed[:MAX_LISTED]:
+        addresses, wrong = usable(network.ips[:MAX_ADDRESSES])
         complaints += [refused(pod, Because.ADDRESS, sentence) for sentence in wrong]
         if (
             network.default

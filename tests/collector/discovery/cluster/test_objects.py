@@ -1,12 +1,14 @@
 """What is kept of objects: what matters, in whatever state the API sends it, and nothing that beats with every heartbeat."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.discovery.cluster.addresses import checked
 from collector.discovery.cluster.kept import Endpoint, Namespace, Node, ServicePort, SlicePort
 from collector.discovery.cluster.metadata import MAX_ANNOTATION
 from collector.discovery.cluster.objects import NAMESPACES, NODES, SERVICES, SLICES
@@ -177,3 +179,31 @@ def test_a_reader_refuses_or_keeps_and_does_nothing_else(text: bytes) -> None:
 def test_all_that_is_followed_is_in_the_table_of_rights() -> None:
     for resource in RESOURCES:
         assert right(resource.group, resource.name, "list", "watch")
+
+
+def of(body: dict[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
+def test_survive_36_labels_that_are_longer_than_any_that_mean_something_leave_their_object_out() -> None:
+    labels = {f"example.test/{number:06}": "x" * 60 for number in range(1000)}
+    with pytest.raises(ValueError, match="labels of 79000 characters, more than 65536"):
+        PODS.read(of({"metadata": {"name": "one", "labels": labels}}))
+    with pytest.raises(ValueError, match="labels of 79000 characters"):
+        SERVICES.read(of({"metadata": {"name": "one"}, "spec": {"selector": labels}}))
+
+
+def test_survive_33_what_objects_said_once_is_not_remembered_where_it_is_long() -> None:
+    """Whoever may change one pod may change it a thousand times."""
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            labels = {f"example.test/{number}-{place}": "x" * 60 for place in range(500)}
+            annotations = {"k8s.v1.cni.cncf.io/network-status": json.dumps([{"name": "a", "ips": [f"{number}" * 5000]}])}
+            pod = PODS.read(of({"metadata": {"name": "one", "labels": labels, "annotations": annotations}}))
+            assert checked(f"{number}" * 5000)[1] == "not an IP address"
+            del pod, labels, annotations
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 4 * 2**20, "two hundred times eighty kilobytes went by"
