@@ -21,6 +21,9 @@ OWN_GROUP: Final = "netmatrix.io"
 MIRRORED: Final = ("knp.default.", "kanp.adminnetworkpolicy.", "kbanp.baselineadminnetworkpolicy.", "kcnp.")
 """Calico shows the policies of Kubernetes among its own, under names of these beginnings; we read the originals."""
 LONGEST_REASON: Final = 200
+MAX_POLICY_BYTES: Final = 262_144
+"""Longest policy that is read, some 5,000 addresses. The API takes one six times as long, which would take us most of a second
+at each change, and whoever owns a namespace may change it as often as they like."""
 
 Key = tuple[str, str, str]
 """Kind, namespace and name of an expectation."""
@@ -78,6 +81,8 @@ def _object(group: str, version: str, kind: str, content: bytes | msgspec.Raw) -
 def _policies(group: str, name: str, kind: str, *versions: str) -> Resource[Policy | Opaque]:
     def read(content: bytes | msgspec.Raw) -> Policy | Opaque:
         document = _object(group, versions[0], kind, content)
+        if (length := len(memoryview(content))) > MAX_POLICY_BYTES:
+            return opaque_of(document, f"not read: {length} bytes, more than {MAX_POLICY_BYTES}")
         try:
             return policy_of(document)
         except ValueError as error:

@@ -1,6 +1,7 @@
 """What is kept of a policy: what it says, or, where that is not understood, whom it may be about."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -113,3 +114,11 @@ def test_whatever_its_spec_is_an_object_with_a_name_is_kept(spec: Any) -> None:
     for resource in ALL:
         text = json.dumps({"metadata": META, "spec": spec}).encode()
         assert isinstance(resource.read(text), Policy | Opaque | Expected)
+
+
+def test_survive_33_a_policy_as_long_as_the_api_takes_is_not_read_and_its_pods_are_unknown() -> None:
+    blocks = [{"ipBlock": {"cidr": f"10.{number // 256}.{number % 256}.0/24"}} for number in range(16_000)]
+    found = kept(NETWORK, {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": blocks}]})
+    assert isinstance(found, Opaque)
+    assert re.fullmatch(r"not read: \d+ bytes, more than 262144", found.because)
+    assert (found.namespace, str(found)) == ("x", "NetworkPolicy x/p")
