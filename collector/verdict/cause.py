@@ -16,7 +16,7 @@ from collector.verdict.cells import Cells, Ints
 from collector.verdict.evidence import blast
 from collector.verdict.extent import cells_of
 from collector.verdict.finding import Effect, Finding, Whole
-from collector.verdict.frame import Frame, framed
+from collector.verdict.frame import framed
 from collector.verdict.ladder import counted
 from collector.verdict.noise import Noise
 from collector.verdict.pairs import pairs
@@ -34,14 +34,11 @@ def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> 
         raise ValueError("a pass needs at least one span")
     found: list[Finding] = []
     searches: list[Search] = []
-    frame: Frame | None = None
-    group: Ints | None = None
     for cells in spans:
-        same = frame
-        frame = framed(cells, frame)
-        group = group if group is not None and frame is same else background.groups(cells)
-        present: Ints = np.flatnonzero(np.bincount(group, minlength=1)).astype(np.int64)
         before = searches[-1].ground if searches else None
+        frame = framed(cells.sources, cells.targets)
+        group = before.group if before is not None and before.is_of(cells) else background.groups(cells)
+        present: Ints = np.flatnonzero(np.bincount(group, minlength=1)).astype(np.int64)
         ground = Ground(cells, frame, group, background.rates(noise, cells, present), before)
         search = Search(ground, noise.dispersion, found, searches)
         searches.append(search)
@@ -75,7 +72,7 @@ def _told(finding: Finding, grounds: Sequence[Ground], effect: Effect) -> Findin
         paths=reach.paths,
         namespaces=reach.namespaces,
         evidence=reach.evidence,
-        whole=Whole(int(lost), int(sent), float(longest.usual[which].sum()), longest.cells.span_ns),
+        whole=Whole(int(lost), int(sent), longest.usual(which), longest.cells.span_ns),
     )
 
 

@@ -25,7 +25,7 @@ def blast(scope: Scope, ground: Ground) -> Blast:
     lossy = np.flatnonzero(ground.lost)
     mine = lossy[covered(scope, ground, ground.source[lossy], ground.target[lossy], ground.layer[lossy])]
     source, target = ground.source[mine], ground.target[mine]
-    nodes = np.union1d(ground.frame.source_node[mine], ground.frame.target_node[mine])
+    nodes = np.union1d(ground.frame.node_of_source[source], ground.frame.node_of_target[target])
     spaces = np.union1d(ground.frame.namespaces[0].codes[source], ground.frame.namespaces[1].codes[target])
     columns = (cells.family, cells.kind, cells.layer, cells.target, cells.source, cells.sent)
     order = np.lexsort((*(column[mine] for column in columns), -cells.lost[mine]))

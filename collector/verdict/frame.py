@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.verdict.cells import Cells, Codes, Ends, Ints, coded
+from collector.verdict.cells import Codes, Ends, Ints, coded
 
 Sides = tuple[Codes, Codes]
 """A property of sources and of targets, with numbers in common."""
@@ -35,50 +35,45 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """`source_node`, `target_node` and `name` have one element a cell, -1 where it has no such thing."""
+    """`node_of_source` and the like have one element an end, -1 where it has no such thing."""
 
     words: tuple[str, ...]
     """Nodes."""
-    source_node: Ints
-    target_node: Ints
+    node_of_source: Ints
+    node_of_target: Ints
     nodes: Sides
     zones: Sides
     namespaces: Sides
     names: tuple[str, ...]
     """Of targets."""
-    name: Ints
+    name_of_target: Ints
     labels: Mapping[str, Ints]
     """Numbers of the nodes that have each label."""
     called: tuple[Called, Called]
     """Sources and targets by their names and nodes."""
     behind: Called
     """Services by the nodes of their backends."""
-    of: tuple[Ints, Ints]
-    """The columns that it was made of."""
 
 
-def framed(cells: Cells, before: Frame | None = None) -> Frame:
-    """The frame of some cells: that of the span before, where they are the same cells."""
-    if before is not None and before.of[0] is cells.source and before.of[1] is cells.target:
-        return before
-    words = _words(cells.sources, cells.targets)
+@lru_cache(maxsize=4)
+def framed(sources: Ends, targets: Ends) -> Frame:
+    """The frame of cells between these ends."""
+    words = _words(sources, targets)
     return Frame(
         words=words.nodes[0].words,
-        source_node=words.nodes[0].codes.take(cells.source),
-        target_node=words.nodes[1].codes.take(cells.target),
+        node_of_source=words.nodes[0].codes,
+        node_of_target=words.nodes[1].codes,
         nodes=words.nodes,
         zones=words.zones,
         namespaces=words.namespaces,
         names=words.names.words,
-        name=words.names.codes.take(cells.target),
+        name_of_target=words.names.codes,
         labels=words.labels,
         called=words.called,
         behind=words.behind,
-        of=(cells.source, cells.target),
     )
 
 
-@lru_cache(maxsize=4)
 def _words(sources: Ends, targets: Ends) -> Words:
     """Nodes, zones and namespaces of both tables with numbers in common, the names of targets, and nodes by label."""
     nodes, zones, namespaces = (_both(sources, targets, field) for field in ("node", "zone", "namespace"))

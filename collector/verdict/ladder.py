@@ -64,8 +64,8 @@ def receipts(scope: Scope, ground: Ground) -> tuple[float, float]:
         one, other = near[source] & far[target], back[source] & ahead[target]
     else:
         nodes = members(ground, scope)
-        other = nodes[ground.frame.source_node[known]]
-        one = nodes[ground.frame.target_node[known]]
+        other = nodes[ground.frame.node_of_source[source]]
+        one = nodes[ground.frame.node_of_target[target]]
     one, other = one & ~other, other & ~one
     there, here = forward[known], backward[known]
     return float(there[one].sum() + here[other].sum()), float(here[one].sum() + there[other].sum())

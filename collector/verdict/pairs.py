@@ -97,10 +97,10 @@ def _ends(ground: Ground, here: Ints) -> tuple[Ints, Ints, Ints]:
     frame, events = ground.frame, ground.events
     place = events.place[here]
     class_of = CLASS_OF[events.layer[here]]
-    one, other = frame.source_node[place], frame.target_node[place]
+    one, other = frame.node_of_source[ground.source[place]], frame.node_of_target[ground.target[place]]
     nodes = np.isin(class_of, [CLASSES.index(NETWORK), CLASSES.index(Layer.MTU.value)]) & (one >= 0) & (other >= 0)
     near = np.where(nodes, np.minimum(one, other), sources(ground, place))
-    far = np.where(nodes, np.maximum(one, other), frame.name[place])
+    far = np.where(nodes, np.maximum(one, other), frame.name_of_target[ground.target[place]])
     return near, far, np.where(nodes, class_of, len(CLASSES) + class_of)
 
 
@@ -154,7 +154,7 @@ def _only_long(finding: Finding, searches: Sequence[Search], parts: Sequence[Int
 def _finding(scope: Scope, searches: Sequence[Search], number: int, part: Ints, *, proven: bool) -> Finding | None:
     search, ground = searches[number], searches[number].ground
     which, tally = _of(scope, ground, part), _tally(scope, ground, part)
-    usual = float(ground.usual[which].sum())
+    usual = ground.usual(which)
     score = float(ratio(np.array([tally.lost]), np.array([usual]))[0]) / search.dispersion - search.cost
     if score <= 0:
         return None

@@ -6,9 +6,10 @@ from typing import Final
 
 import numpy as np
 
-from collector.verdict.candidates import ALL, NETWORK, Family, Floats, Ground, Scope, families, key_of
+from collector.verdict.candidates import ALL, NETWORK, Floats, Ground, Scope, key_of
 from collector.verdict.cells import Ints, Mask
 from collector.verdict.extent import cells_of, covered, turned
+from collector.verdict.families import Family, families
 from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import advantage, busy, counted, layer_of
 from collector.verdict.servers import on_node
@@ -145,7 +146,7 @@ class Search:
         sent, lost = counted(ground, which)
         if sent * loss < TELLING:
             return None
-        return advantage(lost, sent, loss, float(ground.usual[which].sum()) / sent) > 0
+        return advantage(lost, sent, loss, ground.usual(which) / sent) > 0
 
     def _best(self, *, long: bool) -> Finding | None:
         """The likeliest candidate of the layer of long packets, or of all others."""

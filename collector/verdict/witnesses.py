@@ -52,14 +52,16 @@ def _apart(source: Ints, target: Ints, own: Ints, direction: str) -> tuple[Ints,
 
 def sources(ground: Ground, which: Ints | Mask) -> Ints:
     """The nodes of some sources, or their own numbers where they have none."""
-    node = ground.frame.source_node[which]
-    return np.where(node >= 0, node, len(ground.frame.words) + ground.source[which])
+    source = ground.source[which]
+    node = ground.frame.node_of_source[source]
+    return np.where(node >= 0, node, len(ground.frame.words) + source)
 
 
 def targets(ground: Ground, which: Ints | Mask) -> Ints:
     """The nodes of some targets, or the numbers of their names where they have none."""
-    node = ground.frame.target_node[which]
-    return np.where(node >= 0, node, len(ground.frame.words) + ground.frame.name[which])
+    target = ground.target[which]
+    node = ground.frame.node_of_target[target]
+    return np.where(node >= 0, node, len(ground.frame.words) + ground.frame.name_of_target[target])
 
 
 def least(witnesses: int, events: float) -> float:
