@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prometheus_client import Counter
 
 from collector.api.board import Board
+from collector.blocked import blocked_of
 from collector.configuration import Configuration, written
 from collector.discovery.snapshot import Snapshot
 from collector.discovery.source import Source
@@ -85,11 +86,18 @@ class Standing:
                 "stretched": plans.stretched,
                 "notes": plans.notes,
             },
-            "agents": standing_of(agents, snapshot),
+            "agents": standing_of(agents, snapshot) | {"blocked": self._blocked(agents, snapshot)},
             "notifications": self._own.notified(),
             "scrape": {"age_seconds": None if self._scraped is None else round(now - self._scraped, 3)},
             "namespaces": namespaces_of(snapshot, own=own_namespace, asking=discovery.get("asking", ())),
         }
+
+    def _blocked(self, agents: Sequence[AgentState], snapshot: Snapshot) -> Answer:
+        """Vantages whose namespace keeps them from reporting, each with the reason."""
+        settings = self._configuration.settings
+        unheard = [agent.vantage for agent in agents if agent.state in {AgentWord.SILENT, AgentWord.NEVER}]
+        found = blocked_of(unheard, snapshot, own=settings.discovery.namespace, settings=settings.expect)
+        return some(f"{name}: {because}" for name, because in found.items())
 
     def _known_by(self) -> Answer:
         refused = counts(self._own.reports_refused)

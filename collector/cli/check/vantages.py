@@ -52,12 +52,12 @@ def _vantages(seen: Installation, page: Page) -> Iterator[Finding]:
         name = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
         if pod["metadata"]["namespace"] not in not_asking and states.get(name, "never") in NOT_HEARD:
             silent.append(name)
-            yield _silent(seen, pod, name)
+            yield _silent(seen, page, pod, name)
     if not (wanting or not_asking or silent):
         yield ok("vantages", f"{len(pods)} in {len(having)} namespaces report" if pods else "no namespace asks for one")
 
 
-def _silent(seen: Installation, pod: Object, name: str) -> Finding:
+def _silent(seen: Installation, page: Page, pod: Object, name: str) -> Finding:
     """A vantage that does not report: whether its namespace keeps it from that."""
     space = pod["metadata"]["namespace"]
     found = seen.policies.get(space, [])
@@ -67,7 +67,17 @@ def _silent(seen: Installation, pod: Object, name: str) -> Finding:
     if blocked:
         do = f"kubectl apply --server-side -n {space} -k manifests/components/vantage-egress, or let it through yourself"
         return wrong("vantages", f"{name} cannot report: blocked by its namespace: {blocked}", do)
+    if because := _as_the_collector_sees(page, name):
+        do = f"let it through to the collector: see which policies are about pods of namespace {space}"
+        return wrong("vantages", f"{name} cannot report: {because}", do)
     return wrong("vantages", f"{name} does not report", f"look at kubectl -n {space} logs {pod['metadata']['name']}")
+
+
+def _as_the_collector_sees(page: Page, name: str) -> str:
+    """What the collector says of a vantage that is blocked: it knows policies of every kind; empty where it says nothing."""
+    itself: Object = {} if isinstance(page.itself, Missing) else page.itself
+    names = ((itself.get("agents") or {}).get("blocked") or {}).get("names") or ()
+    return next((one.removeprefix(f"{name}: ") for one in names if one.startswith(f"{name}: ")), "")
 
 
 def _blocked(seen: Installation, pod: Object, documents: list[Any]) -> str:

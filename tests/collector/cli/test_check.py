@@ -266,6 +266,16 @@ def test_a_vantage_that_cannot_report_is_blocked_by_its_namespace_where_its_poli
     assert of_vantages(policy("default-deny"))["vantages"].state is State.OK, "it reports, whatever we make of the policies"
 
 
+def test_a_vantage_that_policies_of_another_kind_block_is_named_so_by_the_collector() -> None:
+    said = page()
+    assert isinstance(said.itself, dict)
+    because = "blocked by its namespace: CiliumNetworkPolicy shop/deny"
+    agents = said.itself["agents"] | {"blocked": {"count": 1, "names": [f"shop/v-0: {because}"]}}
+    heard = replace(said, itself=said.itself | {"agents": agents}, agents=[{"vantage": "shop/v-0", "state": "never"}])
+    found = {one.point: one for one in vantages(replace(INSTALLED, policies={"shop": []}), heard)}
+    assert found["vantages"].said == f"shop/v-0 cannot report: {because}"
+
+
 def test_vantage_egress_is_for_namespaces_that_isolate_egress_anyway() -> None:
     own = policy("netmatrix-vantage")
     assert of_vantages(own)["vantage-egress"].state is State.WRONG
