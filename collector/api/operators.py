@@ -28,6 +28,8 @@ from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import Plans
 from collector.sessions import Sessions
+from collector.verdict.judgement import Judgement
+from collector.verdict.pictured import lossless
 
 METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 LONG: Final = frozenset({"verdicts", "why"})
@@ -56,6 +58,7 @@ class Operators:
         now_ns: Callable[[], int],
         ready: Callable[[], bool],
         standing: Callable[[int], Answer],
+        judgement: Callable[[], Judgement],
     ) -> None:
         self._matrix = matrix
         self._sessions = sessions
@@ -70,6 +73,7 @@ class Operators:
         self._now_ns = now_ns
         self._ready = ready
         self._standing = standing
+        self._judgement = judgement
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text."""
@@ -97,7 +101,8 @@ class Operators:
         rows, columns = dimensions(found["by"])
 
         def groups(now_ns: int) -> Slices[Answer]:
-            answer = yield from groups_in_slices(self._matrix, now_ns, rows, columns, span_ns=span, wanted=which)
+            shut = lossless(self._judgement().comparison)
+            answer = yield from groups_in_slices(self._matrix, now_ns, rows, columns, span_ns=span, wanted=which, closed=shut)
             return {**answer, "by": found["by"]}
 
         return await self._answered("matrix", found, groups)
@@ -116,7 +121,10 @@ class Operators:
         measure = found.get("measure", "loss")
 
         def worst(now_ns: int) -> Slices[Answer]:
-            cells = yield from worst_in_slices(self._matrix, now_ns, k, measure=measure, span_ns=span, wanted=which)
+            shut = lossless(self._judgement().comparison)
+            cells = yield from worst_in_slices(
+                self._matrix, now_ns, k, measure=measure, span_ns=span, wanted=which, closed=shut
+            )
             return self._listed(cells, now_ns, span)
 
         return await self._answered("worst", found, worst)
@@ -202,7 +210,14 @@ def operator_app(
     `verdicts` has pages of its own; without `actions` nothing can be done.
     """
     operators = Operators(
-        matrix=matrix, sessions=sessions, plans=plans, metrics=metrics, now_ns=now_ns, ready=ready, standing=standing
+        matrix=matrix,
+        sessions=sessions,
+        plans=plans,
+        metrics=metrics,
+        now_ns=now_ns,
+        ready=ready,
+        standing=standing,
+        judgement=verdicts.judgement,
     )
     app = web.Application(middlewares=[guarded(hosts, refused)], client_max_size=1024)
     app.router.add_get("/metrics", operators.metrics)

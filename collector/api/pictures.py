@@ -69,7 +69,7 @@ class Pictures:
             if measure == VERDICT:
                 one = NOTHING if compared is None else pictured.picture(compared, rows, columns, which)
             else:
-                shut = None if compared is None else np.sort(compared.sample.paths[pictured.closed(compared)])
+                shut = pictured.lossless(compared)
                 one = yield from picture_in_slices(
                     self._matrix, now_ns, rows, columns, measure=measure, span_ns=span, wanted=which, closed=shut
                 )

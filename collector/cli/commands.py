@@ -27,6 +27,7 @@ GROUP_FIELDS: Final = (
     "state",
     "cells",
     "unknown",
+    "closed",
 )
 AGENT_FIELDS: Final = (
     "vantage",
@@ -62,6 +63,7 @@ def status(client: Client, options: Namespace, out: IO[str], *, colour: bool) ->
         words = f"{loss_text(layer['loss'])} lost, {lost} of {layer['sent']} probes" if layer["sent"] else "no probe judged"
         words += f"; {layer['cells']} paths"
         words += f", {layer['unknown']} unknown" if layer["unknown"] else ""
+        words += f", {layer['closed']} closed as they should be" if layer.get("closed") else ""
         out.write(painted(f"{clean(layer['from']):<10}{words}", YELLOW, wanted=colour and lost > 0) + "\n")
     if worst:
         out.write("\n" + cell_lines(worst, colour=colour))

@@ -19,11 +19,14 @@ DEGRADED_LOSS: Final = 0.05
 """From this loss on a cell is red; below it, and above nothing, yellow."""
 COMPACT_LEGEND: Final = (
     *(". no loss", ", below 1 %", ": below 10 %", "1-9 tens of percent", "# all lost"),
-    *("? unknown", "x excluded", "~ not in the plan now", "blank: no path"),
+    *("? unknown", "x excluded", "o denied", "~ not in the plan now", "blank: no path"),
 )
-MARKS: Final = {"unsampled": "~", "excluded": "x"}
+MARKS: Final = {"unsampled": "~", "excluded": "x", "closed": "o"}
 """States that are neither measured nor unknown."""
-LEGEND: Final = ("from row to column", "loss  p50/p99", "? unknown", "x excluded", "~ not in the plan now", "blank: no path")
+LEGEND: Final = (
+    *("from row to column", "loss  p50/p99"),
+    *("? unknown", "x excluded", "o denied", "~ not in the plan now", "blank: no path"),
+)
 
 Group = Mapping[str, Any]
 Cell = Mapping[str, Any]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.answers import MICROSECOND, Answer, seconds
-from collector.matrix.histograms import Floats, Ints, Mask, quantiles_of_rows
+from collector.matrix.histograms import Floats, Ids, Ints, Mask, quantiles_of_rows
 from collector.matrix.part import EXCLUDED, MEASURED, UNKNOWN, UNSAMPLED, Part
 from collector.matrix.places import DIMENSIONS
 from collector.matrix.query import ALL, DEFAULT_SPAN_NS, MAX_CELLS, Asked, Filter, TooManyError, Wanted, asked
@@ -20,7 +20,10 @@ from wire.histogram import BUCKETS
 __all__ = ["Keys", "group_by", "groups_in_slices"]
 
 _BY_ASK = frozenset({"layer", "kind", "family"})
-_SUMS = ("cells", "measured", "unknown", "excluded", "by_network", "sent", "lost", "late")
+_SUMS = ("cells", "measured", "unknown", "excluded", "closed", "by_network", "sent", "lost", "late")
+CLOSED: Final = len(STATE_WORDS)
+"""The state of what should be closed and is, which no cell has by itself."""
+_STATES: Final = (*(STATE_WORDS[word] for word in sorted(STATE_WORDS)), "closed")
 _WIDTH = BUCKETS + 1
 MAX_TABLE: Final = 2**22
 """Most groups, whether cells are in them or not, that are found through a table; among more they are searched for."""
@@ -39,14 +42,16 @@ def group_by(
     *,
     span_ns: int | None = DEFAULT_SPAN_NS,
     wanted: Wanted = ALL,
+    closed: Ids | None = None,
 ) -> Answer:
     """Cells added up by a dimension of where they leave from and one of where they lead to; KeyError for others.
 
-    A group is measured where one of its cells is, else unknown where one is, else excluded where one is, else unsampled. What
-    excluded cells did is in no sum. Its latency is that of icmp, udp and tcp: an answer over HTTP or DNS also takes a server's
-    time, and only counts where there is no other.
+    `closed` are ids of paths that should be closed and are, in ascending order: what they lose is no loss.
+    A group is measured where one of its cells is, else unknown where one is, else excluded where one is, else unsampled, and
+    closed where all are. What excluded and closed cells did is in no sum. Its latency is that of icmp, udp and tcp: an answer
+    over HTTP or DNS also takes a server's time, and only counts where there is no other.
     """
-    return finished(groups_in_slices(matrix, now_ns, rows, columns, span_ns=span_ns, wanted=wanted))
+    return finished(groups_in_slices(matrix, now_ns, rows, columns, span_ns=span_ns, wanted=wanted, closed=closed))
 
 
 class Keys:
@@ -118,14 +123,13 @@ class _Sums:
     def __init__(self, groups: int) -> None:
         self.columns: dict[str, Ints] = {name: np.zeros(groups, np.int64) for name in _SUMS}
 
-    def add(self, part: Part, group: Ints, now_ns: int, network: Mask) -> None:
-        """Add the cells of a part."""
-        state = part.states(now_ns)
+    def add(self, part: Part, group: Ints, state: Ints, network: Mask) -> None:
+        """Add the cells of a part, whose states are given."""
         received = part.sent - part.lost
         self._count("cells", group)
-        for name, word in (("measured", MEASURED), ("unknown", UNKNOWN), ("excluded", EXCLUDED)):
+        for name, word in (("measured", MEASURED), ("unknown", UNKNOWN), ("excluded", EXCLUDED), ("closed", CLOSED)):
             self._count(name, group[state == word])
-        counts = state != EXCLUDED
+        counts = (state != EXCLUDED) & (state != CLOSED)
         self._count("by_network", group[network & (received > 0) & counts])
         self._count("sent", group, part.sent * counts)
         for name, column in (("lost", part.lost), ("late", part.late)):
@@ -171,7 +175,14 @@ class _Latencies:
 
 
 def groups_in_slices(
-    matrix: Matrix, now_ns: int, rows: str, columns: str, *, span_ns: int | None, wanted: Wanted
+    matrix: Matrix,
+    now_ns: int,
+    rows: str,
+    columns: str,
+    *,
+    span_ns: int | None,
+    wanted: Wanted,
+    closed: Ids | None = None,
 ) -> Slices[Answer]:
     """The same as `group_by` in slices. Raises TooManyError for more than MAX_CELLS groups."""
     keys, only, span = Keys(matrix, rows, columns), Filter(matrix, wanted), asked(matrix, now_ns, span_ns)
@@ -182,6 +193,12 @@ def groups_in_slices(
         found.note(chosen[chosen >= 0])
         yield
     found.number()
+
+    def states(part: Part) -> Ints:
+        found: Ints = part.states(now_ns)
+        if closed is not None:
+            found[np.isin(part.slab.ids[part.cells], closed)] = CLOSED
+        return found
 
     def grouped(slab: Slab) -> tuple[Part, Ints, Mask]:
         """The cells of a slab that are in a group, the number of that, and whether their latency is the network's alone."""
@@ -194,12 +211,12 @@ def groups_in_slices(
     sums, latencies = _Sums(len(found.keys)), _Latencies(len(found.keys))
     for slab in slabs:
         part, group, network = grouped(slab)
-        sums.add(part, group, now_ns, network)
+        sums.add(part, group, states(part), network)
         yield
     networked = sums.columns["by_network"] > 0
     for slab in slabs:
         part, group, network = grouped(slab)
-        counts = (network | ~networked[group]) & (part.exclusions.max(axis=0, initial=0) == 0)
+        counts = (network | ~networked[group]) & (part.exclusions.max(axis=0, initial=0) == 0) & (states(part) != CLOSED)
         latencies.add(part, np.where(counts, group, -1))
         yield
     answer = yield from _answer(keys, found.keys, sums, latencies, span)
@@ -216,6 +233,7 @@ def _answer(keys: Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: A
     loss = np.where(sent > 0, lost / np.maximum(sent, 1), np.nan)
     words = (MEASURED, "measured"), (UNKNOWN, "unknown"), (EXCLUDED, "excluded")
     state = np.select([columns[name] > 0 for _, name in words], [word for word, _ in words], UNSAMPLED)
+    state[columns["closed"] == columns["cells"]] = CLOSED
     row, column = found // keys.width, found % keys.width
     values = (
         _words(keys.row_words)[row],
@@ -227,10 +245,11 @@ def _answer(keys: Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: A
         _known(loss, 6),
         _known(p50 / MICROSECOND, 1),
         _known(p99 / MICROSECOND, 1),
-        _words([STATE_WORDS[word] for word in sorted(STATE_WORDS)])[state],
+        _words(_STATES)[state],
         columns["cells"],
         columns["unknown"],
         columns["excluded"],
+        columns["closed"],
     )
     cells: list[Answer] = []
     for start in range(0, len(found), AT_ONCE):
@@ -240,7 +259,7 @@ def _answer(keys: Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: A
             {
                 "from": source,
                 "to": target,
-                "sent": probes,
+                "sent": sent,
                 "received": received,
                 "late": late,
                 "failed": failed,
@@ -251,8 +270,9 @@ def _answer(keys: Keys, found: Ints, sums: _Sums, latencies: _Latencies, span: A
                 "cells": count,
                 "unknown": unknown,
                 "excluded": excluded,
+                "closed": shut,
             }
-            for source, target, probes, received, late, failed, ratio, median, slow, word, count, unknown, excluded in zip(
+            for source, target, sent, received, late, failed, ratio, median, slow, word, count, unknown, excluded, shut in zip(
                 *part, strict=True
             )
         ]

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from collector.matrix.answers import Answer, answers, last_results
-from collector.matrix.histograms import Ints, Mask, Numbers, quantiles
+from collector.matrix.histograms import Ids, Ints, Mask, Numbers, quantiles
 from collector.matrix.part import MEASURED, Part, present
 from collector.matrix.slab import Slab
 from collector.matrix.slices import Slices, finished
@@ -172,9 +172,16 @@ def worst(
 
 
 def worst_in_slices(
-    matrix: Matrix, now_ns: int, k: int, *, measure: str, span_ns: int | None, wanted: Wanted
+    matrix: Matrix,
+    now_ns: int,
+    k: int,
+    *,
+    measure: str,
+    span_ns: int | None,
+    wanted: Wanted,
+    closed: Ids | None = None,
 ) -> Slices[list[Answer]]:
-    """The same in slices.
+    """The same in slices. `closed` are ids of paths that should be closed and are, in ascending order: none is among the worst.
 
     Among thousands of cells with the same loss, those with the longest latency of all are taken for those with the highest p99.
     """
@@ -183,7 +190,8 @@ def worst_in_slices(
     keys: list[tuple[float, float, int, int]] = []
     for slab in list(matrix.table.slabs):
         part = Part(matrix, slab, only.chosen(slab), span.steps)
-        measured = np.flatnonzero(part.states(now_ns) == MEASURED)
+        shut = np.False_ if closed is None else np.isin(slab.ids[part.cells], closed)
+        measured = np.flatnonzero((part.states(now_ns) == MEASURED) & ~shut)
         close = _closest(part, measured, max(_CANDIDATES, 4 * k), measure)
         part = Part(matrix, slab, part.cells[close], span.steps)
         p99 = np.nan_to_num(quantiles(part.histograms(), 0.99, groups=len(part)), nan=-1.0)

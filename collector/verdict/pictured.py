@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from collector.matrix.histograms import Ids
 from collector.matrix.picture import LEVEL, MAX_PAIRS, Code, Codes, Picture
 from collector.matrix.places import natural
 from collector.matrix.query import TooManyError, Wanted
@@ -48,6 +49,22 @@ def closed(one: Comparison) -> Ints:
     verdict = one.compared.verdict
     shut = (verdict == Verdict.OK) | (verdict == Verdict.UNVERIFIABLE)
     return np.flatnonzero((one.answers.answer == Expected.DENY) & shut)
+
+
+def lossless(one: Comparison | None) -> Ids | None:
+    """Ids of paths that lose nothing when nothing comes through, in ascending order: those that are closed as they should be.
+
+    Also those of which policies say neither way, while nothing comes through, as of ICMP to a pod that is closed for all else.
+    None where there are none.
+    """
+    if one is None:
+        return None
+    compared = one.compared
+    unsaid = (one.answers.answer == Expected.UNSPECIFIED) & (compared.verdict == Verdict.UNKNOWN)
+    shut = np.zeros(len(one.sample), np.bool_)
+    shut[closed(one)] = True
+    shut |= unsaid & (compared.sent > 0) & (compared.reached == 0)
+    return np.sort(one.sample.paths[shut]) if shut.any() else None
 
 
 def picture(one: Comparison, rows: str, columns: str, wanted: Wanted) -> Picture:

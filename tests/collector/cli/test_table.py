@@ -56,6 +56,14 @@ def test_what_does_not_fit_at_all_comes_in_blocks() -> None:
     assert sum(line.lstrip().startswith("1 node-001") for line in lines) > 1
 
 
+@pytest.mark.parametrize("width", [30, 200])
+def test_what_is_denied_is_neither_lost_nor_healthy(width: int) -> None:
+    text = render_matrix(group(3, cell("n1", "n2", None, state="closed")), colour=False, width=width)
+    assert re.search(r"^(1 )?n1 .*\bo\b", text, re.MULTILINE)
+    assert "o denied" in text
+    assert symbol(cell("n1", "n2", None, state="closed")) not in {symbol(cell("n1", "n2", loss)) for loss in (0.0, 0.5, 1.0)}
+
+
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_unknown_unsampled_lost_and_healthy_differ_without_colour(width: int) -> None:
     cells = [cell("n1", "n2", None, state="unknown"), cell("n1", "n3", None, state="unsampled"), cell("n1", "n4", 1.0)]

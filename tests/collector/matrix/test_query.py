@@ -2,6 +2,7 @@ from collections import defaultdict
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,8 @@ from collector.discovery.snapshot import DnsServer
 from collector.matrix import groups, query
 from collector.matrix.groups import group_by
 from collector.matrix.places import DIMENSIONS, Place, natural, source_places, target_places
-from collector.matrix.query import TooManyError, Wanted, cells, pair, worst
+from collector.matrix.query import TooManyError, Wanted, cells, pair, worst, worst_in_slices
+from collector.matrix.slices import finished
 from collector.matrix.store import Matrix
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, paths_of, plans_of, replan, report_of, window
 from wire.histogram import merged, quantile_ns
@@ -235,6 +237,21 @@ def test_a_group_is_unknown_only_where_no_cell_of_it_is_known() -> None:
     assert (group["n1", "n2"]["cells"], group["n1", "n2"]["unknown"]) == (4, 3)
     assert group["n3", "n2"]["state"] == "unknown"
     assert group["n3", "n2"]["loss"] is None
+
+
+def test_what_should_be_closed_and_is_loses_nothing_and_a_group_of_it_alone_is_closed() -> None:
+    to_cart = [path.id for path in paths_of(SNAPSHOT, "n1") if path.target.name == "pod/shop/cart-0"]
+    lossy = [("n1", window(path, [], failed={Outcome.TIMEOUT: 9})) for path in to_cart]
+    matrix = filled(*lossy, ("n1", window(path_to(matrix_of(), "n1", "agent-n2").id, [1000] * 4)))
+    shut = np.array(sorted(to_cart), np.uint64)
+    groups = {(one["from"], one["to"]): one for one in group_by(matrix, NOW, "vantage", "target", closed=shut)["cells"]}
+    cart, other = groups["n1", "pod/shop/cart-0"], groups["n1", "pod/netmatrix/agent-n2"]
+    assert (cart["state"], cart["sent"], cart["loss"], cart["closed"]) == ("closed", 0, None, len(to_cart))
+    assert (other["state"], other["sent"], other["loss"], other["closed"]) == ("measured", 4, 0.0, 0)
+    (both,) = [one for one in group_by(matrix, NOW, "node", "node", closed=shut)["cells"] if one["to"] == "n2" and one["sent"]]
+    assert (both["state"], both["sent"], both["loss"], both["closed"]) == ("measured", 4, 0.0, len(to_cart))
+    some = worst_in_slices(matrix, NOW, 9, measure="loss", span_ns=query.DEFAULT_SPAN_NS, wanted=Wanted(), closed=shut)
+    assert [one["to"]["name"] for one in finished(some)] == ["pod/netmatrix/agent-n2"]
 
 
 def test_services_are_columns_under_the_nodes() -> None:

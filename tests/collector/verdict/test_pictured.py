@@ -1,5 +1,6 @@
 """Verdicts as a picture."""
 
+import numpy as np
 import pytest
 
 from collector.matrix import picture as matrix_picture
@@ -38,6 +39,17 @@ def test_what_is_not_proven_is_no_fault_and_no_loss() -> None:
     unproven = Watched(with_policies(SHUT)).seconds(6, into("pay", source=""))
     assert code(picture(unproven, "namespace", "namespace", Wanted()), "shop", "pay") == LEVEL + Shade.UNVERIFIABLE
     assert len(pictured.closed(unproven)) > 0
+
+
+def test_a_path_that_is_closed_as_it_should_be_loses_nothing_and_one_that_is_open_may() -> None:
+    one = shut()
+    ids = pictured.lossless(one)
+    assert ids is not None
+    assert set(one.sample.paths[pictured.closed(one)].tolist()) <= set(ids.tolist())
+    assert (np.diff(ids.astype(np.int64)) != 0).all()
+    opened = one.compared.reached > 0
+    assert not set(one.sample.paths[opened].tolist()) & set(ids.tolist())
+    assert pictured.lossless(None) is None
 
 
 def test_a_restriction_leaves_rows_and_columns_out() -> None:
