@@ -161,7 +161,7 @@ class Judging:
         began = time.thread_time()
         compared = self._comparer.look(sample, wall_ns=time.time_ns())
         spans = [compared.spans[place] for place in sample.causal]
-        found, self._noise = causes(spans, self._noise)
+        found, self._noise = causes(spans, self._noise, known=self._memory.told)
         found += self._slowness.findings(sample)
         self._unproven_ns = unproven(compared, self._unproven_ns)
         found += mismatches(compared, [*found, *self._memory.findings.values()], self._unproven_ns)

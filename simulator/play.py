@@ -72,7 +72,7 @@ class Judge:
         """A step of the world, and the incidents that are open."""
         spans = world.step()
         began = time.process_time()
-        found, self.noise = causes(spans, self.noise)
+        found, self.noise = causes(spans, self.noise, known=self.memory.told)
         told, self.memory = settled(
             found, spans[0], self.memory, world.now_ns, cluster=CLUSTER, report_ns=int(REPORT_S * SECOND)
         )

@@ -6,51 +6,58 @@ exceeds what it takes to name it, ln(number of candidates / alpha), and if its l
 events are taken away and the next is looked for. What a short span has explained is not looked at again in a longer one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from collector.verdict import noise as background
-from collector.verdict.candidates import Ground
+from collector.verdict.candidates import Ground, Scope, key_of
 from collector.verdict.cells import Cells, Ints
 from collector.verdict.evidence import blast
 from collector.verdict.extent import cells_of
 from collector.verdict.finding import Effect, Finding, Whole
 from collector.verdict.frame import framed
 from collector.verdict.ladder import counted
-from collector.verdict.noise import Noise
+from collector.verdict.noise import Noise, Window
 from collector.verdict.pairs import pairs
+from collector.verdict.recurrence import remembered, times, window
 from collector.verdict.search import Search
 from collector.verdict.servers import of_nodes
 from collector.verdict.ways import told_way
 
 
-def causes(spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss") -> tuple[list[Finding], Noise]:
+def causes(
+    spans: Sequence[Cells], noise: Noise, *, effect: Effect = "loss", known: Iterable[Scope] = ()
+) -> tuple[list[Finding], Noise]:
     """Findings of all spans, and the noise after the first; raises ValueError where there is no span.
 
+    What is `known`, since it has been told, takes less to be seen again than to be named at all.
     Another `effect` than loss is what `lost` counts then, such as probes slower than usual: it has a noise of its own.
     """
     if not spans:
         raise ValueError("a pass needs at least one span")
     found: list[Finding] = []
     searches: list[Search] = []
+    latest: Window | None = None
+    told_before = frozenset(key_of(scope) for scope in known)
     for cells in spans:
         before = searches[-1].ground if searches else None
         frame = framed(cells.sources, cells.targets)
         group = before.group if before is not None and before.is_of(cells) else background.groups(cells)
         present: Ints = np.flatnonzero(np.bincount(group, minlength=1)).astype(np.int64)
         ground = Ground(cells, frame, group, background.rates(noise, cells, present), before)
-        search = Search(ground, noise.dispersion, found, searches)
+        latest = latest or window(ground)
+        search = Search(
+            ground, noise.dispersion, found, searches, times=times(noise.windows, latest, ground), known=told_before
+        )
         searches.append(search)
         found += search.findings()
     grounds = [search.ground for search in searches]
-    nodes = [finding.scope for finding in found]
-    served = [one for one in found if of_nodes(one.scope, nodes, _ground_of(one, grounds))]
-    told = [_told(finding, grounds, effect) for finding in found if finding not in served]
+    told = [_told(one, grounds, effect) for one in found if not of_nodes(one.scope, _ground_of(one, grounds))]
     for search in searches:
         for finding in found:
             search.explain(finding.scope)
-    told += [_told(finding, grounds, effect) for finding in pairs(searches)]
+    told += [_told(one, grounds, effect) for one in pairs(searches) if not of_nodes(one.scope, _ground_of(one, grounds))]
     return told, _learned(noise, spans[0], searches[0], searches[-1])
 
 
@@ -86,5 +93,7 @@ def _learned(noise: Noise, cells: Cells, latest: Search, longest: Search) -> Noi
         return noise
     count = background.size(cells)
     usual = latest.live & ~latest.of(longest.suspects())
+    windows = remembered(noise.windows, window(ground))
     events = np.bincount(ground.events.group[usual], minlength=count).astype(np.float64)
-    return background.learned(noise, cells, events, ground.by_group, spread=latest.spread(usual))
+    spread = latest.spread(usual)
+    return background.learned(noise, cells, events, ground.by_group, spread=spread)._replace(windows=windows)

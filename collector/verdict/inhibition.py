@@ -58,7 +58,7 @@ def _covers(wide: Scope, scope: Scope, cells: Cells) -> bool:
             covers = scope.kind in NETWORK_KINDS
         case "node":
             served = behind(scope, cells.targets.all)
-            serves = bool(served) and all(wide.component in end.behind for end in served)
+            serves = any(wide.component in end.behind for end in served)
             covers = (wide.component in ends or serves) and wide.layers in {NETWORK, scope.layers}
         case "group":
             covers = any(end in nodes and wide.component in nodes[end].groups for end in ends)

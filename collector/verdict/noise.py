@@ -43,6 +43,18 @@ class Block(NamedTuple):
     probes: float = 0.0
 
 
+Pair = tuple[str, str, str]
+"""Two nodes, or names of what has none, and a class of layers."""
+
+
+class Window(NamedTuple):
+    """A short span, and the pairs that lost something in it, where so many are remembered."""
+
+    start_ns: int
+    stop_ns: int
+    pairs: frozenset[Pair]
+
+
 class Noise(NamedTuple):
     """All that is remembered."""
 
@@ -53,6 +65,8 @@ class Noise(NamedTuple):
     """How many terms that sum has."""
     until_ns: int = 0
     """End of the last span that was learned from."""
+    windows: tuple[Window, ...] = ()
+    """The last of them, one after the other; see `recurrence`."""
 
     @property
     def dispersion(self) -> float:

@@ -6,13 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from collector.verdict.candidates import ALL, NETWORK, Floats, Ground, Scope, key_of
+from collector.verdict.candidates import NETWORK, Floats, Ground, Scope, key_of
 from collector.verdict.cells import Ints, Mask
-from collector.verdict.extent import cells_of, covered, turned
+from collector.verdict.extent import cells_of, covered
 from collector.verdict.families import Family, families
 from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import advantage, busy, counted, layer_of
 from collector.verdict.servers import on_node
+from collector.verdict.ways import sided
 from collector.verdict.witnesses import WITNESSES, least, sources, targets, witnesses
 from wire.path import Layer
 
@@ -46,20 +47,26 @@ REST: Final = 0.5
 """Of what it takes to name a candidate, what a wide one must be worth without the worst of its nodes or targets."""
 TRIED: Final = 24
 """Candidates of one round that are looked at closely."""
+LEAST_WORTH: Final = 0.1
+"""Of what is known already, in nats."""
 TOTAL: Final = 0.9
 """Loss from which nothing gets through."""
-TWO_WAY: Final = frozenset({"node", "mtu", "group", "zone_pair"})
-"""Kinds of which packets get lost in a direction."""
 
 
 class Search:
     """The search through one span. `before` is what shorter ones have found."""
 
-    def __init__(self, ground: Ground, dispersion: float, before: Sequence[Finding], shorter: "Sequence[Search]") -> None:
+    def __init__(
+        self, ground: Ground, dispersion: float, before: Sequence[Finding], shorter: "Sequence[Search]", *, times: Ints,
+        known: frozenset[tuple[str, str, str]] = frozenset(),
+    ) -> None:  # fmt: skip
+        """`times`: how often each event counts; `known`: what has been told, by `key_of`."""
         self.ground = ground
+        self._times = times - 1
         self.dispersion = dispersion
         self.shorter = tuple(shorter)
         self._families = families(ground)
+        self._known = [_places(family, known) for family in self._families]
         self.cost = log((sum(len(family.words) for family in self._families) + len(ground.events.source) + 1) / ALPHA)
         """What it takes to name one candidate."""
         self.own: list[Scope] = []
@@ -157,7 +164,7 @@ class Search:
                 continue
             some = np.flatnonzero(events >= WITNESSES)
             scores = ratio(events[some], family.usual[some]) / self.dispersion
-            worth = scores > self.cost
+            worth = scores > np.where(np.isin(some, self._known[number]), TELLING, self.cost)
             scored += [(score, number, one) for score, one in zip(scores[worth].tolist(), some[worth].tolist(), strict=True)]
         scored.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
         for score, number, one in scored[:TRIED]:
@@ -166,7 +173,8 @@ class Search:
                 continue
             if family.wide and not self._spread(number, one, happened, score):
                 continue
-            finding = self._finding(family, one, family.happened(self.live).item(one), score - self.cost)
+            beyond = max(score - self.cost, LEAST_WORTH)
+            finding = self._finding(family, one, family.happened(self.live).item(one), beyond)
             if finding is not None:
                 return finding
         return None
@@ -178,6 +186,8 @@ class Search:
         """
         events = self.ground.events
         total = family.happened(which)
+        for often in range(1, int(self._times.max(initial=0)) + 1):
+            total += family.happened(which & (self._times >= often))
         for lost, loss in GREAT:
             total += family.happened(which & (events.lost >= lost) & (events.lost >= loss * events.sent))
         return total
@@ -242,7 +252,7 @@ class Search:
         base, loss = usual / max(sent, 1), lost / max(sent, 1)
         if scope.layers == Layer.MTU and not self._only_long(scope, loss, base):
             return None
-        scope, certain = self._directed(scope, lost, sent, base)
+        scope, certain = sided(scope, ground, (lost, sent), base)
         layer, sure = layer_of(scope, ground, which, base)
         if scope.kind == "node" and layer is Layer.POD and busy(ground, cells_of(scope, ground), base) > TELLING:
             scope = scope._replace(kind="agent", direction="in")
@@ -256,24 +266,12 @@ class Search:
         sent, lost = counted(self.ground, cells_of(scope._replace(layers=NETWORK), self.ground))
         return advantage(lost, sent, loss, usual) <= 0
 
-    def _directed(self, scope: Scope, lost: int, sent: int, usual: float) -> tuple[Scope, bool]:
-        """Which cells lose by it, and whether that is sure; which way packets get lost, receipts say afterwards.
 
-        A cause covers both sides where the other one is likelier to lose as much than as little as usual.
-        """
-        if scope.kind not in TWO_WAY or scope.component == ALL or scope.layers not in {NETWORK, Layer.MTU.value}:
-            return scope, True
-        if scope.reach != "both":
-            between = ">" in scope.component
-            if between and len(set(scope.component.split(">"))) == 1:
-                return scope, True
-            other = turned(scope) if between else scope._replace(direction="out" if scope.direction == "in" else "in")
-            alone = cells_of(other, self.ground) & ~cells_of(scope, self.ground)
-            probes, gone = counted(self.ground, alone)
-            if advantage(gone, probes, lost / max(sent, 1), usual) <= TELLING:
-                # What was found is likelier more than the truth than less, so that less must have shown as well.
-                return scope, advantage(gone, probes, lost / max(2 * sent, 1), usual) < -2 * TELLING
-        return scope._replace(direction="both", sides="both"), True
+def _places(family: Family, known: frozenset[tuple[str, str, str]]) -> Ints:
+    """Which components of a family are known."""
+    names = {name for kind, name, layers in known if (kind, layers) == (family.kind, family.layers)}
+    names |= {">".join(reversed(name.split(">"))) for name in names}
+    return np.array([family.words.index(name) for name in sorted(names) if name in family.words], np.int64)
 
 
 def _effect(scope: Scope, loss: float) -> Effect:

@@ -4,12 +4,12 @@ In: a scope, the ground that it was found on, and nodes that lose. Out: whether 
 gets lost on the way into it and no more: a name server that says nothing, on a node that loses some, is a cause of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from collector.verdict.candidates import ALL, NETWORK, SHARED, Floats, Ground, Scope
+from collector.verdict.candidates import ALL, NETWORK, SHARED, Floats, Ground, Scope, of_layers
 from collector.verdict.cells import LAYERS, End, Ints, Mask
 from collector.verdict.extent import cells_of, members, named
 from collector.verdict.ladder import advantage, counted
@@ -51,23 +51,35 @@ def on_node(scope: Scope, ground: Ground) -> Ints:
     return np.array(mine, np.int64)
 
 
-def of_nodes(scope: Scope, nodes: Iterable[Scope], ground: Ground) -> bool:
-    """Whether a scope of services or name servers loses no more than what of it lies on some nodes that lose."""
-    mine = [node for node in nodes if hosts(node)]
-    names = {end.name for end in behind(scope, ground.cells.targets.all)}
-    if not mine or not names:
+def of_nodes(scope: Scope, ground: Ground) -> bool:
+    """Whether what services or name servers lose is no more than what gets lost on the way to the nodes of their servers.
+
+    From one node, that is the way from there. Nobody needs to have named a node yet: it takes less to see a service fail.
+    """
+    if scope.layers not in SERVED:
         return False
-    share: dict[str, float] = {}
-    for one in mine:
-        loss = _lost_exchanges(one, ground)
-        share |= {node: max(loss, share.get(node, 0.0)) for node in _nodes(one, ground)}
     which = np.flatnonzero(cells_of(scope, ground))
-    sent, lost = counted(ground, which)
     asked = np.bincount(ground.target[which], ground.sent[which], len(ground.cells.targets))
-    expected = sum(
-        asked.item(number) * _share(ground.cells.targets[number], share) for number in np.flatnonzero(asked).tolist()
-    ) / max(sent, 1.0)
+    ends = {number: ground.cells.targets[number] for number in np.flatnonzero(asked).tolist()}
+    if not any(end.behind for end in ends.values()):
+        return False
+    share = _on_the_way(which, {node for end in ends.values() for node in end.behind}, ground)
+    sent, lost = counted(ground, which)
+    expected = sum(asked.item(number) * _share(end, share) for number, end in ends.items()) / max(sent, 1.0)
     return _no_more(lost, sent, expected)
+
+
+def _on_the_way(which: Ints, nodes: set[str], ground: Ground) -> dict[str, float]:
+    """Of the exchanges of some cells with nodes, as many as would lose a packet on the way there."""
+    frame = ground.frame
+    far = frame.target_node
+    here = of_layers(ground.layer, NETWORK) & (far >= 0) & (frame.source_node != far) & (ground.sent > 0)
+    near = np.unique(frame.source_node[which])
+    if len(near) == 1:
+        here &= frame.source_node == near[0]
+    sent, lost = (np.bincount(far[here], column[here], len(frame.words)) for column in (ground.sent, ground.lost))
+    places = {word: number for number, word in enumerate(frame.words) if word in nodes}
+    return {node: 1.0 - (1.0 - lost.item(number) / max(sent.item(number), 1.0)) ** EXCHANGES for node, number in places.items()}
 
 
 def _nodes(scope: Scope, ground: Ground) -> list[str]:

@@ -1,15 +1,16 @@
-"""Which way packets get lost, as receipts tell of what loses on both sides. In: a scope and a span. Out: its direction.
+"""Which cells lose by a cause, and which way packets get lost. In: what was found, and a span. Out: its sides and direction.
 
-The longest span is asked, whichever has shown the cause: of a third of the losses there is a receipt, and a short span has
-few of those, while the background brings hardly any.
+Of receipts the longest span is asked, whichever has shown the cause: of a third of the losses there is one, and a short span
+has few of those, while the background brings hardly any.
 """
 
 from typing import Final
 
-from collector.verdict.candidates import ALL, NETWORK, Ground
+from collector.verdict.candidates import ALL, NETWORK, Ground, Scope
 from collector.verdict.extent import cells_of, turned
 from collector.verdict.finding import Finding
-from collector.verdict.ladder import counted, one_way, receipts
+from collector.verdict.ladder import advantage, counted, one_way, receipts
+from wire.path import Layer
 
 DIRECTED: Final = frozenset({"node", "mtu", "group", "zone_pair", "pair"})
 """Kinds of which packets get lost in a direction."""
@@ -19,6 +20,27 @@ RECEIPTS: Final = 0.1
 """Of the losses, for so many there must be receipts: a third or more are of udp probes."""
 TOTAL: Final = 0.9
 """Loss from which nothing gets through, so that no receipt will ever tell a direction."""
+
+
+def sided(scope: Scope, ground: Ground, counts: tuple[int, int], usual: float) -> tuple[Scope, bool]:
+    """Which cells lose by it, of its lost and sent ones, and whether that is sure; the direction, receipts say afterwards.
+
+    A cause covers both sides where the other one is likelier to lose as much than as little as usual.
+    """
+    if scope.kind not in DIRECTED or scope.component == ALL or scope.layers not in {NETWORK, Layer.MTU.value}:
+        return scope, True
+    if scope.reach != "both":
+        between = ">" in scope.component
+        if between and len(set(scope.component.split(">"))) == 1:
+            return scope, True
+        lost, sent = counts
+        other = turned(scope) if between else scope._replace(direction="out" if scope.direction == "in" else "in")
+        alone = cells_of(other, ground) & ~cells_of(scope, ground)
+        probes, gone = counted(ground, alone)
+        if advantage(gone, probes, lost / max(sent, 1), usual) <= TELLING:
+            # What was found is likelier more than the truth than less, so that less must have shown as well.
+            return scope, advantage(gone, probes, lost / max(2 * sent, 1), usual) < -2 * TELLING
+    return scope._replace(direction="both", sides="both"), True
 
 
 def told_way(finding: Finding, ground: Ground) -> Finding:
