@@ -23,6 +23,8 @@ QUIET_STEP_S: Final = 5.0
 SIZES: Final = (10, 20, 30, 50, 100, 200, 400)
 ZONED: Final = 6
 """Fewest nodes of three zones: below, there are two."""
+FEWEST: Final = 3
+"""In so few nodes there is one fault: without one of them, what is another's is a pair's as well."""
 HUGE: Final = 5000
 EVERY: Final = 25
 MOST_HUGE: Final = 20
@@ -93,7 +95,7 @@ def scenario(seed: int, number: int, *, nodes: int = 0, kind: str = "") -> Resul
     draw = Draw(ground, dice, start)
     first = kind or str(dice.choice(HARMLESS if harmless else LARGEST if size == HUGE else draw.possible()))
     faults = [draw.fault(first)]
-    if not kind and not harmless and first not in {"partition", "zone_pair"}:
+    if not kind and not harmless and first not in {"partition", "zone_pair"} and size > FEWEST:
         chance = dice.random()
         if chance < DOUBLE_SHARE:
             faults.append(draw.fault(str(dice.choice([name for name in SECONDS if not first.startswith(name)]))))

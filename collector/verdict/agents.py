@@ -5,6 +5,7 @@ collector asks about its own connection first: that is one incident, whatever el
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ WIDESPREAD: Final = 0.2
 """Share of the nodes; where more are blamed one by one, or more agents are silent, it is one incident."""
 FEWEST: Final = 3
 """So few are told one by one."""
+MOST_OF: Final = 0.4
+"""Share of all agents that do not fall silent at once, each by itself."""
 LEFT: Final = 2
 """Nodes whose agents must still be heard for others to be told one by one: of three, two at once are the collector's."""
 ASKED: Final = 4
@@ -44,9 +47,9 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
     expected = _places(cells, np.flatnonzero(cells.heard_ns >= 0).tolist())
     result = list(findings)
     many = max(min(FEWEST, len(expected) - LEFT), 1, WIDESPREAD * len(expected))
-    if len(_places(cells, quiet) - cut_off) > many:
+    if _at_once(quiet, cells, cut_off, many):
         scope = Scope("collector", "collector", "both", Layer.POD.value)
-        proven = len(_places(cells, silent) - cut_off) > many
+        proven = _at_once(silent, cells, cut_off, many)
         whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=proven)
         return [*_guarded(result, cells, deaf=True), whole]
     by_node = {one.scope.component: place for place, one in enumerate(result) if _of_node(one)}
@@ -67,6 +70,13 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
                 )
             )
     return _guarded([one for place, one in enumerate(result) if place not in gone], cells, deaf=False)
+
+
+def _at_once(agents: Sequence[int], cells: Cells, cut_off: AbstractSet[str], many: float) -> bool:
+    """Whether so many agents, of nodes that answer, are silent at once: of many nodes, or a large share of a few."""
+    heard = [number for number in agents if cells.sources[number].node not in cut_off]
+    places, expected = len(_places(cells, heard)), int((cells.heard_ns >= 0).sum())
+    return places > many or (len(heard) >= FEWEST and len(heard) >= MOST_OF * expected and places > 1)
 
 
 def _of_node(finding: Finding) -> bool:

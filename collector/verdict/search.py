@@ -14,7 +14,7 @@ from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import advantage, busy, counted, layer_of
 from collector.verdict.servers import on_node
 from collector.verdict.ways import sided
-from collector.verdict.witnesses import WITNESSES, least, sources, targets, witnesses
+from collector.verdict.witnesses import WITNESSES, even, least, sources, targets, witnesses
 from wire.path import Layer
 
 ALPHA: Final = 1e-6
@@ -243,7 +243,7 @@ class Search:
         which = self.unexplained(np.flatnonzero(cells_of(scope, ground)))
         mine = family.holds(one) & self.live
         seen = witnesses(scope, ground, ground.events.place[mine], which)
-        if any(one.seen < least(one.all, events) for one in seen):
+        if any(one.seen < least(one.all, events) for one in seen) or (family.wide and not even(ground, which)):
             return None
         lost, sent = int(ground.events.lost[mine].sum()), int(ground.sent[which].sum())
         usual = float(family.usual[one])

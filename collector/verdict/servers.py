@@ -72,12 +72,13 @@ def of_nodes(scope: Scope, ground: Ground) -> bool:
 def _on_the_way(which: Ints, nodes: set[str], ground: Ground) -> dict[str, float]:
     """Of the exchanges of some cells with nodes, as many as would lose a packet on the way there."""
     frame = ground.frame
-    far = frame.target_node
-    here = of_layers(ground.layer, NETWORK) & (far >= 0) & (frame.source_node != far) & (ground.sent > 0)
-    near = np.unique(frame.source_node[which])
-    if len(near) == 1:
-        here &= frame.source_node == near[0]
-    sent, lost = (np.bincount(far[here], column[here], len(frame.words)) for column in (ground.sent, ground.lost))
+    asked = np.array([end.node in nodes for end in ground.cells.targets.all], np.bool_)
+    here = np.flatnonzero(asked[ground.target] & of_layers(ground.layer, NETWORK))
+    near = np.unique(frame.node_of_source[ground.source[which]])
+    one, other = frame.node_of_source[ground.source[here]], frame.node_of_target[ground.target[here]]
+    mine = (one != other) & ((one == near[0]) | (len(near) > 1))
+    here, far = here[mine], other[mine]
+    sent, lost = (np.bincount(far, column[here], len(frame.words)) for column in (ground.sent, ground.lost))
     places = {word: number for number, word in enumerate(frame.words) if word in nodes}
     return {node: 1.0 - (1.0 - lost.item(number) / max(sent.item(number), 1.0)) ** EXCHANGES for node, number in places.items()}
 

@@ -17,8 +17,8 @@ BLIP_NS: Final = 12 * 10**9
 WEAK: Final = 0.03
 """Loss below which a cause loses little."""
 UNDECIDED_NS: Final = (20 * 10**9, 150 * 10**9)
-"""How long at least and at most an incident waits until its direction is known: for some ten losses."""
-RECEIPTS: Final = 10
+"""How long at least and at most an incident waits until its direction is known: for some losses."""
+RECEIPTS: Final = 16
 RECENT: Final = 0.5
 """Loss since the last sighting, from which nobody reaches a node: reports of it are up to five seconds old."""
 ROUND: Final = frozenset({"node", "group", "zone_pair", "pair"})

@@ -15,7 +15,9 @@ from wire.path import Layer
 DIRECTED: Final = frozenset({"node", "mtu", "group", "zone_pair", "pair"})
 """Kinds of which packets get lost in a direction."""
 TELLING: Final = 3.0
-"""Nats, from which the receipts are sure: e^-3 is 5 %."""
+"""Nats that may speak against a side: e^-3 is 5 %."""
+SURE: Final = 3.8
+"""Nats, from which the receipts are sure: six of one direction. They are asked again and again until then."""
 RECEIPTS: Final = 0.1
 """Of the losses, for so many there must be receipts: a third or more are of udp probes."""
 TOTAL: Final = 0.9
@@ -57,7 +59,7 @@ def told_way(finding: Finding, ground: Ground) -> Finding:
     into, out = receipts(scope, ground)
     weight = one_way(max(into, out), into + out)
     # The first receipts are of the background: those of a fault come with the next answers.
-    certain = abs(weight) > TELLING and into + out >= RECEIPTS * counted(ground, cells_of(scope, ground))[1]
+    certain = abs(weight) > SURE and into + out >= RECEIPTS * counted(ground, cells_of(scope, ground))[1]
     if weight > 0 and between:
         scope = (scope if into > out else turned(scope))._replace(direction="out")
     elif weight > 0:

@@ -10,11 +10,20 @@ import numpy as np
 from collector.verdict.candidates import ALL, Ground, Scope
 from collector.verdict.cells import Ints, Mask
 from collector.verdict.extent import members
+from collector.verdict.ladder import advantage, counted
 
 WITNESSES: Final = 3
 """Fewest distinct other ends that must have seen it."""
 SPREAD: Final = 0.5
 """Least share of the witnesses that would be expected, were the losses spread evenly."""
+
+
+PLENTY: Final = 16
+"""Losses of a node from which its loss is no accident."""
+UNEVEN: Final = 2.0
+"""How many times as much one node may lose as the others of a wide cause."""
+UNLIKELY: Final = 6.0
+"""Nats, from which they do not lose so much."""
 
 
 class Seen(NamedTuple):
@@ -39,6 +48,25 @@ def witnesses(scope: Scope, ground: Ground, events: Ints, which: Ints | Mask) ->
     if scope.kind == "group":
         result += [Seen(distinct(some), distinct(every)) for some, every in zip(parts, all_parts, strict=True)]
     return result
+
+
+def even(ground: Ground, which: Ints) -> bool:
+    """Whether a wide cause loses about as much without its worst node: else it is that node, and something else."""
+    frame, count = ground.frame, len(ground.frame.words) + 1
+    near, far = frame.node_of_source[ground.source[which]], frame.node_of_target[ground.target[which]]
+    sent, lost = (
+        np.bincount(near[near >= 0], column[which][near >= 0], count)
+        + np.bincount(far[far >= 0], column[which][far >= 0], count)
+        for column in (ground.sent, ground.lost)
+    )
+    loss = np.where(lost >= PLENTY, lost / np.maximum(sent, 1), 0.0)
+    worst = int(np.argmax(loss))
+    rest = which[(near != worst) & (far != worst)]
+    others, gone = counted(ground, rest)
+    least_loss = loss.item(worst) / UNEVEN
+    if others <= 0 or gone >= least_loss * others:
+        return True
+    return advantage(gone, others, gone / others, least_loss) <= UNLIKELY
 
 
 def _apart(source: Ints, target: Ints, own: Ints, direction: str) -> tuple[Ints, list[Ints]]:
