@@ -15,7 +15,7 @@ import structlog
 from collector.derivation import ExpectSettings
 from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix
-from collector.sessions import AgentState, AgentWord, Sessions
+from collector.sessions import AgentWord, Heard, Sessions
 from collector.verdict.cause import causes
 from collector.verdict.comparison import Comparer
 from collector.verdict.incident import Memory, settled
@@ -28,9 +28,15 @@ from collector.verdict.slowness import Slowness
 
 SECOND: Final = 10**9
 PASS_NS: Final = 5 * SECOND
-"""Between two passes at most."""
+"""Between two passes at most, where they take no more than their share."""
 LEAST_NS: Final = SECOND
 """Between two passes at least."""
+IN_A_HURRY: Final = 0.1
+AT_REST: Final = 0.025
+"""Share of a core that judging takes: a pass over the paths of 5,000 nodes takes a quarter of a second, and in a cluster so
+large some probe is lost in every one."""
+SLOWEST: Final = 3
+"""By how much that makes the limits above longer at most."""
 REPORTS: Final = 1.5
 """Report intervals between two passes, within these limits: each must know more than the one before."""
 COMPLETE: Final = 2
@@ -73,6 +79,8 @@ class Judging:
         self._noise: Noise = SILENCE
         self._memory = Memory()
         self._urgent = asyncio.Event()
+        self._spent = 0.0
+        """CPU seconds that reading has taken in this pass."""
         self._began_ns: int | None = None
         self._since_ns: dict[str, int] = {}
         """Since when each agent is expected."""
@@ -92,14 +100,18 @@ class Judging:
     async def look(self, now_ns: int) -> None:
         """One pass, unless it is too soon for any."""
         if self._may_judge(now_ns):
+            self._spent = 0.0
             sample = await self._sampled(now_ns)
             self.judgement = await asyncio.to_thread(self._judged, sample)
             self._told(self.judgement)
 
     async def _rest(self, began_ns: int) -> None:
         """Wait for the next pass: a while, or until it is urgent."""
-        pause_ns = min(PASS_NS, max(LEAST_NS, int(REPORTS * self._report_ns)))
-        least_ns = max(LEAST_NS, 2 * (self._now_ns() - began_ns))  # half of the time at most
+        spent_ns = int(self.judgement.took_seconds * SECOND)
+        usual_ns = min(PASS_NS, max(LEAST_NS, int(REPORTS * self._report_ns)))
+        pause_ns = max(usual_ns, min(int(spent_ns / AT_REST), SLOWEST * PASS_NS))
+        hurry_ns = min(int(spent_ns / IN_A_HURRY), SLOWEST * LEAST_NS)
+        least_ns = max(LEAST_NS, hurry_ns, 2 * (self._now_ns() - began_ns))  # half of the time at most
         await asyncio.sleep(max(0, began_ns + least_ns - self._now_ns()) / SECOND)
         try:
             async with asyncio.timeout(max(0, began_ns + pause_ns - self._now_ns()) / SECOND):
@@ -119,10 +131,10 @@ class Judging:
             return False
         if age_ns >= COMPLETE * self._report_ns + RETURNING_NS or self.judgement.at_ns is not None:
             return True
-        return all(agent.state is not AgentWord.NEVER for agent in self._sessions.agents(now_ns))
+        return all(agent.state is not AgentWord.NEVER for agent in self._sessions.heard(now_ns))
 
     async def _sampled(self, now_ns: int) -> Sample:
-        agents = self._sessions.agents(now_ns)
+        agents = self._sessions.heard(now_ns)
         heard = self._heard(agents, now_ns)
         leaving = frozenset(agent.vantage for agent in agents if agent.state is AgentWord.LEAVING)
 
@@ -132,15 +144,21 @@ class Judging:
         for _ in range(BEGUN):
             generation, slices = self._matrix.generation, begun()
             while generation == self._matrix.generation:
+                began = time.thread_time()
                 try:
                     next(slices)
                 except StopIteration as end:
                     sample: Sample = end.value
                     return sample
+                finally:
+                    self._spent += time.thread_time() - began
                 await asyncio.sleep(0)
-        return finished(begun())
+        began = time.thread_time()
+        sample = finished(begun())
+        self._spent += time.thread_time() - began
+        return sample
 
-    def _heard(self, agents: list[AgentState], now_ns: int) -> dict[str, int]:
+    def _heard(self, agents: list[Heard], now_ns: int) -> dict[str, int]:
         """When each agent was heard of which a report is expected now."""
         excluded = {one.name for one in self._matrix.snapshot.vantages if one.excluded}
         cordoned = {node.name for node in self._matrix.snapshot.nodes if node.excluded}
@@ -150,8 +168,8 @@ class Judging:
         for agent in agents:
             if agent.state is AgentWord.LEAVING or agent.vantage in excluded or agent.node in cordoned:
                 continue
-            if agent.age_seconds is not None:
-                heard[agent.vantage] = now_ns - int(agent.age_seconds * SECOND)
+            if agent.arrived_ns is not None:
+                heard[agent.vantage] = agent.arrived_ns
             elif now_ns - self._since_ns[agent.vantage] > RETURNING_NS:
                 heard[agent.vantage] = self._since_ns[agent.vantage]
         return heard
@@ -180,6 +198,6 @@ class Judging:
             now_ns=sample.now_ns,
             cells=len(sample),
             judged=int(spans[0].judged.sum()),
-            took_seconds=time.thread_time() - began,
+            took_seconds=self._spent + time.thread_time() - began,
             comparison=compared,
         )

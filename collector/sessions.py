@@ -7,6 +7,7 @@ arrival on our own monotonic clock; the agent's clock is never looked at.
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -50,6 +51,15 @@ class AgentState(Struct, frozen=True):
     """Reports of this process that never came: what they held is unknown."""
     health: Health | None
     plan_generation: int | None
+
+
+class Heard(NamedTuple):
+    """When an agent was heard last, and what follows from that."""
+
+    vantage: str
+    node: str
+    state: AgentWord
+    arrived_ns: int | None
 
 
 class Judgement(Struct, frozen=True):
@@ -137,22 +147,31 @@ class Sessions:
         """Every agent of the inventory, in the order of their names."""
         return [self._state(name, session, now_ns) for name, session in sorted(self._sessions.items())]
 
+    def heard(self, now_ns: int) -> list[Heard]:
+        """Of every agent when it was heard last: a fraction of what it takes to tell all that is known of them."""
+        return [
+            Heard(name, self._places[name][0], self._word(session, now_ns), session.arrived_ns)
+            for name, session in self._sessions.items()
+        ]
+
+    def _word(self, session: _Session, now_ns: int) -> AgentWord:
+        if session.arrived_ns is None:
+            return AgentWord.NEVER
+        age_ns = now_ns - session.arrived_ns
+        if session.leaving and age_ns <= LEAVING_NS:
+            return AgentWord.LEAVING
+        return AgentWord.SILENT if age_ns > self._silent_after_ns else AgentWord.REPORTING
+
     def _state(self, name: str, session: _Session, now_ns: int) -> AgentState:
         node, zone, namespace = self._places[name]
         boot = session.boot
         age_ns = None if session.arrived_ns is None else now_ns - session.arrived_ns
-        if age_ns is None:
-            word = AgentWord.NEVER
-        elif session.leaving and age_ns <= LEAVING_NS:
-            word = AgentWord.LEAVING
-        else:
-            word = AgentWord.SILENT if age_ns > self._silent_after_ns else AgentWord.REPORTING
         return AgentState(
             vantage=name,
             node=node,
             zone=zone,
             namespace=namespace,
-            state=word,
+            state=self._word(session, now_ns),
             age_seconds=None if age_ns is None else age_ns / 1e9,
             boot=boot.name.hex() if boot else "",
             sequence=boot.sequence if boot else 0,

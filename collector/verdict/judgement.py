@@ -45,7 +45,7 @@ class Judgement(NamedTuple):
     judged: int = 0
     """How many cells there are, and of how many the shortest span could say something."""
     took_seconds: float = 0.0
-    """CPU time of the pass."""
+    """CPU time of the pass, reading included."""
     pairs: Mapping[Spaces, Counts] = {}
     """Verdicts of the cells between each two namespaces."""
     expectations: tuple[Status, ...] = ()
