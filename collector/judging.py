@@ -139,7 +139,9 @@ class Judging:
         leaving = frozenset(agent.vantage for agent in agents if agent.state is AgentWord.LEAVING)
 
         def begun() -> Slices[Sample]:
-            return self._reader.sample_in_slices(self._matrix, now_ns, heard=heard, leaving=leaving)
+            return self._reader.sample_in_slices(
+                self._matrix, now_ns, heard=heard, leaving=leaving, windows=self._comparer.windows
+            )
 
         for _ in range(BEGUN):
             generation, slices = self._matrix.generation, begun()

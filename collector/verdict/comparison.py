@@ -20,9 +20,11 @@ from collector.verdict.changes import Changes, Delay
 from collector.verdict.control import Control
 from collector.verdict.expecting import Answers, Expecting
 from collector.verdict.history import History
+from collector.verdict.objectives import Missed, missed, windows_of
 from collector.verdict.pair import ALWAYS, Compared, Comparing, Verdict
 from collector.verdict.reading import cells_of
-from collector.verdict.sample import Sample, Words
+from collector.verdict.sample import NO_WINDOWS, Sample, Words
+from collector.verdict.windows import NOTHING_WANTED, Wanted
 
 RULES: Final = ("policies", "opaque", "policies_read")
 AT_ONCE: Final = (*RULES, "namespaces", "expectations", "profile")
@@ -49,6 +51,8 @@ class Comparison:
     since_ns: Ints
     expectations: Expectations
     contradictions: tuple[Contradiction, ...]
+    missed: tuple[Missed, ...]
+    """Paths that are open and miss a declared objective."""
     delays: tuple[Delay, ...]
 
 
@@ -62,6 +66,7 @@ def kept(one: Comparison) -> Comparison:
         ask=sample.ask.astype(np.int32),
         sent=(),
         lost=(),
+        windows=NO_WINDOWS,
         words=tuple(
             words if number in set(np.unique(compared.span).tolist()) else NOTHING for number, words in enumerate(sample.words)
         ),
@@ -93,6 +98,8 @@ class Comparer:
         self._history = History()
         self._policies_ns = ALWAYS
         """When policies changed last."""
+        self.windows: Wanted = NOTHING_WANTED
+        """What the next sample must have, for the objectives that there are."""
 
     def look(self, sample: Sample, *, wall_ns: int) -> Comparison:
         """One pass; `wall_ns` is Unix time."""
@@ -102,6 +109,10 @@ class Comparer:
         compared = self._comparing.compared(sample, spans, answers, since_ns)
         spans, compared, past, last_ns = self._remember(sample, spans, answers, compared)
         agree = compared.verdict == Verdict.OK
+        judged = (spans[sample.round].reason == Reason.JUDGED) & ~compared.grace
+        judged &= (compared.verdict == Verdict.OK) | (compared.verdict == Verdict.DEGRADED)
+        judged &= answers.answer == Expected.ALLOW
+        self.windows = windows_of(sample, answers)
         delays = self._changes.agreed(sample.paths, agree, since_ns, now_ns=sample.now_ns)
         return Comparison(
             sample,
@@ -114,6 +125,7 @@ class Comparer:
             since_ns,
             expecting.expectations,
             self._contradictions,
+            missed(sample, answers, judged),
             tuple(Delay(answers.every[int(answers.number[place])].source, seconds) for place, seconds in delays),
         )
 

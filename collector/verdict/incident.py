@@ -32,6 +32,9 @@ CLEAR_NS: Final = 40 * 10**9
 TELLING: Final = 5.0
 """Losses that must be missed, at the loss that was seen, before an incident closes."""
 
+DECLARED: Final = frozenset({"policy", "expectation", "canary"})
+"""Kinds whose findings come with a severity, which is that of an expectation."""
+
 Key = tuple[str, str, str, str]
 """What stays while an incident is refined: kind, component, layers, and an effect that may be beside another one."""
 APART: Final = frozenset({"latency", "leak", "nat", "contradiction", "not_enforced", "unverifiable"})
@@ -184,7 +187,8 @@ def _joined(findings: Sequence[Finding]) -> list[Finding]:
 
 def _named(finding: Finding) -> Finding:
     """With its severity, where nobody gave it one."""
-    return finding if finding.score <= 0 else finding._replace(severity=severity_of(finding))
+    given = finding.scope.kind in DECLARED or finding.score <= 0
+    return finding if given else finding._replace(severity=severity_of(finding))
 
 
 def _followed(told: Finding, found: Finding | None, phase: Phase) -> Finding:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.exclusions import SENTENCES
-from collector.matrix.nested import Counts, nested, wanted
+from collector.matrix.nested import nested, wanted
 from collector.matrix.part import MILLISECOND, Part, present
 from collector.matrix.slab import GOOD, ILL, NAT, PLANNED, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices
 from collector.matrix.sparse import MEASURE
 from collector.matrix.store import Matrix, Span
 from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Reason, Small
-from collector.verdict.sample import Sample, Tables, Words, tables_of
-from wire.outcome import Outcome
+from collector.verdict.sample import Sample, Tables, Windows, Words, tables_of
+from collector.verdict.windows import NOTHING_WANTED, Wanted, leave_out_strange, together, windows_in
 from wire.path import Kind, Layer
 from wire.window import Measure
 
@@ -42,9 +42,6 @@ BY_WORD: Final = {
 OF_EXCLUSION: Final = np.array([BY_WORD[word] for word in ("", *SENTENCES)], np.uint8)
 """The same by the number that the matrix has for the word."""
 AT_PODS: Final = (LAYERS.index(Layer.POD), LAYERS.index(Layer.MTU))
-OUTSIDE: Final = LAYERS.index(Layer.EXTERNAL)
-UNNAMED: Final = (Outcome.DNS_NXDOMAIN, Outcome.DNS_SERVFAIL, Outcome.DNS_TIMEOUT, Outcome.DNS_ERROR)
-WRONG_PEER: Final = int(Outcome.WRONG_PEER)
 BY_KERNEL: Final = KINDS.index(Kind.ICMP)
 WANTED: Final = wanted([*range(MEASURE), *(MEASURE + one for one in (Measure.FORWARD_LOST, Measure.BACKWARD_LOST))])
 """All ways to fail, and where packets were lost."""
@@ -80,7 +77,7 @@ class _Columns:
         self.place[here] = _place(Part(matrix, slab, cells, spans[0]))
         layers = matrix.catalogue.layers
         for number, found in enumerate(nested(matrix, slab, cells, spans, WANTED)):
-            _leave_out_strange(found, layers, ask)
+            leave_out_strange(found, layers, ask)
             self.sent[number][here] = found.sent
             lossy = np.flatnonzero(found.lost)
             self.lost[number][lossy + here.start] = found.lost[lossy]
@@ -98,15 +95,26 @@ class Reader:
         self._tables: Tables | None = None
 
     def sample_in_slices(
-        self, matrix: Matrix, now_ns: int, *, heard: Mapping[str, int], leaving: frozenset[str]
+        self,
+        matrix: Matrix,
+        now_ns: int,
+        *,
+        heard: Mapping[str, int],
+        leaving: frozenset[str],
+        windows: Wanted = NOTHING_WANTED,
     ) -> Slices[Sample]:
-        """A copy of what is needed. `heard` has the expected agents by vantage, and when each was heard last."""
+        """A copy of what is needed. `heard` has the expected agents by vantage, and when each was heard last.
+
+        `windows` has the paths of which more is needed than the spans that all have.
+        """
         spans, causal = spans_of(matrix, now_ns)
         yield
         slabs = list(matrix.table.slabs)
         columns = _Columns(sum(slab.places for slab in slabs), len(spans))
+        wider: list[Windows] = []
         for slab in slabs:
             columns.read(matrix, slab, spans, now_ns)
+            wider += windows_in(matrix, slab, windows, now_ns)
             yield
         # Last, since rows may be laid between two slices; no number that was read becomes another one before the next plan.
         tables = self._tables_of(matrix)
@@ -129,6 +137,7 @@ class Reader:
             lost=tuple(column[: columns.size] for column in columns.lost),
             words=tuple(_joined(words) for words in columns.words),
             place=columns.place[: columns.size],
+            windows=together(wider),
             nat=np.concatenate([NONE, *columns.nat]),
         )
 
@@ -173,19 +182,6 @@ def _place(part: Part) -> NDArray[np.float32]:
         steps += places > 0
     result: NDArray[np.float32] = (total / np.maximum(steps, 1)).astype(np.float32)
     return result
-
-
-def _leave_out_strange(found: Counts, layers: Ints, ask: Ints) -> None:
-    """Take from sent and lost what says nothing of a way.
-
-    That is an answer of somebody else, to whom an address was given again, and a name that was not found of a host outside.
-    """
-    element, code, value = found.words
-    which = np.flatnonzero((code == WRONG_PEER) | np.isin(code, UNNAMED))
-    which = which[(code[which] == WRONG_PEER) | (layers[ask[element[which]]] == OUTSIDE)]
-    for column in (found.sent, found.lost) if len(which) else ():
-        np.subtract.at(column, element[which], value[which].astype(np.int32))
-        np.maximum(column, 0, out=column)
 
 
 def _reasons(matrix: Matrix, slab: Slab, cells: Ints, now_ns: int) -> Small:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.catalogue import Asked, Catalogue
-from collector.matrix.histograms import Ids, Numbers
+from collector.matrix.histograms import EMPTY, Histograms, Ids, Numbers
 from collector.matrix.places import Place
 from collector.matrix.store import Span
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ends, Ints, Mask, Small
@@ -31,6 +31,24 @@ class Words(NamedTuple):
     cell: Ints
     code: Ints
     value: Ints
+
+
+class Windows(NamedTuple):
+    """What some cells did over windows of their own, such as objectives have; one element a cell and window."""
+
+    paths: Ids
+    asked_ns: Ints
+    """The window that was asked for, which may be longer than what is kept."""
+    start_ns: Ints
+    """When it began indeed."""
+    sent: Ints
+    lost: Ints
+    latency: Histograms
+    """Its groups are elements."""
+
+
+_NONE: Final = np.zeros(0, np.int64)
+NO_WINDOWS: Final = Windows(np.zeros(0, np.uint64), _NONE, _NONE, _NONE, _NONE, EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +99,8 @@ class Sample:
     """By span: how probes failed."""
     place: NDArray[np.float32]
     """A mean latency of the shortest span, as a place of the histogram plus one; 0 where nothing was answered."""
+    windows: Windows
+    """Of the paths that were asked for."""
     nat: Ints
     """The cells whose peer has just seen another source address than the agent's own."""
 

@@ -12,6 +12,8 @@ MUCH: Final = 0.05
 def severity_of(finding: Finding) -> Severity:
     """Critical where somebody must be woken, info where one pair alone suffers some."""
     kind, effect = finding.scope.kind, finding.effect
+    if effect == "latency":
+        return "info" if kind == "pair" else "warning"
     if kind in {"widespread", "collector"} or finding.scope.component == ALL:
         return "critical"
     if kind in {"node", "group", "service", "dns", "policy", "mtu"}:

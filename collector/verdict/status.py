@@ -3,6 +3,7 @@
 In: a comparison. Out: counts. Nothing here names a pod.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
@@ -134,17 +135,19 @@ def statuses(one: Comparison) -> tuple[Status, ...]:
     wrong: dict[str, list[str]] = {}
     for contradiction in one.contradictions:
         wrong.setdefault(contradiction.name, []).append(contradiction.because)
+    missed = Counter(miss.name for miss in one.missed)
     result = []
     for declared in one.expectations.declared:
         spec = declared.spec
         found: Counts = tuple(counts[declared.name].tolist()) if declared.name in counts else NONE
-        conditions = _conditions(found, wrong.get(declared.name, []))
+        conditions = _conditions(found, wrong.get(declared.name, []), missed[declared.name])
         result.append(Status(declared.name, declared.kind, spec.expect, spec.severity, spec.owner, found, conditions))
     return tuple(result)
 
 
-def _conditions(counts: Counts, wrong: list[str]) -> tuple[Condition, ...]:
+def _conditions(counts: Counts, wrong: list[str], missed: int) -> tuple[Condition, ...]:
     bad = {word: counts[verdict] for word, verdict in (("broken", Verdict.BROKEN), ("open", Verdict.LEAK)) if counts[verdict]}
+    bad |= {"beyond an objective": missed} if missed else {}
     good = counts[Verdict.OK] + counts[Verdict.DEGRADED]
     unsure = counts[Verdict.UNVERIFIABLE] + counts[Verdict.UNKNOWN] + counts[Verdict.TARGET_DOWN]
     said = ", ".join(f"{count} {word}" for word, count in bad.items())

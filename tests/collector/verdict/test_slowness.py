@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 
+from msgspec import structs
+
+from collector.discovery.snapshot import Snapshot
 from collector.verdict.finding import Finding
-from collector.verdict.slowness import KNOWN, Slowness
+from collector.verdict.slowness import KNOWN, PAIR_NS, Slowness
 from simulator.cluster import drawn
 from tests.collector.small_cluster import SECOND
 from tests.collector.verdict.compared import Watched
 from wire.path import Path
 
+SIX = drawn(6, 3, 1)
 Takes = Callable[[Path], int]
 
 
@@ -21,8 +25,8 @@ def around(node: str, latency_ns: int) -> Takes:
 
 
 class Slow(Watched):
-    def __init__(self) -> None:
-        super().__init__(drawn(6, 3, 1))
+    def __init__(self, snapshot: Snapshot = SIX) -> None:
+        super().__init__(snapshot)
         self.slowness = Slowness()
 
     def passes(self, count: int, takes: Takes = usual) -> list[Finding]:
@@ -64,6 +68,51 @@ def test_one_slow_pair_is_no_node() -> None:
     watched.passes(KNOWN + 2)
     slow = {"n1", "n2"}
     assert watched.passes(2, lambda path: 40_000_000 if slow == {path.vantage, path.target.peer} else 200_000) == []
+
+
+def test_one_node_of_three_is_told_though_it_has_most_of_the_paths() -> None:
+    watched = Slow(drawn(3, 3, 1))
+    watched.passes(KNOWN + 2)
+    node = {one.name: one.node for one in watched.snapshot.vantages}
+    (finding,) = watched.passes(2, lambda path: 40_000_000 if "n3" in {node[path.vantage], path.target.peer} else 200_000)
+    assert (finding.scope.kind, finding.scope.component) == ("node", "n3")
+
+
+def where(slow: Callable[[str, str], bool], latency_ns: int) -> Takes:
+    """Of the paths between two nodes, whichever pods they are of."""
+    node = {one.name: one.node for one in SIX.vantages}
+    return lambda path: latency_ns if slow(node[path.vantage], path.target.peer) else 200_000
+
+
+def test_two_zones_between_which_all_takes_longer_are_one_finding_and_no_node_is() -> None:
+    zone = {node.name: node.zone for node in SIX.nodes}
+    one, other = sorted(set(zone.values()))[:2]
+    watched = Slow()
+    watched.passes(KNOWN + 2)
+    slow = where(lambda near, far: {zone.get(near), zone.get(far)} == {one, other}, 20_000_000)
+    (finding,) = watched.passes(2, slow)
+    assert (finding.scope.kind, finding.scope.component) == ("zone_pair", f"{one}>{other}")
+    assert (finding.effect, finding.severity, finding.nodes) == ("latency", "warning", 4)
+    assert f"between zones {one} and {other} take" in finding.sentence
+
+
+def test_two_zones_are_told_also_where_they_are_all_that_there_are() -> None:
+    """More than half of all paths are slow then."""
+    zone = {node.name: "za" if number < 3 else "zb" for number, node in enumerate(SIX.nodes)}
+    watched = Slow(structs.replace(SIX, nodes=tuple(structs.replace(node, zone=zone[node.name]) for node in SIX.nodes)))
+    watched.passes(KNOWN + 2)
+    (finding,) = watched.passes(2, where(lambda near, far: far in zone and zone[near] != zone[far], 20_000_000))
+    assert (finding.scope.kind, finding.scope.component) == ("zone_pair", "za>zb")
+
+
+def test_a_pair_of_nodes_that_stays_slow_is_told_after_a_while_and_is_no_more_than_information() -> None:
+    watched = Slow()
+    watched.passes(KNOWN + 2)
+    slow = where(lambda near, far: {near, far} == {"n1", "n2"}, 40_000_000)
+    assert watched.passes(PAIR_NS // SECOND // 3 - 1, slow) == []
+    (finding,) = watched.passes(4, slow)
+    assert (finding.scope.kind, finding.scope.component, finding.severity) == ("pair", "n1>n2", "info")
+    assert watched.passes(8) == []
 
 
 def test_its_memory_is_no_longer_than_the_plan() -> None:
