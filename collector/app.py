@@ -35,6 +35,7 @@ from collector.export.exposition import exposition_in_slices
 from collector.export.own import OwnMetrics
 from collector.export.text import Kept
 from collector.history.keeper import Keeper, opened
+from collector.history.learned import packed, unpacked
 from collector.identified import identity_in, permission_in
 from collector.judging import Judging
 from collector.matrix.slices import Slices
@@ -64,6 +65,8 @@ PLANS_A_SECOND = 250
 """At what rate a large cluster is told of another inventory; a plan takes 3 ms to make."""
 SILENT_AFTER = 3
 """Report intervals without a report after which nothing is known of a row."""
+TOLD, LEARNED = "told", "learned"
+"""Names of what the next process must know."""
 OTHER_FILES = OPERATOR_CONNECTIONS + 64
 """Descriptors for all else than agents."""
 
@@ -122,6 +125,7 @@ class Collector:
             count=self._own.count_notifications,
             announce=self._source.say,
             own_namespace=settings.discovery.namespace,
+            remember=lambda: self._history.changed(TOLD) if self._history is not None else None,
         )
         self._own.follow_notifications(self._notifier.waiting)
         self._judging = Judging(
@@ -164,6 +168,8 @@ class Collector:
         self._written = Written(epoch_ns=self._instance - self._began_ns, deliveries=self._notifier.deliveries.of)
         whole = self._written.all_of
         self._history = Keeper(file, self._matrix, finished=asking.finished, whole=whole, failed=failed) if file else None
+        if self._history is not None:
+            self._recall(self._history)
         self._actions = Actions(
             permission=permission,
             bursts=self._bursts,
@@ -318,6 +324,15 @@ class Collector:
         if self._history is not None:
             self._history.hear(judgement)
         self._beats.beat()
+
+    def _recall(self, history: Keeper) -> None:
+        """Begin with what the process before has told, and with what it has learned."""
+        self._notifier.recall(history.recalled(TOLD))
+        history.remember(TOLD, self._notifier.memory)
+        learned = unpacked(history.recalled(LEARNED) or b"")
+        if learned is not None:
+            self._judging.recall(learned)
+        history.remember(LEARNED, lambda: None if (known := self._judging.learned()) is None else packed(known))
 
     def _refuse_inventory(self, fault: str) -> None:
         if fault:

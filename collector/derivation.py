@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
+from collector.duration import Duration
 from wire.text import Name
 
 OPT_OUT: Final = "netmatrix.io/derive"
@@ -43,6 +44,9 @@ class ExpectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Network plugin, which decides where the NetworkPolicy API does not: `calico`, `cilium`, `antrea`, `kube-router`,
     `kube-network-policies`, `tungsten-fabric`, or `none` for one that enforces nothing; `generic` may be any of them, `strict`
     drops whatever is not allowed, and `auto` is the one that is found. Default `auto`."""
+    learn: Duration = Duration(3600 * 10**9)
+    """How long a path must have been open before its silence is worth telling, where nobody says what should be: 10s to 24h.
+    Default `1h`."""
     ipblock_matches_pods: Literal["auto"] | bool = "auto"
     """Whether an ipBlock matches the address of a pod: `true`, `false`, or `auto`, as the plugin is known to do. Default
     `auto`."""
@@ -56,3 +60,8 @@ class ExpectSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """With `tungsten-fabric`: whether the services of an isolated namespace are open where its annotation
     `opencontrail.org/isolation.service` is `false`; documentation and tests disagree about one that is set later. Default
     `unknown`."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where the time to learn is out of its range."""
+        if not 10 * 10**9 <= self.learn <= 86_400 * 10**9:
+            raise ValueError(f"learn must be 10s to 24h, not {self.learn}")

@@ -18,6 +18,7 @@ from collector.matrix.store import Matrix
 from collector.sessions import AgentWord, Heard, Sessions
 from collector.verdict.cause import causes
 from collector.verdict.comparison import Comparer
+from collector.verdict.history import Learned
 from collector.verdict.incident import Memory, settled
 from collector.verdict.judgement import Judgement, following
 from collector.verdict.mismatch import mismatches, unproven
@@ -89,6 +90,14 @@ class Judging:
     def urge(self) -> None:
         """Look again soon: an agent has lost what it did not lose before."""
         self._urgent.set()
+
+    def learned(self) -> Learned | None:
+        """What the next process may be told of what was open; None while nothing is known."""
+        return self._comparer.learned(ahead_ns=time.time_ns() - self._now_ns())
+
+    def recall(self, learned: Learned) -> None:
+        """Begin with what the process before has learned; before the first pass."""
+        self._comparer.recall(learned, ahead_ns=time.time_ns() - self._now_ns())
 
     async def follow(self) -> None:
         """Judge for ever."""

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS minutes (
 CREATE TABLE IF NOT EXISTS incidents (
     id TEXT NOT NULL, since TEXT NOT NULL, ended INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (id, since)
 );
+CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
 
 
@@ -116,6 +117,17 @@ class HistoryFile:
                 " (SELECT rowid FROM incidents ORDER BY ended DESC, rowid DESC LIMIT ?)",
                 (MOST_INCIDENTS,),
             )
+
+    def remember(self, name: str, body: bytes) -> None:
+        """Keep what the next process must know, in place of what was kept by this name. Raises HistoryError."""
+        with self._writing() as database:
+            database.execute("INSERT OR REPLACE INTO memory VALUES (?, ?)", (name, body))
+
+    def recalled(self, name: str) -> bytes | None:
+        """What the process before has kept by this name, None for nothing. Raises HistoryError."""
+        with self._asking() as database:
+            row = database.execute("SELECT body FROM memory WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
 
     def points(self, dimension: str, source: str, target: str) -> list[Point]:
         """The last hour of one pair, the oldest point first. Raises HistoryError."""

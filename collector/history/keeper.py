@@ -6,7 +6,7 @@ waiting. Where a file fails it is said once, counted each time, and everything e
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ from collector.verdict.incident import Incident
 from collector.verdict.judgement import Closed, Judgement
 
 MINUTE: Final = 60
+MEMORY_MINUTES: Final = 5
+"""Minutes after which all that the next process must know is kept again."""
 DIMENSIONS: Final = ("zone", "namespace", "node")
 """What is remembered; a dimension with more pairs than one answer has is left out."""
 MOST_WAITING: Final = 200
@@ -46,6 +48,8 @@ def opened(path: str, failed: Callable[[], None]) -> HistoryFile | None:
     return file
 
 
+Memory = Callable[[], bytes | None]
+"""Writes what the next process must know, None for nothing; called in a thread."""
 Finished = Callable[[Callable[[], Slices[dict[str, Any]]]], Any]
 Whole = Callable[[Incident, int | None], dict[str, Any]]
 """Writes an incident with all that is known of it, and when it was over."""
@@ -73,6 +77,9 @@ class Keeper:
         self._now = now
         self._said = ""
         self._whole = whole
+        self._memories: dict[str, Memory] = {}
+        self._waiting: set[str] = set()
+        self._woken = asyncio.Event()
         self._began = now()
         self._open: tuple[Incident, ...] = ()
         self._ended: dict[tuple[str, int], Closed] = {}
@@ -85,11 +92,45 @@ class Keeper:
         self._told = frozenset(told)
         self._open = judgement.incidents
 
+    def recalled(self, name: str) -> bytes | None:
+        """What the process before has left under a name; None for nothing, or where the file fails."""
+        try:
+            return self._file.recalled(name)
+        except HistoryError as error:
+            self._complain(str(error))
+            return None
+
+    def remember(self, name: str, memory: Memory) -> None:
+        """Keep what this says for the next process, every few minutes and at the end, and as soon as it is `changed`."""
+        self._memories[name] = memory
+
+    def changed(self, name: str) -> None:
+        """Let what is remembered by this name be kept at once."""
+        self._waiting.add(name)
+        self._woken.set()
+
     async def follow(self) -> None:
-        """Keep a minute at a time, for ever."""
+        """Keep a minute at a time, for ever, and at once what has changed."""
         while True:
-            await asyncio.sleep(MINUTE - self._now() % MINUTE)
-            await self.keep()
+            try:
+                async with asyncio.timeout(MINUTE - self._now() % MINUTE):
+                    while True:
+                        await self._woken.wait()
+                        await self.keep_memories(self._waiting)
+            except TimeoutError:
+                await self.keep()
+
+    async def keep_memories(self, names: Iterable[str]) -> None:
+        """Keep what the next process must know."""
+        wanted = [name for name in names if name in self._memories]
+        self._waiting = set()
+        self._woken.clear()
+        try:
+            for name in wanted:
+                if (body := await asyncio.to_thread(self._memories[name])) is not None:
+                    await asyncio.to_thread(self._file.remember, name, body)
+        except HistoryError as error:
+            self._complain(str(error))
 
     async def end(self) -> None:
         """Keep what the last minute has not, and close the file; it is not asked any more."""
@@ -97,11 +138,14 @@ class Keeper:
             await self._keep_incidents(round(self._now()))
         except HistoryError as error:
             self._complain(str(error))
+        await self.keep_memories(tuple(self._memories))
         self._file.close()
 
     async def keep(self) -> None:
         """Keep the minute that ends now, and the incidents that are open or have ended since the last."""
         at = round(self._now())
+        if at // MINUTE % MEMORY_MINUTES == 0:
+            await self.keep_memories(tuple(self._memories))
         groups = [(dimension, body) for dimension in DIMENSIONS if (body := await self._minute(dimension)) is not None]
         try:
             await asyncio.to_thread(self._file.add_minute, at, groups)

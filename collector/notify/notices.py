@@ -20,6 +20,8 @@ CALM_NS: Final = 60 * 10**9
 """How long an incident must have been on its own, after a wider one explained it, before it is told."""
 LONGEST: Final = {"sentence": 1000, "label": 253}
 """Most characters of what an incident says, and of any of its names."""
+RECALLED_NS: Final = 240 * 10**9
+"""How long what the process before has told counts as open though it is not seen: longer than anything takes to be found."""
 TOLD: Final = (Phase.FIRING, Phase.RESOLVING)
 
 
@@ -60,6 +62,9 @@ class Ledger(NamedTuple):
     """What was told and is not over, by the incident's id."""
     explained: Mapping[str, int] = {}
     """When an open incident was last explained by a wider one, by its id."""
+    recalled: Mapping[str, int | None] = {}
+    """What the process before has told and this one has not seen yet, by its id: until when it counts as open, None before the
+    first pass."""
 
 
 class Change(NamedTuple):
@@ -73,6 +78,7 @@ class Change(NamedTuple):
 def followed(incidents: Iterable[Incident], ledger: Ledger, now_ns: int, *, now: float, cluster: str = "") -> Change:
     """After a pass; what is not among the incidents is over. `now_ns` is on their clock, `now` the same in Unix seconds."""
     told: dict[str, Notice] = {}
+    recalled: dict[str, int | None] = {}
     explained: dict[str, int] = {}
     news: list[Notice] = []
     for incident in incidents:
@@ -88,12 +94,16 @@ def followed(incidents: Iterable[Incident], ledger: Ledger, now_ns: int, *, now:
         elif incident.phase is Phase.FIRING:
             told[incident.id] = notice = _notice(incident, now_ns, now, cluster)
             news.append(notice)
+    for name, limit_ns in ledger.recalled.items():
+        until_ns = now_ns + RECALLED_NS if limit_ns is None else limit_ns
+        if name not in told and now_ns < until_ns:
+            told[name], recalled[name] = ledger.told[name], until_ns
     news += [
         notice._replace(status=Status.RESOLVED, closed=max(now, notice.since))
         for notice in ledger.told.values()
         if notice.id not in told
     ]
-    return Change(news, Ledger(told, explained))
+    return Change(news, Ledger(told, explained, recalled))
 
 
 def values(notice: Notice, *, runbook: str, url: str) -> dict[str, Value]:

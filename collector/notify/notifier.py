@@ -14,6 +14,7 @@ from typing import Protocol
 from collector.notify.alertmanager import PATH, Alertmanager
 from collector.notify.deliveries import Deliveries
 from collector.notify.events import Announce, Events
+from collector.notify.memory import Memory, read, written
 from collector.notify.notices import Ledger, Notice, followed
 from collector.notify.post import THREADS, Destination, Post
 from collector.notify.telling import Count, Links, Telling
@@ -31,7 +32,7 @@ class Receiver(Protocol):
 
 
 class Notifier:
-    """See the module. `announce` creates Kubernetes Events, where there is a cluster."""
+    """See the module. `announce` creates Kubernetes Events, in a cluster; `remember` is called when `memory` is another."""
 
     def __init__(
         self,
@@ -41,8 +42,10 @@ class Notifier:
         announce: Announce | None = None,
         own_namespace: str = "netmatrix",
         now: Callable[[], float] = time.time,
+        remember: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
+        self._remember = remember
         self._count = count
         self._announce = announce
         self._own_namespace = own_namespace
@@ -61,12 +64,25 @@ class Notifier:
             self._receivers = self._made()
             self._changed.set()
 
+    def recall(self, kept: bytes | None) -> None:
+        """Begin with what the process before has told and with what it has not yet; before the first pass."""
+        memory = read(kept)
+        self._ledger = Ledger({one.id: one for one in memory.told}, recalled=dict.fromkeys(one.id for one in memory.told))
+        for name, telling in self._tellings.items():
+            telling.put(memory.waiting.get(name, ()))
+
+    def memory(self) -> bytes:
+        """What the next process must know."""
+        waiting = {name: telling.outbox.all() for name, telling in self._tellings.items() if telling.outbox}
+        return written(Memory(tuple(self._ledger.told.values()), waiting))
+
     def tell(self, incidents: Iterable[Incident], now_ns: int) -> None:
         """After a pass; `now_ns` is its moment, on the clock of the incidents."""
         news, self._ledger = followed(incidents, self._ledger, now_ns, now=self._now(), cluster=self._settings.cluster)
         if news:
             for telling in self._tellings.values():
                 telling.put(news)
+            self._remember()
 
     def hear(self, judgement: Judgement) -> None:
         """The same, of a judgement."""
@@ -129,11 +145,15 @@ class Notifier:
             count=self._count,
             least=least.least if least else "info",
             resolved=resolved,
-            delivered=lambda receiver, notices, taken: self.deliveries.note(receiver, notices, at=self._now(), taken=taken),
+            delivered=self._delivered,
         )
         telling.put(before[name].outbox.all() if name in before else self._ledger.told.values())
         self._tellings[name] = telling
         return telling
+
+    def _delivered(self, receiver: str, notices: Iterable[Notice], taken: bool) -> None:  # noqa: FBT001 - as Telling has it
+        self.deliveries.note(receiver, notices, at=self._now(), taken=taken)
+        self._remember()
 
     def _post(self, to: Authorities, *, url: str = "", url_file: str = "") -> Post:
         settings = self._settings

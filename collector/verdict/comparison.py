@@ -6,6 +6,8 @@ only when something that they follow from has changed.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Final
 
 import numpy as np
@@ -19,7 +21,7 @@ from collector.verdict.cells import Cells, Expected, Ints, Mask, Reason
 from collector.verdict.changes import Changes, Delay
 from collector.verdict.control import Control
 from collector.verdict.expecting import Answers, Expecting
-from collector.verdict.history import History
+from collector.verdict.history import History, Learned
 from collector.verdict.objectives import Missed, missed, windows_of
 from collector.verdict.pair import ALWAYS, Compared, Comparing, Verdict
 from collector.verdict.reading import cells_of
@@ -54,6 +56,12 @@ class Comparison:
     missed: tuple[Missed, ...]
     """Paths that are open and miss a declared objective."""
     delays: tuple[Delay, ...]
+
+
+def open_until(one: Comparison, cell: int) -> str:
+    """When a cell of which nobody says anything was open last, as a time of day."""
+    unix_ns = one.wall_ns - (one.sample.now_ns - int(one.open_until_ns[cell]))
+    return f"{datetime.fromtimestamp(unix_ns / 1e9, UTC):%H:%M:%S} UTC"
 
 
 def kept(one: Comparison) -> Comparison:
@@ -96,6 +104,8 @@ class Comparer:
         self._comparing = Comparing()
         self._changes = Changes()
         self._history = History()
+        self._rules = ""
+        """Digest of the policies in force; empty before the first pass, or that of the process before."""
         self._policies_ns = ALWAYS
         """When policies changed last."""
         self.windows: Wanted = NOTHING_WANTED
@@ -129,6 +139,15 @@ class Comparer:
             tuple(Delay(answers.every[int(answers.number[place])].source, seconds) for place, seconds in delays),
         )
 
+    def learned(self, *, ahead_ns: int) -> Learned | None:
+        """What the next process may be told of paths of which nobody says anything; None before the first pass."""
+        return self._history.learned(self._rules, ahead_ns=ahead_ns) if self._expecting is not None else None
+
+    def recall(self, learned: Learned, *, ahead_ns: int) -> None:
+        """Begin with what the process before has learned, before the first pass."""
+        self._history.recall(learned, ahead_ns=ahead_ns)
+        self._rules = learned.rules
+
     def _answers(self, sample: Sample) -> tuple[Expecting, Answers]:
         before, settings = self._expecting, self._settings()
         if before is not None and settings == self._made_of and not self._is_due(before.snapshot, sample):
@@ -136,13 +155,17 @@ class Comparer:
         expectations = expectations_in(sample.snapshot, settings)
         self._made_of, self._made_ns = settings, sample.now_ns
         self._looked_at = sample.snapshot
+        self._history.learn_ns = settings.learn
         self._expecting = following = Expecting(sample.snapshot, expectations)
         self._contradictions = contradictions(expectations)
         answers = following.answers(sample)
         if before is not None:
             self._changes.note(sample.paths, before.answers(sample).answer, answers.answer, now_ns=sample.now_ns)
-            if not _same(before.snapshot, sample.snapshot, RULES):
+        if before is None or not _same(before.snapshot, sample.snapshot, RULES):
+            rules = digest_of(sample.snapshot)
+            if self._rules not in {"", rules}:
                 self._policies_ns = sample.now_ns
+            self._rules = rules
         return following, answers
 
     def _is_due(self, before: Snapshot, sample: Sample) -> bool:
@@ -187,6 +210,12 @@ class Comparer:
 NOTHING: Final = Words(*[np.zeros(0, np.int64)] * 3)
 CONFIRMING: Final = 3
 """Probes that must all fail before a path of which nobody says anything is closed."""
+
+
+def digest_of(snapshot: Snapshot) -> str:
+    """What policies are in force, in sixteen letters."""
+    said = "\n".join(sorted(repr(one) for name in RULES[:2] for one in getattr(snapshot, name)))
+    return blake2b(f"{snapshot.policies_read} {said}".encode(), digest_size=8).hexdigest()
 
 
 def _same(one: Snapshot, other: Snapshot, fields: tuple[str, ...]) -> bool:

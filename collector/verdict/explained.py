@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Expected, Ints, Mask
-from collector.verdict.comparison import Comparison
+from collector.verdict.comparison import Comparison, open_until
 from collector.verdict.control import Control
 from collector.verdict.pair import Verdict
 from collector.verdict.sample import Sample
@@ -137,8 +137,7 @@ def _because(one: Comparison, cell: int, verdict: Verdict, sent: int, reached: i
     if verdict is Verdict.UNKNOWN:
         return _unknown(one, cell, sent, entry.because)
     if verdict in {Verdict.BROKEN, Verdict.TARGET_DOWN} and one.past[cell]:
-        ago = (one.sample.now_ns - int(one.open_until_ns[cell])) / 1e9
-        return f"{seen}; it was open until {ago:.0f} s ago, and no policy change was seen; {proof}"
+        return f"{seen}; it was open until {open_until(one, cell)}, and no policy change was seen; {proof}"
     if verdict in {Verdict.OK, Verdict.DEGRADED, Verdict.LEAK} and reached:
         return f"{seen}; {entry.because}"
     return f"{seen}; {proof}; {entry.because}"

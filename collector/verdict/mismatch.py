@@ -12,7 +12,7 @@ import numpy as np
 from collector.verdict.canary import EVERYWHERE, behind, canaries, unenforced
 from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import LAYERS, Expected, Ints, Mask
-from collector.verdict.comparison import Comparison
+from collector.verdict.comparison import Comparison, open_until
 from collector.verdict.finding import Finding, Severity
 from collector.verdict.objectives import Missed, worst
 from collector.verdict.pair import Verdict
@@ -117,8 +117,7 @@ def _because(one: Comparison, members: Ints) -> str:
     place = int(members[0])
     entry = one.answers.every[int(one.answers.number[place])]
     if one.past[place]:
-        ago = (one.sample.now_ns - int(one.open_until_ns[place])) / 1e9
-        return f"open until {ago:.0f} s ago, and no policy change was seen"
+        return f"open until {open_until(one, place)}, and no policy change was seen"
     return entry.because
 
 

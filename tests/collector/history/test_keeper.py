@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from collector.api.asking import Asking
@@ -104,3 +106,30 @@ async def test_a_file_that_fails_answers_nothing_and_is_counted(opened: Open) ->
     assert await kept.incidents() == []
     assert await kept.keeper.incident("00f0", "") is None
     assert kept.failures == 3
+
+
+async def test_what_the_next_process_must_know_is_kept_when_it_changes_and_at_the_end(opened: Open) -> None:
+    kept, said = Kept(opened), [b"one"]
+    kept.keeper.remember("told", lambda: said[0])
+    kept.keeper.remember("nothing", lambda: None)
+    kept.keeper.changed("told")
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(kept.keeper.follow())
+        async with asyncio.timeout(30):
+            while kept.keeper.recalled("told") is None:  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.01)
+        following.cancel()
+    assert (kept.keeper.recalled("told"), kept.keeper.recalled("nothing")) == (b"one", None)
+    said[0] = b"two"
+    await kept.keeper.end()
+    again = Kept(opened)
+    assert again.keeper.recalled("told") == b"two"
+
+
+async def test_a_file_that_fails_leaves_nothing_to_know_and_stops_nobody(opened: Open) -> None:
+    kept = Kept(opened)
+    kept.keeper.remember("told", lambda: b"one")
+    kept.file.close()
+    await kept.keeper.keep_memories(["told"])
+    assert kept.keeper.recalled("told") is None
+    assert kept.failures == 2

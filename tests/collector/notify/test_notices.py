@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.notify.notices import CALM_NS, LONGEST, Ledger, Notice, Status, followed, values, written
+from collector.notify.notices import CALM_NS, LONGEST, RECALLED_NS, Ledger, Notice, Status, followed, values, written
 from collector.receivers import VALUES
 from collector.verdict.hold import Phase
 from collector.verdict.incident import MOST, Incident
@@ -168,3 +168,30 @@ def test_whatever_happens_what_opens_and_what_is_over_alternate(passes: list[dic
         words = [word for told, word in story.news if told == id_]
         assert words[::2] == [Status.FIRING.value] * len(words[::2])
         assert words[1::2] == [Status.RESOLVED.value] * len(words[1::2])
+
+
+def recalled(*notices: Notice) -> Story:
+    """A story that begins with what another process has told."""
+    story = Story()
+    story.ledger = Ledger({one.id: one for one in notices}, recalled=dict.fromkeys(one.id for one in notices))
+    return story
+
+
+def test_what_the_process_before_has_told_is_not_told_again_when_it_is_found_again() -> None:
+    before = Story()
+    before.passes(incident(since_ns=100 * SECOND))
+    told = before.ledger.told["i1"]
+    story = recalled(told)
+    assert story.passes(times=6) == [], "nothing is found yet, and nothing is over"
+    assert story.passes(incident(since_ns=170 * SECOND), times=3) == []
+    assert story.ledger.told["i1"].since == told.since
+    assert story.passes() == [("i1", "resolved")]
+
+
+def test_what_the_process_before_has_told_and_nobody_finds_again_is_over_after_a_while_and_once() -> None:
+    before = Story()
+    before.passes(incident())
+    story = recalled(before.ledger.told["i1"])
+    quiet = RECALLED_NS // (5 * SECOND)
+    assert story.passes(times=quiet) == []
+    assert story.passes(times=3) == [("i1", "resolved")]

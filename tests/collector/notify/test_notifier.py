@@ -306,3 +306,34 @@ async def test_telling_costs_the_caller_next_to_nothing_whatever_receivers_do() 
         to.passes(*(incident(f"{number}-{place}") for place in range(50)))
     assert time.process_time() - began < 5
     assert to.notifier.waiting() == {"chat": outbox.MOST, "alertmanager/0": outbox.MOST}
+
+
+async def test_another_process_tells_nobody_again_and_tells_what_the_one_before_could_not() -> None:
+    async with inbox() as there:
+        changes: list[int] = []
+        one = Telling(webhook(there), remember=lambda: changes.append(1))
+        async with beside(one.notifier.follow):
+            one.passes(incident("told"))
+            await there.until(1)
+            await one.until_nothing_waits()
+            assert len(changes) == 2, "when there is news, and when it has arrived"
+        one.passes(incident("told"), incident("waits"))
+        other = Telling(webhook(there))
+        other.notifier.recall(one.notifier.memory())
+        async with beside(other.notifier.follow):
+            other.passes(incident("told", since_ns=0), incident("waits", since_ns=0))
+            got = await there.until(2)
+            other.passes(incident("told"), incident("waits"))
+            await other.until_nothing_waits()
+            other.passes(incident("told"))
+            await there.until(3)
+    assert [(each["id"], each["status"]) for each in got] == [("told", "firing"), ("waits", "firing"), ("waits", "resolved")]
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"{", b"[]", b'{"told": [1]}', b"\xff"])
+async def test_a_memory_that_cannot_be_read_is_as_none(kept: bytes | None) -> None:
+    async with inbox() as there, telling(webhook(there)) as to:
+        to.notifier.recall(kept)
+        to.passes(incident("a"))
+        (got,) = await there.until(1)
+    assert got["id"] == "a"

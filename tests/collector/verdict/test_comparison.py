@@ -3,9 +3,13 @@
 import numpy as np
 from msgspec import structs
 
+from collector.derivation import ExpectSettings
+from collector.discovery.snapshot import Snapshot
+from collector.duration import Duration
 from collector.verdict.cells import Expected
 from collector.verdict.comparison import REST_NS
 from collector.verdict.finding import Finding
+from collector.verdict.history import Learned
 from collector.verdict.mismatch import UNPROVEN_NS, mismatches, unproven
 from collector.verdict.pair import Verdict
 from collector.verdict.status import between_namespaces, mismatching, statuses
@@ -183,7 +187,7 @@ def test_where_whatever_should_be_closed_is_open_it_is_one_finding() -> None:
 def test_what_was_open_for_long_and_is_closed_is_broken_by_its_history() -> None:
     snapshot = with_policies(SHUT)
     watched = Watched(snapshot)
-    watched.comparer._history._learn_ns = 20 * SECOND
+    watched.comparer._settings = lambda: ExpectSettings(learn=Duration(20 * SECOND))
     icmp = between(watched.seconds(6, into("pay")), "ops", "pay", "icmp")
     assert (icmp["expected"], icmp["verdict"]) == ("unspecified", "unknown")
     for _ in range(6):
@@ -223,3 +227,40 @@ def test_a_node_whose_pods_are_seen_under_another_address_by_two_others_is_told_
 def test_what_contradicts_the_policies_is_told_as_that_and_not_as_broken_too() -> None:
     watched = Watched(with_policies(SHUT, expectations=(ALLOW,)))
     assert {finding.effect for finding in told(watched, 6, into("pay"))} == {"contradiction", "leak"}
+
+
+def taught(snapshot: Snapshot) -> Learned:
+    """What a process has learned of paths that were open for half a minute."""
+    watched = Watched(snapshot)
+    watched.comparer._settings = lambda: ExpectSettings(learn=Duration(20 * SECOND))
+    for _ in range(6):
+        watched.seconds(5, into("pay"))
+    learned = watched.comparer.learned(ahead_ns=7 * SECOND)
+    assert learned is not None
+    return learned
+
+
+def after_a_restart(snapshot: Snapshot, learned: Learned) -> str:
+    """What the next process says of a path that is closed from its start on."""
+    watched = Watched(snapshot)
+    watched.now_ns += 90 * SECOND
+    watched.comparer._settings = lambda: ExpectSettings(learn=Duration(20 * SECOND))
+    watched.comparer.recall(learned, ahead_ns=7 * SECOND)
+    row = between(watched.seconds(6, lambda path: into("pay")(path) or into("pay", source="ops")(path)), "ops", "pay", "icmp")
+    return f"{row['source']} {row['verdict']}"
+
+
+def test_what_one_process_has_learned_the_next_one_knows() -> None:
+    snapshot = with_policies({**SHUT, "spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}], "ports": [{}]}]}})
+    learned = taught(snapshot)
+    assert after_a_restart(snapshot, learned).startswith("history ")
+    assert (
+        after_a_restart(snapshot, Learned(learned.paths[:0], learned.opened_ns[:0], learned.last_ns[:0], learned.rules))
+        == "none unknown"
+    )
+
+
+def test_where_policies_are_others_after_a_restart_nobody_knows_when_they_changed() -> None:
+    snapshot = with_policies({**SHUT, "spec": {"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}], "ports": [{}]}]}})
+    learned = taught(snapshot)
+    assert after_a_restart(snapshot, learned._replace(rules="of another day")) == "none unknown"
