@@ -42,6 +42,16 @@ _CONTROLLERS = (
     "taint-eviction-controller",
 )
 """Those that make what a workload is made of. None that judges nodes by heartbeats, which nobody sends here."""
+_AUDITED: Object = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived", "ResponseStarted"],
+    "rules": [
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts:netmatrix", "system:serviceaccounts:shop"]},
+        {"level": "None"},
+    ],
+}
+"""What is asked by accounts of netmatrix's namespace, and of that with a vantage in the tests."""
 _PORTS = range(20_000, 32_000)
 """Below those that the kernel gives to outgoing connections (ip_local_port_range), so that a restart finds its port free."""
 _GRACE_SECONDS = 2.0
@@ -56,6 +66,8 @@ class Plane:
         self.programs = programs
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        self._audit = folder / "audit.log"
+        (folder / "audit.json").write_text(json.dumps(_AUDITED))
         self.port = _free_port()
         self._etcd_port = _free_port()
         self.credentials = Credentials(folder, f"127.0.0.1:{self.port}", list(NAMES))
@@ -131,6 +143,14 @@ class Plane:
         self._etcd("POST", "/v3/kv/compaction", {"revision": header["revision"], "physical": True})
         self.restart_api_server()
 
+    def asked(self, *accounts: str) -> list[Object]:
+        """What these ServiceAccounts, each a `NAMESPACE:NAME`, have asked the API server so far: from its audit log."""
+        users = {f"system:serviceaccount:{account}" for account in accounts}
+        if not self._audit.exists():
+            return []
+        lines = self._audit.read_text().splitlines()
+        return [entry for line in lines if (entry := json.loads(line))["user"]["username"] in users]
+
     def _etcd(self, method: str, path: str, question: object = None) -> Object:
         # etcd's gRPC gateway: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/
         connection = http.client.HTTPConnection("127.0.0.1", self._etcd_port, timeout=30)
@@ -197,6 +217,8 @@ class Plane:
             "tls_cert_file": self._folder / "server.crt",
             "tls_private_key_file": self._folder / "server.key",
             "client_ca_file": self.credentials.authority,
+            "audit_log_path": self._audit,
+            "audit_policy_file": self._folder / "audit.json",
             "authorization_mode": "Node,RBAC",
             "service_account_issuer": ISSUER,
             "service_account_key_file": self._folder / "tokens.pub",

@@ -27,6 +27,7 @@ from tests.conftest import what_the_lab_lacks
 pytestmark = pytest.mark.timeout(300)
 NODES = ("n1", "n2", "n3")
 VANTAGE = f"{TEAM}/netmatrix-vantage-0"
+REST_SECONDS = 10.0
 BACK_OFF_SECONDS = 150.0
 """More than the longest pause of the collector between two attempts to follow the cluster."""
 SHORT_WORD = 15
@@ -91,6 +92,24 @@ def test_the_matrix_has_every_pair_and_layer_and_nothing_is_lost(cluster: LiveCl
     networks = [ip_network(network) for network in SERVICE_NETWORKS]
     pinged = {cell["to"]["address"] for cell in found if cell["kind"] == "icmp"}
     assert not [address for address in pinged if any(ip_address(address) in network for network in networks)]
+
+
+def test_at_rest_the_collector_lists_nothing_and_asks_seldom_and_agents_ask_nothing_ever(cluster: LiveCluster) -> None:
+    def of_collector() -> list[Object]:
+        return cluster.plane.asked(f"{SPACE}:netmatrix-collector")
+
+    assert of_collector(), "it is written down"
+
+    def rests() -> bool:
+        """Whether nothing is listed in a while: kinds that need not exist are asked for again, and are not there."""
+        before = len(of_collector())
+        time.sleep(REST_SECONDS)
+        after = of_collector()[before:]
+        lists = [one["requestURI"] for one in after if one["verb"] == "list" and one["responseStatus"]["code"] == 200]
+        return not lists and len(after) <= REST_SECONDS
+
+    eventually(rests, patience=120, what="no list and at most a request a second")
+    assert cluster.plane.asked(f"{SPACE}:netmatrix-agent", f"{TEAM}:netmatrix-vantage") == []
 
 
 def test_whoever_may_have_tokens_of_the_operators_account_has_paths_probed_now(

@@ -5,7 +5,7 @@ it is known, it is looked at again only after hours.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -18,9 +18,9 @@ from collector.discovery.cluster.rights import right
 
 UNKNOWN: Final = "generic"
 AGAIN_SECONDS: Final = 300.0
-"""Between two looks while nothing is found."""
+"""Until the second look where nothing was found; then twice as long each time, since each look is a list for the API server."""
 SURE_SECONDS: Final = 6 * 3600.0
-"""The same once something is."""
+"""The most, and at once where something was found."""
 
 PLUGINS: Final[Mapping[str, tuple[str, ...]]] = {
     "cilium": ("k8s-app=cilium",),
@@ -65,8 +65,11 @@ def chosen(found: Collection[str], nodes: Iterable[Node]) -> str:
 class NetworkPlugin:
     """See the module. `changed` is called when other pods are found than before."""
 
-    def __init__(self, api: Api, *, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, api: Api, *, changed: Callable[[], None], sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
         right("", "pods", "list")
+        self._sleep = sleep
         self._api = api
         self._changed = changed
         self.found: frozenset[str] = frozenset()
@@ -74,13 +77,19 @@ class NetworkPlugin:
 
     async def follow(self) -> None:
         """Look, for ever."""
+        longer = AGAIN_SECONDS
         while True:
             found = await self._look()
             if found is not None and found != self.found:
                 _log.info("network plugins", found=sorted(found))
                 self.found = found
                 self._changed()
-            await asyncio.sleep(SURE_SECONDS if self.found else AGAIN_SECONDS)
+            pause = SURE_SECONDS if self.found else longer
+            if found is None:
+                pause = AGAIN_SECONDS
+            elif not found:
+                longer = min(2 * longer, SURE_SECONDS)
+            await self._sleep(pause)
 
     async def _look(self) -> frozenset[str] | None:
         """None where it could not be seen."""
