@@ -225,6 +225,16 @@ def test_agents_are_on_every_node_and_roll_a_tenth_at_a_time(name: str) -> None:
     assert pods()[name]["spec"]["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": "10%"}
 
 
+@pytest.mark.parametrize("name", PODS)
+def test_no_pod_keeps_the_cluster_autoscaler_from_taking_its_node_away(name: str) -> None:
+    """It leaves those of a DaemonSet out of account, and takes any with a volume of their node's for one that has to stay."""
+    workload = pods()[name]
+    local = [one for one in pod_of(name).get("volumes", ()) if "emptyDir" in one or "hostPath" in one]
+    annotations = workload["spec"]["template"]["metadata"]["annotations"]
+    allowed = annotations.get("cluster-autoscaler.kubernetes.io/safe-to-evict")
+    assert workload["kind"] == "DaemonSet" or not local or allowed == "true"
+
+
 def test_there_is_one_collector_at_a_time() -> None:
     spec = pods()["collector"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
