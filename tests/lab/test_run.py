@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.cluster import labs
+from lab.demo import demo_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,43 +32,48 @@ expect:
 """
 
 
-def lab(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "lab", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+def started(*words: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "lab", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def left_by(run: subprocess.Popen[str]) -> list[str]:
+    """Labs of a process that has ended. Other tests may have labs of their own at the same time."""
+    return [name for name in labs() if name.startswith(f"run{run.pid}x")]
 
 
 @pytest.mark.lab
 def test_a_run_tells_what_holds_from_what_does_not_and_leaves_nothing_behind(tmp_path: Path) -> None:
     file = tmp_path / "half-true.yaml"
     file.write_text(HALF_TRUE)
-    before = set(labs())
-    done = lab("run", str(file))
-    assert done.returncode == 1, done.stderr
-    result = json.loads(done.stdout)
+    with started("run", str(file)) as run:
+        said, progress = run.communicate()
+    assert run.returncode == 1, progress
+    result = json.loads(said)
     assert result["name"] == "half-true"
-    assert [entry["passed"] for entry in result["expectations"]] == [True, True, True, False, False], done.stdout
+    assert [entry["passed"] for entry in result["expectations"]] == [True, True, True, False, False], said
     exact = result["expectations"][0]["measured"]
     assert exact["forward_lost"] == exact["forward_dropped"] > 0
-    assert set(labs()) <= before
+    assert left_by(run) == []
 
 
 @pytest.mark.lab
 def test_a_run_that_is_told_to_stop_removes_its_cluster() -> None:
-    before = set(labs())
     scenario = ROOT / "lab" / "scenarios" / "ipv4-only.yaml"
-    with subprocess.Popen(
-        [sys.executable, "-m", "lab", "run", str(scenario)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    ) as run:
+    with started("run", str(scenario)) as run:
         assert run.stderr is not None
         for line in run.stderr:
             if "every path is measured" in line:
+                assert left_by(run) != []
                 os.kill(run.pid, signal.SIGTERM)
         assert run.wait() == 143
-    assert set(labs()) <= before
+    assert left_by(run) == []
 
 
 def assert_passes(name: str) -> None:
-    done = lab("run", str(ROOT / "lab" / "scenarios" / f"{name}.yaml"))
-    assert done.returncode == 0, done.stderr
+    with started("run", str(ROOT / "lab" / "scenarios" / f"{name}.yaml")) as run:
+        _, progress = run.communicate()
+    assert run.returncode == 0, progress
 
 
 @pytest.mark.lab
@@ -82,7 +88,6 @@ def test_a_short_scenario_passes() -> None:
 
 @pytest.mark.lab
 def test_a_demo_whose_reader_goes_away_removes_its_cluster() -> None:
-    before = set(labs())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
     command = [sys.executable, "-m", "lab", "demo", "--for", "20s", "--port", port]
@@ -91,4 +96,4 @@ def test_a_demo_whose_reader_goes_away_removes_its_cluster() -> None:
         assert demo.stdout.readline().startswith("starting")
         demo.stdout.close()
         assert demo.wait() != 0
-    assert set(labs()) <= before
+    assert demo_name(int(port)) not in labs()
