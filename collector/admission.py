@@ -73,8 +73,11 @@ class Admission(Protocol):
     def install(self, vantages: Iterable[Vantage]) -> None:
         """Let these vantages in, and no others from now on."""
 
-    async def vantage_of(self, authorization: str | None) -> str:
-        """The vantage that an Authorization header is the token of; raises RefusedError."""
+    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
+        """The vantage that an Authorization header is the token of; raises RefusedError.
+
+        `remote` is the address that asks. It proves nothing, and strangers never keep whoever asks from their own waiting.
+        """
 
 
 class SharedKeys:
@@ -88,7 +91,7 @@ class SharedKeys:
         """See Admission."""
         self._names = {digest_of(vantage.key): vantage.name for vantage in vantages if vantage.key}
 
-    async def vantage_of(self, authorization: str | None) -> str:
+    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:  # noqa: ARG002 - nobody waits here
         """See Admission."""
         token = bearer(authorization)
         name = self._names.get(digest_of(token))

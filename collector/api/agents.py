@@ -132,7 +132,7 @@ class AgentPort:
         """Who asks comes first, then what; a refusal becomes its answer and its count."""
         vantage = ""
         try:
-            vantage = await self._admission.vantage_of(request.headers.get("Authorization"))
+            vantage = await self._admission.vantage_of(request.headers.get("Authorization"), request.remote or "")
             waited = self.prove(request)
             handlers = {"/agent/v1/plan": ("GET", self._plan), "/agent/v1/report": ("POST", self._report)}
             method, handler = handlers.get(request.path, ("", None))

@@ -120,9 +120,9 @@ class ClusterIdentity:
         self._bundles.forget(self._looked.keys() - namespaces)
         self._looked = {namespace: self._looked.get(namespace, float("-inf")) for namespace in namespaces}
 
-    async def vantage_of(self, authorization: str | None) -> str:
+    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
         """See collector.admission.Admission."""
-        return await self._reviews.vantage_of(authorization)
+        return await self._reviews.vantage_of(authorization, remote)
 
     async def begun(self) -> Callable[[int], bytes]:
         """Wait until there is an authority; what group keys follow from, by the epoch."""

@@ -2,8 +2,9 @@
 
 In: Authorization headers, snapshots, and answers of the API server. Out: names of vantages. What can be refused for nothing is
 refused first: a token must claim to be of a pod that discovery knows before the API server is asked about it. There is one
-review of a pod's tokens at a time, and a rate of all together, in the order in which they came. While the API server is away
-whoever it found valid before stays let in, for as long as `passes` says.
+review of a pod's tokens at a time, and a rate of all together, in the order in which they came: one for pods that ask from
+their own address, which nobody else in a pod network has, and one for everybody else. While the API server is away whoever it
+found valid before stays let in, for as long as `passes` says.
 """
 
 import time
@@ -60,16 +61,18 @@ class TokenReviews:
         self._vantages: dict[str, Vantage] = {}
         """By the UID of their pods."""
         self._passes = Passes()
-        self._turns = Turns(LEAST_REVIEWS_A_SECOND)
+        self._turns, self._strangers = Turns(LEAST_REVIEWS_A_SECOND), Turns(LEAST_REVIEWS_A_SECOND)
+        """Of pods at their own address, and of everybody else; those behind a translation of addresses are there too."""
         self._away_until = float("-inf")
         self._renew_at = float("-inf")
 
     def install(self, vantages: Iterable[Vantage]) -> None:
         """Let the pods of these vantages in; those that are gone are out at once, whatever was said of their tokens."""
         self._vantages = {vantage.uid: vantage for vantage in vantages if vantage.uid}
-        self._turns.rate = max(LEAST_REVIEWS_A_SECOND, len(self._vantages) // ALL_WITHIN_SECONDS)
+        for turns in (self._turns, self._strangers):
+            turns.rate = max(LEAST_REVIEWS_A_SECOND, len(self._vantages) // ALL_WITHIN_SECONDS)
 
-    async def vantage_of(self, authorization: str | None) -> str:
+    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
         """See collector.admission.Admission."""
         token = bearer(authorization)
         digest, now = digest_of(token), self._now()
@@ -80,12 +83,13 @@ class TokenReviews:
             claims = claims_of(token, audience=self._audience, now=now)
             if claims.pod_uid not in self._vantages:
                 raise RefusedError(Refusal.UNKNOWN_POD)
-            return self._known(await self._reviewed(token, digest, claims.pod_uid, claims.expires))
-        vantage = self._known(found.holder)
+            turns = self._turns_of(claims.pod_uid, remote)
+            return self._known(await self._reviewed(token, digest, claims.pod_uid, claims.expires, turns))
+        vantage, turns = self._known(found.holder), self._turns_of(found.holder.uid, remote)
         standing = found.standing(now)
         if standing is Standing.OVER or (standing is Standing.DUE and self._may_renew()):
             try:
-                vantage = self._known(await self._reviewed(token, digest, found.holder.uid, found.expires))
+                vantage = self._known(await self._reviewed(token, digest, found.holder.uid, found.expires, turns))
             except RefusedError as error:
                 if standing is Standing.OVER or error.reason is not Refusal.REVIEW_RATE:
                     raise
@@ -102,6 +106,12 @@ class TokenReviews:
             raise RefusedError(Refusal.OTHER_NODE)
         return vantage.name
 
+    def _turns_of(self, uid: str, remote: str) -> Turns:
+        """Whose turns are waited for by somebody at an address who says that they are a pod."""
+        vantage = self._vantages.get(uid)
+        own = vantage is not None and remote.removeprefix("::ffff:") in vantage.addresses
+        return self._turns if own else self._strangers
+
     def _may_renew(self) -> bool:
         """Whether it is time for a renewed review; then it is not, for a while."""
         now = self._clock()
@@ -110,16 +120,16 @@ class TokenReviews:
         self._renew_at = now + AGAIN_SECONDS
         return True
 
-    async def _reviewed(self, token: str, digest: bytes, uid: str, expires: float) -> Reviewed:
+    async def _reviewed(self, token: str, digest: bytes, uid: str, expires: float, turns: Turns) -> Reviewed:
         """The holder, by the API server's word, or by its last one where it has none now; raises RefusedError."""
-        async with self._turns.alone(uid):
+        async with turns.alone(uid):
             now = self._now()
             found = self._passes.found(digest, now)  # by whoever had the same token, and was first
             if isinstance(found, Refusal):
                 raise RefusedError(found)
             if found is not None and found.standing(now) is Standing.FRESH:
                 return found.holder
-            said = await self._review(token)
+            said = await self._review(token, turns)
             if said is None:
                 if found is None:
                     raise RefusedError(Refusal.REVIEW_AWAY)
@@ -130,11 +140,11 @@ class TokenReviews:
             raise RefusedError(said)
         return said
 
-    async def _review(self, token: str) -> Reviewed | Refusal | None:
+    async def _review(self, token: str, turns: Turns) -> Reviewed | Refusal | None:
         """What the API server says, None where it says nothing; raises RefusedError."""
         if self._clock() < self._away_until:
             return None
-        await self._turns.turn()
+        await turns.turn()
         if self._clock() < self._away_until:  # by now
             return None
         self._renew_at = self._clock() + AGAIN_SECONDS

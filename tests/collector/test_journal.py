@@ -29,6 +29,13 @@ def test_events_that_are_told_apart_are_bounded() -> None:
     assert len(sieve._seen) == EVENTS
 
 
+def test_survive_59_a_line_for_people_stays_one_line_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    configure("text")
+    structlog.get_logger().warning("action refused", claimed="x\n2026-11-30 [info] forged by=admin\x1b[2J")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "\x1b[2J" not in line
+
+
 def test_survive_59_a_line_stays_one_line_whatever_is_in_it(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json")
     structlog.get_logger().warning("report refused", vantage="a", because='x\n{"event": "forged"}\x1b[31m')

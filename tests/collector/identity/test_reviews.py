@@ -44,9 +44,9 @@ class Admitting:
         )
         self.reviews.install(VANTAGES)
 
-    async def ask(self, token: str = GOOD) -> str:
+    async def ask(self, token: str = GOOD, remote: str = "") -> str:
         try:
-            return await self.reviews.vantage_of(f"Bearer {token}")
+            return await self.reviews.vantage_of(f"Bearer {token}", remote)
         except RefusedError as error:
             return error.reason
 
@@ -138,6 +138,23 @@ async def test_survive_53_many_tokens_that_claim_a_known_pod_get_one_review_at_a
         Refusal.UNKNOWN_TOKEN: len(admitting.reviewer.asked),
         Refusal.REVIEW_RATE: len(asking) - len(admitting.reviewer.asked),
     }
+
+
+@pytest.mark.parametrize("remote", ["", "::ffff:"], ids=["IPv4", "IPv4 on a socket that takes both"])
+async def test_survive_53_forged_tokens_of_a_pod_do_not_keep_it_waiting_where_it_asks_from_its_own_address(remote: str) -> None:
+    """The UID of a pod is no secret."""
+    admitting = Admitting(lambda token: answer_of(status_of() if token == GOOD else {"authenticated": False}))
+    own = f"{remote}{VANTAGES[0].addresses[0]}"
+    admitting.reviewer.allowed.clear()
+    async with asyncio.TaskGroup() as tasks:
+        forged = [tasks.create_task(admitting.ask(token_of(payload_of(jti=n)), "10.9.9.9")) for n in range(200)]
+        await asyncio.sleep(0.1)
+        assert await admitting.ask(remote="10.9.9.8") == Refusal.REVIEW_RATE, "a stranger waits with strangers"
+        waiting = tasks.create_task(admitting.ask(remote=own))
+        await asyncio.sleep(0.1)
+        admitting.reviewer.allowed.set()
+    assert waiting.result() == "n1"
+    assert {one.result() for one in forged} == {Refusal.UNKNOWN_TOKEN, Refusal.REVIEW_RATE}
 
 
 async def test_survive_53_who_waits_too_long_for_a_review_is_sent_away() -> None:
