@@ -6,7 +6,7 @@ from typing import Any
 from lab.departure import Standing
 from lab.policies import Document
 from lab.roles import ECHO_PORT, Role
-from lab.topology import MTU, Pod, Service, Topology
+from lab.topology import DOMAIN, MTU, Pod, Service, Topology
 
 EVERYTHING = Standing()
 _ANSWERING = (Role.BACKEND, Role.DNS, Role.CANARY)
@@ -23,6 +23,7 @@ def inventory(
     out = standing.cordoned | standing.removed
     return {
         "mtu": topology.mtu,
+        "domain": DOMAIN,
         "nodes": [
             {
                 "name": node.name,
@@ -128,7 +129,7 @@ def _name_servers(topology: Topology) -> Iterator[dict[str, Any]]:
         yield {
             "name": name,
             "addresses": list(addresses.values()),
-            "names": [*names, f"{service.name}.{service.namespace}.svc.test."],
+            "names": [*names, f"{service.name}.{service.namespace}.svc.{DOMAIN}."],
             "port": service.port,
             "contains": next(iter(expected.addresses.values())),
         }

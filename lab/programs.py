@@ -29,7 +29,7 @@ from lab.nameserver import Behaviour
 from lab.policies import Document
 from lab.roles import AGENT_PORT, BACKEND_PORT, DNS_PORT, ECHO_PORT, RECEIVER_PORT, Role
 from lab.state import write_private
-from lab.topology import External, Pod, Topology
+from lab.topology import DOMAIN, External, Pod, Topology
 from wire.path import Family
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -71,7 +71,7 @@ class Programs:
             **monitoring.notify(topology),
         }
         services = (*topology.services, topology.dns)
-        zone = {f"{s.name}.{s.namespace}.svc.test": list(s.addresses.values()) for s in services}
+        zone = {f"{s.name}.{s.namespace}.svc.{DOMAIN}": list(s.addresses.values()) for s in services}
         if topology.external:
             zone[topology.external.host] = list(topology.external.addresses.values())
         write_private(

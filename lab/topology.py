@@ -17,6 +17,7 @@ from lab.shape import DEFAULT_NETWORK, DNS_NAMESPACE, MONITORING_NAMESPACE, OWN_
 from wire.path import Family
 
 EXTERNAL_HOST = "www.example.test"
+DOMAIN = "test"
 
 BACKENDS_PER_SERVICE = 2
 

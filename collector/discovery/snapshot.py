@@ -242,6 +242,8 @@ class Existing(Struct, frozen=True, forbid_unknown_fields=True):
     mtu: Mtu = 0
     """Longest IP packet in bytes that the default pod network carries whole, 576 or more, which is then tested between the
     zones; 0, which is the default, where not known."""
+    domain: OptionalName = "cluster.local"
+    """Domain of the cluster's own names, by which a service is asked for with `via: name`; `cluster.local` unless given."""
     secret: Annotated[str, Meta(max_length=512)] = ""
     """What the keys of the group follow from, 32 to 512 characters; without it they follow from the keys of all vantages, and
     change when a collector starts with other vantages than before."""

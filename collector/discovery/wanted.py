@@ -23,5 +23,5 @@ def wants_in(snapshot: Snapshot, settings: ExpectSettings) -> Wants:
         if one.excluded != "terminating"
     ]
     probed = {f"{pod.namespace}/{pod.name}": pod.probed_ports for pod in snapshot.pods if pod.ready}
-    declared = Wanting(expectations_in(snapshot, settings, ends), places, probed=probed).wants()
+    declared = Wanting(expectations_in(snapshot, settings, ends), places, probed=probed, domain=snapshot.domain).wants()
     return structs.replace(declared, paths=(*declared.paths, *canaries))

@@ -63,7 +63,7 @@ class Wanting:
         places: Sequence[Place],
         *,
         probed: Mapping[str, Sequence[int]] | None = None,
-        domain: str = "cluster.local",
+        domain: str,
     ) -> None:
         self._expectations = expectations
         self._places = sorted(places, key=lambda place: place.name)

@@ -62,6 +62,7 @@ def assemble(
         external=tuple({one.name: one for one in (*services.external, *ingress_of(settings), *external)}.values()),
         dns=tuple(_dns(world, settings, servers)),
         mtu=settings.mtu or mtu,
+        domain=settings.cluster_domain,
         namespaces=tuple(_namespaces(world)),
         pods=(*pods_in(world), *canaries.pods),
         backed=tuple(backed_in(world, owners)),

@@ -35,7 +35,9 @@ def wants(
     cluster: Cluster = CLUSTER,
     probed: Mapping[str, Sequence[int]] | None = None,
 ) -> Wants:
-    return Wanting(expectations(*documents, policies=policies, cluster=cluster), places, probed=probed).wants()
+    return Wanting(
+        expectations(*documents, policies=policies, cluster=cluster), places, probed=probed, domain="cluster.local"
+    ).wants()
 
 
 def shown(found: Wants) -> list[tuple[str, str, str, str, Any]]:

@@ -362,6 +362,8 @@ def test_what_the_configuration_names_outside_comes_along_with_the_ingress() -> 
     ingress = DiscoverySettings(ingress_url="https://echo.example.test/echo")
     made = assemble(World(), ingress, external=(configured,), mtu=1450, now=0.0).snapshot
     assert made.external == (External("ingress", (ingress.ingress_url,), host="echo.example.test"), configured)
-    assert made.mtu == 1450
+    assert (made.mtu, made.domain) == (1450, "cluster.local")
+    own = DiscoverySettings(cluster_domain="example.internal")
+    assert assemble(World(), own, now=0.0).snapshot.domain == "example.internal"
     assert assemble(World(), DiscoverySettings(mtu=1400), mtu=1450, now=0.0).snapshot.mtu == 1400
     assert Settings().external == ()
