@@ -11,7 +11,7 @@ import numpy as np
 
 from collector.discovery.snapshot import Snapshot
 from collector.matrix.exclusions import Codes, Exclusions, codes
-from collector.matrix.histograms import Ints, Mask
+from collector.matrix.histograms import Ints, Mask, Numbers
 from collector.matrix.places import Place, natural, source_places, target_places
 from wire.path import Ask, Dns, Family, Icmp, Kind, Layer, Path, Target, Udp
 
@@ -199,6 +199,14 @@ class Catalogue:
                 codes((aim.name for aim in self.aims), known.targets),
             )
         return self._excluded
+
+    def left_out(self, sources: Numbers, aims: Numbers) -> Mask | None:
+        """Which cells have an excluded end, so that exported counters do not hear of them; None where none may have."""
+        if not (self._exclusions.sources or self._exclusions.targets):
+            return None
+        by_source, by_aim = self.excluded
+        result: Mask = np.maximum(by_source.take(sources, mode="clip"), by_aim.take(aims, mode="clip")).astype(np.bool_)
+        return result
 
     def _forget(self) -> None:
         self._words.clear()

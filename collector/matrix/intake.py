@@ -5,7 +5,7 @@ batch here, in which every row occurs once. Windows that are flagged as unconfir
 such and enter no sum.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -22,6 +22,7 @@ from wire.outcome import Outcome
 from wire.window import Flag
 
 Where = slice | Ints
+Ints32 = NDArray[np.int32]
 
 
 class Most(NamedTuple):
@@ -51,10 +52,13 @@ NO_LATENCY_NS: Final = np.inf
 _NOTHING: Final = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
-def enter(taken: Sequence[Taken], *, oldest: int, most: Most) -> Batch:
+def enter(
+    taken: Sequence[Taken], *, oldest: int, most: Most, left_out: Callable[[Ints32, Ints32], Mask | None]
+) -> tuple[Batch, Mask | None]:
     """Add reports of distinct rows of one slab and of one step to it; what they are together, by place in the slab.
 
-    `oldest` is the first step that is kept, `most` what a row may hold.
+    `oldest` is the first step that is kept, `most` what a row may hold, and `left_out` says of rows and aims which of them
+    exported counters do not hear of, as is returned too.
     """
     slab, step, slot = taken[0].row.slab, taken[0].step, taken[0].slot
     sizes = [len(one.batch) for one in taken]
@@ -78,8 +82,11 @@ def enter(taken: Sequence[Taken], *, oldest: int, most: Most) -> Batch:
         lost, sent = np.where(good, lost, 0), np.where(good, sent, 0)
     received = sent - lost
     _add_totals(slab, at, batch, received, lost)
+    aside = left_out(slab.row[at], slab.aim[at]) if taken[0].counted else None
     if taken[0].counted:
-        _add_untold(slab, at, received, lost, batch.sum_ns if all_good else np.where(good, batch.sum_ns, 0))
+        told = good if aside is None else good & ~aside
+        columns = (received, lost, batch.sum_ns)
+        _add_untold(slab, at, *(columns if aside is None and all_good else (np.where(told, one, 0) for one in columns)))
     _take_newest(slab, at, batch, sent, lost, end_ns=end_ns)
     number = np.repeat(np.arange(len(taken), dtype=np.uint16), sizes) if len(taken) > 1 else None
     counts = _of_rows(number, in_row, *words)
@@ -94,7 +101,7 @@ def enter(taken: Sequence[Taken], *, oldest: int, most: Most) -> Batch:
         others = _of_rows(number, in_row, *_add_places(slab.step_place[slot], at, batch, good))
         for one, keys, values in _shared_out(others):
             taken[one].row.latencies.add(step, keys, values, oldest=oldest, most=most.latencies)
-    return batch
+    return batch, aside
 
 
 class _Counts(NamedTuple):

@@ -171,11 +171,12 @@ class Matrix:
         for taken in groups.values():
             taken.sort(key=lambda one: one.row.room.start)
             before = sum(one.row.dropped for one in taken)
-            batch = enter(taken, oldest=self.oldest_step, most=self._most())
+            batch, aside = enter(taken, oldest=self.oldest_step, most=self._most(), left_out=self.catalogue.left_out)
             self.dropped += sum(one.row.dropped for one in taken) - before
             if taken[0].counted:
                 slab, cell = taken[0].row.slab, batch.cell
-                self._tallies.hear(batch, *(column[cell].astype(np.int64) for column in (slab.row, slab.aim, slab.ask)))
+                ends = (column[cell].astype(np.int64) for column in (slab.row, slab.aim, slab.ask))
+                self._tallies.hear(batch, *ends, aside=aside)
 
     def _tell(self, slabs: Iterable[Slab]) -> None:
         """Let exported counters hear of what the cells of some slabs did."""

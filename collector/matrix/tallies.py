@@ -142,17 +142,20 @@ class Tallies:
             count(lookup.tally, lookup.rows(scopes[which], aims[which]), which)
         count(self.nodes, self._out(sources, layers))
 
-    def hear(self, batch: Batch, sources: Ints, aims: Ints, asks: Ints) -> None:
+    def hear(self, batch: Batch, sources: Ints, aims: Ints, asks: Ints, *, aside: Mask | None = None) -> None:
         """Count of a batch what is no sum of cells: latencies by pair of zones, words, NAT, late answers, what was set aside.
 
-        `sources`, the vantages by number, `aims` and `asks` are those of its entries.
+        `sources`, the vantages by number, `aims` and `asks` are those of its entries, and `aside` those with an excluded end.
         """
         good, layers = batch.good, self._catalogue.layers[asks]
-        if not good.all():
+        out = np.zeros(len(good), np.bool_) if aside is None else aside
+        if not good.all() or aside is not None:
             ill = (batch.flags & Flag.ILL) != 0
             probes = batch.received.astype(np.int64) + batch.late + batch.failed
-            for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill)):
-                self.set_aside.add_to(self.set_aside.row_of((reason,)), int(probes[which].sum()))
+            for reason, which in (("unconfirmed", ~good & ~ill), ("ill", ill), ("excluded", good & out)):
+                if probes[which].any() or reason != "excluded":
+                    self.set_aside.add_to(self.set_aside.row_of((reason,)), int(probes[which].sum()))
+            good = good & ~out
         zones = self._lookups["zones"].rows(self._zoned(sources, aims, layers), aims)
         self._add_histograms(batch, zones, good)
         self._add_words(batch, good, asks)

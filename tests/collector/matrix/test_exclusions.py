@@ -133,3 +133,21 @@ def test_a_row_that_comes_after_the_exclusions_is_not_taken_for_another() -> Non
     assert cell(matrix, "cart-0")["state"] == "excluded"
     replan(matrix, SNAPSHOT)
     assert cell(matrix, "cart-0")["state"] == "unknown"
+
+
+@pytest.mark.parametrize("name", ["cart", "n1"])
+def test_exported_counters_hear_nothing_of_excluded_ends_but_that_it_was_set_aside(name: str) -> None:
+    matrix = matrix_of()
+    matrix.exclude(having(name, "terminating"))
+    lost = [window(path_to(matrix, "n1", target).id, failed={Outcome.TIMEOUT: 10}) for target in ("cart-0", "agent-n3")]
+    answered = window(path_to(matrix, "n1", "cart-0", "icmp").id, [100_000] * 10)
+    matrix.apply(report_of("n1", [*lost, answered]), arrived_ns=NOW, counted=True)
+    tallies = matrix.tallies
+    set_aside = {key: int(values[0]) for key, values in tallies.set_aside.items()}
+    nodes = {key: values[:2] for key, values in tallies.nodes.items() if any(values[:2])}
+    if name == "cart":
+        assert set_aside == {("excluded",): 20, ("ill",): 0, ("unconfirmed",): 0}
+        assert nodes == {("n3", "in", "pod"): [10, 10], ("n1", "out", "pod"): [10, 10]}
+    else:
+        assert set_aside[("excluded",)] == 30
+        assert nodes == {}
