@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -113,6 +114,11 @@ async def following(kubeconfig: Path, settings: Settings = SETTINGS) -> AsyncIte
             yield source
         finally:
             task.cancel()
+
+
+def heard_since(source: ClusterSource, moment: float) -> bool:
+    """Whether every kind of object was heard of after a moment of the monotonic clock."""
+    return source.sync_age_seconds() < time.monotonic() - moment
 
 
 async def until(source: ClusterSource, holds: Callable[[Snapshot], T]) -> T:
@@ -225,8 +231,8 @@ async def test_survive_13_while_the_api_server_is_away_or_stands_still_the_last_
 ) -> None:
     monkeypatch.setattr(follower, "SILENCE_SECONDS", 6.0)
     async with following(plane.kubeconfig) as source:
-        # Whoever is still settling would be settled meanwhile, which needs no API server.
-        await until(source, lambda s: agents(s) == BOTH and not any(one.excluded for one in s.vantages))
+        # Whoever is still settling would be settled meanwhile, which needs no API server; and policies are read apart.
+        await until(source, lambda s: agents(s) == BOTH and s.policies_read and not any(one.excluded for one in s.vantages))
         before = source.snapshot
         for absence in (plane.without_api_server, plane.paused_api_server):
             with absence():
@@ -235,7 +241,7 @@ async def test_survive_13_while_the_api_server_is_away_or_stands_still_the_last_
                 assert source.snapshot == before
                 assert source.sync_age_seconds() > 7.0
                 assert source.ready
-            await asyncio.to_thread(wait, lambda: source.sync_age_seconds() < 7.0)
+            await asyncio.to_thread(wait, partial(heard_since, source, time.monotonic()))
             api.merge("/api/v1/nodes/found-1", {"spec": {"unschedulable": True}})
             await until(source, lambda s: s.nodes[0].excluded == "cordoned")
             api.merge("/api/v1/nodes/found-1", {"spec": {"unschedulable": False}})
