@@ -7,6 +7,7 @@ consistent before anything of it counts. One that is refused is counted by reaso
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
@@ -93,6 +94,7 @@ class AgentPort:
         took: Callable[[float, int], None] = lambda _seconds, _gap: None,
         confirm: Callable[[Report], tuple[Burst, ...]] = lambda _report: (),
         body_seconds: float = BODY_SECONDS,
+        cpu_ns: Callable[[], int] = time.thread_time_ns,
     ) -> None:
         self._admission = admission
         self.prove: Callable[[web.BaseRequest], float] = lambda _: 0.0
@@ -111,6 +113,7 @@ class AgentPort:
         """When a report was taken last."""
         self._making = asyncio.Semaphore(PLANS_A_TURN)
         self._spending = Spending(now_ns)
+        self._cpu_ns = cpu_ns
 
     def runner(self) -> web.ServerRunner:
         """Its runner, which leaves bodies compressed (our own reader is bounded) and logs no request.
@@ -166,9 +169,9 @@ class AgentPort:
         async with self._making:
             if request.transport is None:  # it gave up before its turn: a plan for nobody would cost the others theirs
                 return web.Response(status=503)
-            began_ns = self._now_ns()
+            used_ns = self._cpu_ns()
             handout = self._board.handout(vantage)
-            self._spending.spend(vantage, self._now_ns() - began_ns)
+            self._spending.spend(vantage, self._cpu_ns() - used_ns)
             await asyncio.sleep(0)
         if handout is None:  # it left the inventory while it waited
             raise RefusedError(Refusal.UNKNOWN_TOKEN)
@@ -193,7 +196,7 @@ class AgentPort:
             body = await _body(request, self._body_seconds)
         finally:
             self._reading.discard(vantage)
-        began_ns = self._now_ns()
+        began_ns, used_ns = self._now_ns(), self._cpu_ns()
         try:
             if request.headers.get("Content-Encoding") == "gzip":
                 body = decompress(body, limit=MAX_REPORT_BYTES)
@@ -202,7 +205,7 @@ class AgentPort:
             _log.warning("report refused", vantage=vantage, reason=error.reason, because=str(error))
             raise RefusedError(Refusal(error.reason)) from None
         finally:
-            self._spending.spend(vantage, self._now_ns() - began_ns)
+            self._spending.spend(vantage, self._cpu_ns() - used_ns)
 
     def _taken(self, vantage: str, report: Report, began_ns: int) -> web.Response:
         """Judge, apply and record a report, without a pause in between."""

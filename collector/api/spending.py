@@ -1,7 +1,7 @@
 """How much of the collector's time each vantage has used of late: nobody has more than a share of it, whatever they send.
 
-A bucket for each that leaks: in comes what a request took, and while it is full the next one is turned away for a while. What
-an agent sends after an hour alone fits into it, and so does a restart.
+A bucket for each that leaks: in comes what a request took of the processor, and while it is full the next one is turned away
+for a while. What an agent sends after an hour alone fits into it, and so does a restart.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,8 @@ MOST_NS: Final = 2_000_000_000
 """What a bucket holds: some hundred reports as long as may be, or as many plans."""
 SHARE: Final = 0.05
 """What leaks out of it in the same time: the part of one core that a vantage may use for ever."""
+LONGEST: Final = 1.25
+"""What it holds at most, of that: whoever used far too much at once is turned away for ten seconds and not for minutes."""
 MOST_VANTAGES: Final = 20_000
 """Buckets that are kept; those that are empty leave first, then the least full."""
 
@@ -31,7 +33,7 @@ class Spending:
         """Note what something took."""
         if taken_ns <= 0:
             return
-        self._buckets[vantage] = self._level(vantage) + taken_ns, self._now_ns()
+        self._buckets[vantage] = min(self._level(vantage) + taken_ns, LONGEST * MOST_NS), self._now_ns()
         if len(self._buckets) > MOST_VANTAGES:
             ranked = sorted(self._buckets, key=self._level)
             for name in ranked[: MOST_VANTAGES // 10]:

@@ -106,6 +106,7 @@ async def serving(
         refuse=lambda reason: refused.update([reason]),
         now_ns=lambda: clock.now,
         body_seconds=DEADLINE_SECONDS,
+        cpu_ns=lambda: clock.now,
     )
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)

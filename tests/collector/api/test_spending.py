@@ -18,14 +18,13 @@ def spending(clock: SimpleNamespace) -> Spending:
     return Spending(lambda: clock.now)
 
 
-def test_who_used_too_much_waits_until_some_of_it_has_leaked_and_others_do_not(
-    clock: SimpleNamespace, spending: Spending
-) -> None:
+@pytest.mark.parametrize("much", [MOST_NS * 1.25, 1000 * MOST_NS], ids=["a little", "beyond all measure"])
+def test_who_used_too_much_waits_ten_seconds_and_others_do_not(clock: SimpleNamespace, spending: Spending, much: float) -> None:
     assert spending.has_room("a")
-    spending.spend("a", MOST_NS + SECOND)
+    spending.spend("a", int(much))
     assert not spending.has_room("a")
     assert spending.has_room("b")
-    clock.now += int(SECOND / SHARE) - 1
+    clock.now += int(0.25 * MOST_NS / SHARE) - 1
     assert not spending.has_room("a")
     clock.now += 2
     assert spending.has_room("a")
