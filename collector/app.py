@@ -25,6 +25,7 @@ from collector.api.histories import add_history
 from collector.api.incidents import Written
 from collector.api.listener import Listener
 from collector.api.operators import operator_app
+from collector.api.signing import Readers
 from collector.api.verdicts import Verdicts
 from collector.bursts import Bursts
 from collector.configuration import Configuration
@@ -176,6 +177,7 @@ class Collector:
             matrix=self._matrix,
             report_seconds=lambda: configuration.settings.plan.report / SECOND,
             refused=self._own.unasked,
+            reads=settings.operators.sign_in == "all",
             verify=Verification(
                 self._matrix, snapshot=lambda: self._source.snapshot, settings=lambda: configuration.settings.expect
             ),
@@ -193,6 +195,9 @@ class Collector:
             ),
             beats=self._beats,
             actions=self._actions,
+            sign_in=settings.operators.sign_in,
+            readers=Readers(permission, refused=self._own.unasked) if settings.operators.sign_in == "all" else None,
+            cluster=self._identity is not None,
             hosts=settings.operators.hosts,
             refused=self._own.unasked,
         )

@@ -20,6 +20,13 @@ class Action(StrEnum):
 
     PROBE = "probes"
     VERIFY = "verifications"
+    READ = "matrices"
+    """All that is read, where that needs a right."""
+
+    @property
+    def verb(self) -> str:
+        """As authorization calls it."""
+        return "get" if self is Action.READ else "create"
 
 
 class Permission(Protocol):

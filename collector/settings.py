@@ -76,6 +76,9 @@ class AgentPort(Listen, frozen=True):
     """The same for one remote address. Default `64`."""
 
 
+SignIn = Literal["off", "actions", "all"]
+
+
 class OperatorPort(Listen, frozen=True):
     """Where people and Prometheus read: `/metrics`, `/healthz`, `/readyz`, `/api/v1`."""
 
@@ -84,6 +87,10 @@ class OperatorPort(Listen, frozen=True):
     hosts: Annotated[tuple[Name, ...], Meta(max_length=32)] = ()
     """Names that it may be asked under, besides addresses, `localhost` and names inside the cluster: any other `Host` is
     refused, which keeps a foreign page out (DNS rebinding). Default: none."""
+    sign_in: SignIn = "off"
+    """What people sign in for with a token: `off`, nothing, and actions are left to the command line; `actions`, to have paths
+    probed from the page; `all`, where also whoever reads, Prometheus included, needs a token, for a port that is reached from
+    outside of the cluster. Default `off`."""
     key_file: str = ""
     """File with keys, one a line and 16 characters or more, of those who may have paths probed now; with an inventory only,
     since a cluster has ServiceAccounts for that. Without it nobody may. Default: none."""

@@ -8,7 +8,7 @@ alone parsed. No target is ever taken from a request: names choose among the pat
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
@@ -19,6 +19,7 @@ from msgspec import Meta, Struct, field
 from collector.admission import Refusal, RefusedError
 from collector.api.guard import ACTIONS, json_response
 from collector.api.question import QuestionError
+from collector.api.refusals import MAX_BODY, refusal_of
 from collector.api.verifying import Verify, VerifyAsked, Verifying
 from collector.bursts import Bursts, Result
 from collector.matrix.answers import Answer
@@ -30,7 +31,6 @@ from wire.burst import MAX_PACKETS, PACKETS_PER_SECOND
 from wire.path import Family, Layer
 from wire.text import Name
 
-MAX_BODY: Final = 8192
 BODY_SECONDS: Final = 5.0
 """For the token and all before it, and again for what follows, however it drips."""
 MAX_PATHS: Final = 64
@@ -42,22 +42,6 @@ _FIRST: Final = re.compile(rb'\s*\{\s*"token"\s*:\s*"([!#-\[\]-~]{1,4096})"\s*[,
 """A token is printable, without spaces, and with nothing that JSON would write in another way."""
 MAYBE: Final = 4200
 """So many bytes are looked at for a token."""
-
-_STATUS: Final[Mapping[Refusal, tuple[int, str]]] = {
-    Refusal.NO_TOKEN: (401, 'the first field of the body must be "token"'),
-    Refusal.MALFORMED_TOKEN: (401, "the token is malformed"),
-    Refusal.UNKNOWN_TOKEN: (401, "the token is not known"),
-    Refusal.EXPIRED_TOKEN: (401, "the token has expired"),
-    Refusal.OTHER_AUDIENCE: (401, "the token is for another audience"),
-    Refusal.NOT_PERMITTED: (403, "this is not permitted to whoever has the token"),
-    Refusal.REVIEW_RATE: (503, "too many tokens wait for their review"),
-    Refusal.REVIEW_AWAY: (503, "tokens cannot be reviewed now"),
-    Refusal.OVERSIZED: (413, f"a body has at most {MAX_BODY} bytes"),
-    Refusal.TOO_SLOW: (408, "the body was not complete in time"),
-    Refusal.TRUNCATED: (400, "the body ended early or does not keep its framing"),
-    Refusal.SHED: (429, "too many actions at once"),
-}
-
 
 _log = structlog.get_logger()
 
@@ -76,8 +60,14 @@ class ProbeAsked(Struct, frozen=True, forbid_unknown_fields=True):
     family: Family | None = None
 
 
+class SignInAsked(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose a token is."""
+
+    token: str
+
+
 class Actions:
-    """The handlers. `report_seconds` says how long an agent is silent between two reports."""
+    """The handlers. `report_seconds` says how long an agent is silent between two reports; with `reads` reading is a right."""
 
     def __init__(
         self,
@@ -88,6 +78,7 @@ class Actions:
         report_seconds: Callable[[], float],
         refused: Callable[[str], None],
         verify: Verify | None = None,
+        reads: bool = False,
         body_seconds: float = BODY_SECONDS,
         round_seconds: float = ROUND_SECONDS,
     ) -> None:
@@ -96,6 +87,7 @@ class Actions:
         self._matrix = matrix
         self._report_seconds = report_seconds
         self._refused = refused
+        self._reads = reads
         self._body_seconds = body_seconds
         self._round_seconds = round_seconds
         self._under_way = 0
@@ -105,9 +97,20 @@ class Actions:
 
     def add(self, app: web.Application) -> None:
         """Put them under their paths."""
+        app.router.add_post(f"{ACTIONS}signin", self.sign_in)
         app.router.add_post(f"{ACTIONS}probe", self.probe)
         app.router.add_post(f"{ACTIONS}verify", self.verify)
         app.router.add_get("/api/v1/verification", self.verifying.look)
+
+    async def sign_in(self, request: web.Request) -> web.Response:
+        """Say whose a token is, where its holder may do what the page is for: read, or have paths probed."""
+        try:
+            who, body = await self._body_of(request, Action.READ if self._reads else Action.PROBE)
+            _decoded(body, SignInAsked)
+            _log.info("sign-in", by=who)
+            return json_response({"version": 1, "user": who})
+        except RefusedError as error:
+            return self._refusal(error.reason)
 
     async def probe(self, request: web.Request) -> web.Response:
         """Have paths probed, wait for what comes of it, and say that."""
@@ -137,7 +140,7 @@ class Actions:
 
     def _refusal(self, reason: Refusal) -> web.Response:
         self._refused(reason.value)
-        status, sentence = _STATUS[reason]
+        status, sentence = refusal_of(reason)
         response = json_response({"error": sentence}, status=status)
         response.force_close()  # there may be more of the body
         return response

@@ -1,7 +1,7 @@
 """What every answer of the operator port has in common: who may ask, in which words, and what a browser may do with it.
 
-No GET changes anything and there is no login, so the two things to keep out are a web page that reaches a forwarded port
-under a name of its own (DNS rebinding), and a browser that takes an answer for something else than data.
+No GET changes anything, and there is no login unless one is configured. So the two things to keep out are a web page that
+reaches a forwarded port under a name of its own (DNS rebinding), and a browser that takes an answer for what it is not.
 """
 
 import re
@@ -31,8 +31,8 @@ HEADERS: Final = {
 MAX_URL: Final = 4096
 ACTIONS: Final = "/api/v1/actions/"
 """Under which something can be done, by POST, by whoever has a token in the body."""
-FOREIGN: Final = frozenset({"Origin", "Sec-Fetch-Site"})
-"""What a browser says of itself wherever a page sends a POST: none of ours does."""
+SITE: Final = "Sec-Fetch-Site"
+"""What a browser says, besides Origin, wherever a page sends a POST (Fetch Metadata, section 2.4)."""
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _own_name = re.compile(rf"{_LABEL}|({_LABEL}\.)+(svc|svc\.cluster\.local)|({_LABEL}\.)*localhost")
@@ -61,16 +61,17 @@ def json_response(value: object, *, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")
 
 
-def guarded(hosts: Collection[str], refused: Callable[[str], None]) -> Middleware:
+def guarded(hosts: Collection[str], refused: Callable[[str], None], *, acting_page: bool = False) -> Middleware:
     """A middleware that lets GET, HEAD and actions under an own name through, and turns errors into one JSON sentence.
 
-    `refused` is told the reason of each refusal, a word of a closed list.
+    `refused` is told the reason of each refusal, a word of a closed list. With `acting_page` our own page may act; else no
+    page of a browser may.
     """
     own = frozenset(host.lower() for host in hosts)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = _refusal(request, own) or await _answer(request, handler)
+        answer = _refusal(request, own, acting_page=acting_page) or await _answer(request, handler)
         if not isinstance(answer, web.StreamResponse):
             word, status, sentence = answer
             refused(word)
@@ -84,7 +85,7 @@ def guarded(hosts: Collection[str], refused: Callable[[str], None]) -> Middlewar
     return guard
 
 
-def _refusal(request: web.Request, own: Collection[str]) -> Refusal | None:
+def _refusal(request: web.Request, own: Collection[str], *, acting_page: bool) -> Refusal | None:
     """Why a request is not even looked at."""
     acts = request.method == hdrs.METH_POST and request.path.startswith(ACTIONS)
     if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD} and not acts:
@@ -94,19 +95,36 @@ def _refusal(request: web.Request, own: Collection[str]) -> Refusal | None:
         return "host", 421, "this name is not one that the collector answers to"
     if len(request.raw_path) > MAX_URL:
         return "url", 414, f"a URL has at most {MAX_URL} characters"
-    return _refusal_of_action(request) if acts else _refusal_of_body(request)
+    return _refusal_of_action(request, acting_page=acting_page) if acts else _refusal_of_body(request)
 
 
 def _refusal_of_body(request: web.Request) -> Refusal | None:
     return ("body", 400, "a request has no body here") if request.can_read_body else None
 
 
-def _refusal_of_action(request: web.Request) -> Refusal | None:
-    if any(name in request.headers for name in FOREIGN):
+def _refusal_of_action(request: web.Request, *, acting_page: bool) -> Refusal | None:
+    if _of_a_browser(request) and not (acting_page and _of_our_page(request)):
         return "origin", 403, "no page of a browser has anything done here"
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
         return "encoding", 415, "a body is JSON as it is"
     return None
+
+
+def _of_a_browser(request: web.Request) -> bool:
+    return hdrs.ORIGIN in request.headers or SITE in request.headers
+
+
+def _of_our_page(request: web.Request) -> bool:
+    """Whether the page that sends this came from here.
+
+    A browser says so in a header that no page can set; over plain HTTP under a name it does not, and the origin decides. The
+    type is one that another page must ask leave to send, which nobody here gives.
+    """
+    if request.content_type != "application/json":
+        return False
+    if SITE in request.headers:
+        return request.headers.getall(SITE) == ["same-origin"]
+    return request.headers.getall(hdrs.ORIGIN) in ([f"http://{request.host}"], [f"https://{request.host}"])
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse | Refusal:
@@ -118,5 +136,5 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse 
         return (
             "path",
             error.status,
-            "there is no such page; see /api/v1/matrix, picture, pair, worst, agents, plan, self, incidents",
+            "there is no such page; see /api/v1/matrix, picture, pair, worst, history, agents, plan, self, incidents",
         )

@@ -20,6 +20,7 @@ from collector.api.pages import add_page
 from collector.api.pictures import Pictures
 from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
 from collector.api.renderings import Renderings
+from collector.api.signing import Readers, add_sign_in
 from collector.api.verdicts import UNJUDGED, Verdicts
 from collector.matrix.answers import Answer, seconds
 from collector.matrix.groups import groups_in_slices
@@ -28,6 +29,7 @@ from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
 from collector.plan.compose import Plans
 from collector.sessions import Sessions
+from collector.settings import SignIn
 from collector.verdict.judgement import Judgement
 from collector.verdict.pictured import lossless
 
@@ -202,12 +204,16 @@ def operator_app(
     beats: Beats | None = None,
     verdicts: Verdicts = UNJUDGED,
     actions: Actions | None = None,
+    sign_in: SignIn = "off",
+    readers: Readers | None = None,
+    cluster: bool = False,
 ) -> web.Application:
     """The application of the operator port.
 
     `metrics(now_ns)` renders a scrape in slices; `standing(now_ns)` is the page about the collector itself.
     `hosts` are further names to answer to; `refused` is told the word for each refusal; a beat of `beats` is told to pages;
-    `verdicts` has pages of its own; without `actions` nothing can be done.
+    `verdicts` has pages of its own; without `actions` nothing can be done. With `readers` reading needs a token that they let
+    in; `cluster` is whether tokens are of a cluster.
     """
     operators = Operators(
         matrix=matrix,
@@ -219,7 +225,8 @@ def operator_app(
         standing=standing,
         judgement=verdicts.judgement,
     )
-    app = web.Application(middlewares=[guarded(hosts, refused)], client_max_size=1024)
+    signed = [readers.middleware()] if readers is not None else []
+    app = web.Application(middlewares=[guarded(hosts, refused, acting_page=sign_in != "off"), *signed], client_max_size=1024)
     app.router.add_get("/metrics", operators.metrics)
     app.router.add_get("/healthz", operators.healthz)
     app.router.add_get("/readyz", operators.readyz)
@@ -233,6 +240,7 @@ def operator_app(
     app.router.add_get("/api/v1/picture", Pictures(matrix, verdicts.judgement, operators.renderings, now_ns).picture)
     if actions is not None:
         actions.add(app)
+    add_sign_in(app, sign_in, cluster=cluster)
     events = Events(beats or Beats())
     app.router.add_get("/api/v1/events", events.stream)
     app.on_shutdown.append(events.end)

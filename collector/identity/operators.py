@@ -84,7 +84,7 @@ class OperatorReviews:
         return said
 
     async def _allowed(self, user: User, action: Action) -> None:
-        body = access_request_of(user, group=GROUP, resource=action.value, verb="create", namespace=self._namespace)
+        body = access_request_of(user, group=GROUP, resource=action.value, verb=action.verb, namespace=self._namespace)
         if not allowed(await self._asked(ACCESS_PATH, body)):
             raise RefusedError(Refusal.NOT_PERMITTED)
 

@@ -40,12 +40,13 @@ BINDING = f"{RBAC}/rolebindings/netmatrix-actions"
 Capture = pytest.CaptureFixture[str]
 
 
-def may(plane: Plane, name: str, rules: list[Object], *subjects: Object) -> None:
+def may(plane: Plane, name: str, rules: list[Object], *subjects: Object, space: str = SPACE) -> None:
     """Let somebody do something in the namespace."""
     api = "rbac.authorization.k8s.io"
-    plane.api.apply(f"{RBAC}/roles/{name}", {"apiVersion": f"{api}/v1", "kind": "Role", "rules": rules})
+    rbac = f"/apis/{api}/v1/namespaces/{space}"
+    plane.api.apply(f"{rbac}/roles/{name}", {"apiVersion": f"{api}/v1", "kind": "Role", "rules": rules})
     plane.api.apply(
-        f"{RBAC}/rolebindings/{name}",
+        f"{rbac}/rolebindings/{name}",
         {
             "apiVersion": f"{api}/v1",
             "kind": "RoleBinding",

@@ -46,7 +46,7 @@ def test_each_role_is_bound_to_the_collector_alone(folder: str) -> None:
 
 def test_a_right_to_have_something_done_is_bound_to_nobody_but_an_account_that_no_pod_runs_as() -> None:
     objects = rendered("base")
-    actions = {(GROUP, action.value, "create", ()) for action in Action}
+    actions = {(GROUP, action.value, action.verb, ()) for action in Action}
     assert rules(objects, "Role", "netmatrix-actions") == actions
     assert actions < rules(objects, "ClusterRole", "netmatrix-operator")
     bindings = [one for one in objects if one["kind"].endswith("RoleBinding") and one["roleRef"]["name"] in OPERATORS]

@@ -8,15 +8,25 @@ export class Refused extends Error {
 }
 
 const PATIENCE_MS = 15000;
+const ACTION_PATIENCE_MS = 90000; // agents hear of it with their next report, and tell with another one
+
+// The token of whoever signed in: here and nowhere else, so that closing the page forgets it.
+export const signed = { mode: "off", tokens: "", token: "", user: "" };
 
 async function answer(path, parameters) {
   const query = new URLSearchParams(Object.entries(parameters ?? {}).filter(([, value]) => value));
   const url = `api/v1/${path}${query.size ? `?${query}` : ""}`;
+  return fetched(url, { headers: { Accept: "application/json", ...credentials() } }, PATIENCE_MS);
+}
+
+const credentials = () => (signed.mode === "all" && signed.token ? { "X-Netmatrix-Token": signed.token } : {});
+
+async function fetched(url, options, patience) {
   let response;
   try {
-    response = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS), headers: { Accept: "application/json" } });
+    response = await fetch(url, { signal: AbortSignal.timeout(patience), credentials: "omit", ...options });
   } catch (error) {
-    throw new Refused(0, error.name === "TimeoutError" ? "the collector did not answer within 15 s" : "the collector cannot be reached");
+    throw new Refused(0, error.name === "TimeoutError" ? `the collector did not answer within ${patience / 1000} s` : "the collector cannot be reached");
   }
   if (!response.ok) {
     let sentence = `the collector answers with status ${response.status}`;
@@ -35,6 +45,20 @@ export async function json(path, parameters) {
   } catch {
     throw new Refused(0, "the collector's answer broke off");
   }
+}
+
+// Have something done; the token is the first field, as it must be.
+export async function act(name, token, asked) {
+  const response = await fetched(`api/v1/actions/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token, ...asked }) }, ACTION_PATIENCE_MS);
+  return await response.json();
+}
+
+// Beats of the collector where an EventSource cannot be used, since that sends no token; until the stream ends.
+export async function beats(heard, signal) {
+  const response = await fetch("api/v1/events", { signal, credentials: "omit", headers: { Accept: "text/event-stream", ...credentials() } });
+  if (!response.ok) throw new Refused(response.status, "no beats");
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) if (part.value.includes("event: beat")) heard();
 }
 
 // The picture: "NMP1", the length of a JSON header, the header, one byte for each pair of a row and a column.

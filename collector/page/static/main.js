@@ -1,8 +1,9 @@
 // The page: one view at a time, by the address, made anew at each beat of the collector while somebody looks.
 
-import { json, Refused } from "./ask.js";
+import { beats, json, Refused, signed } from "./ask.js";
 import { ago, h } from "./dom.js";
 import { here, link } from "./route.js";
+import { signing } from "./sign.js";
 import { agents } from "./views/agents.js";
 import { expectations } from "./views/expectations.js";
 import { incident } from "./views/incident.js";
@@ -16,7 +17,11 @@ const OLD_MS = 20000;
 
 const main = document.getElementById("main"), verdict = document.getElementById("verdict");
 const age = document.getElementById("age"), pause = document.getElementById("pause");
-const state = { view: null, shown: "", fresh: 0, paused: false, trouble: "", busy: false };
+const state = { view: null, shown: "", fresh: 0, paused: false, trouble: "", busy: false, known: false, restart: () => {} };
+const sign = signing(document.getElementById("sign"), () => {
+  state.restart();
+  void refresh();
+});
 
 async function turn() {
   const { page, words, parameters } = here();
@@ -49,6 +54,7 @@ async function refresh() {
   state.busy = true;
   const view = state.view;
   try {
+    if (!state.known) await sign.ready(), (state.known = true), state.restart();
     const [told] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
     sentences(verdict, told);
     state.fresh = performance.now();
@@ -56,6 +62,7 @@ async function refresh() {
     document.title = `${told.incidents?.length ? `(${told.incidents.length}) ` : ""}netmatrix`;
   } catch (error) {
     state.trouble = error instanceof Refused ? error.message : String(error);
+    if (error instanceof Refused) sign.refused(error);
     if (view === state.view && error instanceof Refused && error.status >= 400 && error.status < 500) view.refused?.(error);
   } finally {
     state.busy = false;
@@ -79,7 +86,7 @@ function tell() {
 
 // The collector says when there is something new; where that does not get through, the page asks by itself.
 function live() {
-  let events = null, beat = 0, last = 0;
+  let events = null, beat = 0, last = 0, stream = new AbortController();
   const due = () => {
     if (state.paused || document.hidden) return;
     last = performance.now();
@@ -87,11 +94,15 @@ function live() {
   };
   const start = () => {
     events?.close();
+    stream.abort();
     events = null;
-    if (state.paused || document.hidden) return;
+    if (state.paused || document.hidden || !state.known) return;
+    if (signed.mode === "all") return void (signed.token && follow((stream = new AbortController()).signal));
     events = new EventSource("api/v1/events");
     events.addEventListener("beat", due);
   };
+  const follow = (signal) => beats(due, signal).catch(() => {}).finally(() => setTimeout(() => signal.aborted || follow(signal), 3000));
+  state.restart = start;
   beat = setInterval(() => {
     if (performance.now() - last > BEAT_MS * 1.8) due();
     tell();
@@ -103,18 +114,19 @@ function live() {
     start();
     state.paused ? tell() : due();
   });
-  addEventListener("pagehide", () => (clearInterval(beat), events?.close()));
+  addEventListener("pagehide", () => (clearInterval(beat), events?.close(), stream.abort()));
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
   start();
 }
 
 addEventListener("hashchange", () => void turn());
 addEventListener("keydown", (event) => {
-  if (event.target.matches?.("input, select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches?.("input, select, textarea") || event.target.closest?.("dialog") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "Escape" || event.key === "Backspace") history.back();
   if (event.key === "m") location.hash = link("");
   if (event.key === "i") location.hash = link("incidents");
   if (event.key === "p") pause.click();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void refresh());
-void turn();
 live();
+void turn();

@@ -68,7 +68,7 @@ class Collector:
         self.asked.append((token, action))
         return await self._keys.permitted(token, action)
 
-    def app(self) -> web.Application:
+    def app(self, **more: Any) -> web.Application:
         sessions = Sessions(instance=1, silent_after_ns=1)
         sessions.replan(SNAPSHOT)
         return operator_app(
@@ -80,6 +80,7 @@ class Collector:
             ready=lambda: True,
             refused=lambda word: self.refused.update([word]),
             actions=self.actions,
+            **more,
         )
 
     async def agents(self, find: Callable[[Burst], Mapping[Measure, int]], *, forever: bool = True) -> None:

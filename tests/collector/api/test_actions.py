@@ -11,7 +11,8 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from collector.admission import Refusal, RefusedError
-from collector.api.actions import MAX_AT_ONCE, MAX_BODY
+from collector.api.actions import MAX_AT_ONCE
+from collector.api.refusals import MAX_BODY
 from collector.permission import Action, OperatorKeys
 from tests.collector.api.acting import KEY, PROBE, VERIFY, Collector, all_lost, all_well, with_agents
 
