@@ -7,7 +7,7 @@ reaches a forwarded port under a name of its own (DNS rebinding), and a browser 
 import re
 from collections.abc import Awaitable, Callable, Collection
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from aiohttp import hdrs, web
@@ -16,8 +16,18 @@ from aiohttp.typedefs import Middleware
 from collector.api.question import QuestionError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Refusal = tuple[str, int, str]
-"""A word for the counter, the status, and the sentence."""
+
+
+class Refusal(NamedTuple):
+    """Why a request is not answered."""
+
+    word: str
+    """For the counter."""
+    status: int
+    sentence: str
+    exists: tuple[str, ...] = ()
+    """What could be asked for instead."""
+
 
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -73,10 +83,11 @@ def guarded(hosts: Collection[str], refused: Callable[[str], None], *, acting_pa
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         answer = _refusal(request, own, acting_page=acting_page) or await _answer(request, handler)
         if not isinstance(answer, web.StreamResponse):
-            word, status, sentence = answer
-            refused(word)
-            answer = json_response({"error": sentence}, status=status)
-            if word == "method":
+            refusal = answer
+            refused(refusal.word)
+            said = {"error": refusal.sentence, **({"exists": refusal.exists} if refusal.exists else {})}
+            answer = json_response(said, status=refusal.status)
+            if refusal.word == "method":
                 answer.headers[hdrs.ALLOW] = "GET, HEAD"
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)  # the page has a policy of its own
@@ -89,24 +100,24 @@ def _refusal(request: web.Request, own: Collection[str], *, acting_page: bool) -
     """Why a request is not even looked at."""
     acts = request.method == hdrs.METH_POST and request.path.startswith(ACTIONS)
     if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD} and not acts:
-        return "method", 405, "only GET and HEAD are answered here"
+        return Refusal("method", 405, "only GET and HEAD are answered here")
     hosts = request.headers.getall(hdrs.HOST, [])
     if len(hosts) > 1 or any(not is_own_host(host, own) for host in hosts):
-        return "host", 421, "this name is not one that the collector answers to"
+        return Refusal("host", 421, "this name is not one that the collector answers to")
     if len(request.raw_path) > MAX_URL:
-        return "url", 414, f"a URL has at most {MAX_URL} characters"
+        return Refusal("url", 414, f"a URL has at most {MAX_URL} characters")
     return _refusal_of_action(request, acting_page=acting_page) if acts else _refusal_of_body(request)
 
 
 def _refusal_of_body(request: web.Request) -> Refusal | None:
-    return ("body", 400, "a request has no body here") if request.can_read_body else None
+    return Refusal("body", 400, "a request has no body here") if request.can_read_body else None
 
 
 def _refusal_of_action(request: web.Request, *, acting_page: bool) -> Refusal | None:
     if _of_a_browser(request) and not (acting_page and _of_our_page(request)):
-        return "origin", 403, "no page of a browser has anything done here"
+        return Refusal("origin", 403, "no page of a browser has anything done here")
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity") != "identity":
-        return "encoding", 415, "a body is JSON as it is"
+        return Refusal("encoding", 415, "a body is JSON as it is")
     return None
 
 
@@ -131,9 +142,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse 
     try:
         return await handler(request)
     except QuestionError as error:
-        return "question", 400, str(error)
+        return Refusal("question", error.status, str(error), error.exists)
     except web.HTTPException as error:
-        return (
+        return Refusal(
             "path",
             error.status,
             "there is no such page; see /api/v1/matrix, picture, pair, worst, history, agents, plan, self, incidents",

@@ -21,13 +21,16 @@ class Written:
         self._epoch_ns = epoch_ns
         self._deliveries = deliveries
 
-    def judgement(self, judgement: Judgement) -> Answer:
-        """How it stands, with every incident that is open, and the last ones that are over."""
+    def judgement(self, judgement: Judgement, now_ns: int | None = None) -> Answer:
+        """How it stands, with every incident that is open, and the last ones that are over; `now_ns` is of the same clock."""
+        at_ns = judgement.at_ns
+        age = None if at_ns is None or now_ns is None else round((now_ns - at_ns) / 1e9, 3)
         return {
             "version": 1,
             "state": judgement.state,
             "sentence": judgement.sentence,
-            "at": None if judgement.at_ns is None else self._time(judgement.at_ns),
+            "at": None if at_ns is None else self._time(at_ns),
+            "age_seconds": age,
             "incidents": [self.incident(one) for one in judgement.incidents],
             "pending": [self.incident(one) for one in judgement.pending],
             "closed": [self.closed(one) for one in judgement.closed],

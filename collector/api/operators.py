@@ -16,6 +16,7 @@ from collector.api.actions import Actions
 from collector.api.asking import Asking
 from collector.api.events import Beats, Events
 from collector.api.guard import guarded, json_response
+from collector.api.known import Names
 from collector.api.pages import add_page
 from collector.api.pictures import Pictures
 from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
@@ -226,7 +227,8 @@ def operator_app(
         judgement=verdicts.judgement,
     )
     signed = [readers.middleware()] if readers is not None else []
-    app = web.Application(middlewares=[guarded(hosts, refused, acting_page=sign_in != "off"), *signed], client_max_size=1024)
+    guard = guarded(hosts, refused, acting_page=sign_in != "off")
+    app = web.Application(middlewares=[guard, *signed, Names(matrix).middleware()], client_max_size=1024)
     app.router.add_get("/metrics", operators.metrics)
     app.router.add_get("/healthz", operators.healthz)
     app.router.add_get("/readyz", operators.readyz)

@@ -5,7 +5,7 @@ would otherwise answer for the whole cluster.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -31,7 +31,13 @@ _name = re.compile(NAME_PATTERN)
 
 
 class QuestionError(ValueError):
-    """A query string that is refused; one sentence for whoever sent it."""
+    """A query string that is refused; one sentence for whoever sent it, and what could be asked for instead."""
+
+    status = 400
+
+    def __init__(self, sentence: str, exists: Sequence[str] = ()) -> None:
+        super().__init__(sentence)
+        self.exists = tuple(exists)
 
 
 def parameters(query: MultiMapping[str], allowed: tuple[str, ...]) -> dict[str, str]:

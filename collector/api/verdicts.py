@@ -5,6 +5,7 @@ long is written in a thread.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ from aiohttp import web
 
 from collector.api.guard import json_response
 from collector.api.incidents import Written
+from collector.api.known import unknown
 from collector.api.question import QuestionError, parameters
 from collector.verdict.comparison import Comparison
-from collector.verdict.explained import named, rows
+from collector.verdict.explained import named, names, rows
 from collector.verdict.judgement import Judgement
 from collector.verdict.pair import Verdict
 from collector.verdict.status import Status
@@ -55,7 +57,7 @@ class Verdicts:
     async def incidents(self, request: web.Request) -> web.Response:
         """How it stands in one sentence, and every incident."""
         parameters(request.query, ())
-        return json_response(self._written.judgement(self.judgement()))
+        return json_response(self._written.judgement(self.judgement(), time.monotonic_ns()))
 
     async def incident(self, request: web.Request) -> web.Response:
         """One incident with what shows it."""
@@ -106,6 +108,7 @@ def _listed(one: Comparison, found: Mapping[str, str]) -> list[Answer]:
     which = np.ones(len(one.sample), np.bool_)
     for side in ("from", "to"):
         if name := found.get(side):
+            _expect_known(one, side, name)
             which &= named(one.sample, name, side=side)
     if word := found.get("verdict"):
         which &= one.compared.verdict == WORDS[word]
@@ -113,6 +116,15 @@ def _listed(one: Comparison, found: Mapping[str, str]) -> list[Answer]:
     if len(cells) > MOST:
         raise QuestionError(f"more than {MOST} cells are too many for one answer: use from, to or verdict")
     return rows(one, cells)
+
+
+def _expect_known(one: Comparison, side: str, name: str) -> None:
+    """Raises UnknownNameError."""
+    if not any(named(one.sample, name, side=other).any() for other in ("from", "to")):
+        tables = one.sample.tables
+        raise unknown(
+            side, name, list(dict.fromkeys(word for end in (*tables.sources.all, *tables.targets.all) for word in names(end)))
+        )
 
 
 def _touches(component: str, cells: list[Answer]) -> bool:

@@ -4,7 +4,7 @@ A cell holds numbers into these lists. Numbers of what no cell holds any more ar
 what there is to name and never as long as the history of a cluster.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -225,6 +225,11 @@ class Catalogue:
         if dimension in {"layer", "kind", "family"}:
             return [str(getattr(asked, dimension)) for asked in self.asks]
         return [place.group(dimension) for place in (self.sources if side == "from" else self.targets)]
+
+    def places(self) -> Iterator[Place]:
+        """Every end that a path may have, whether one has or not."""
+        yield from self._source_places.values()
+        yield from self._places.values()
 
     def named(self, name: str, *, side: str) -> Mask:
         """Which sources (`from`) or aims (`to`) a person may call so."""

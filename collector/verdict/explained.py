@@ -51,12 +51,13 @@ def rows(one: Comparison, cells: Ints) -> list[Answer]:
 def named(sample: Sample, name: str, *, side: str) -> Mask:
     """Which cells have an end on a side (`from` or `to`) that a person may call so."""
     ends = sample.tables.sources if side == "from" else sample.tables.targets
-    which = np.array([name in _names(end) for end in ends.all] or [False], np.bool_)
+    which = np.array([name in names(end) for end in ends.all] or [False], np.bool_)
     result: Mask = which[sample.source if side == "from" else sample.target]
     return result
 
 
-def _names(end: End) -> tuple[str, ...]:
+def names(end: End) -> tuple[str, ...]:
+    """All that a person may call it."""
     kind, _, rest = end.name.partition("/")
     own = (end.name, end.node, end.namespace, f"zone/{end.zone}", f"namespace/{end.namespace}")
     return (*own, rest, rest.partition("/")[2]) if kind and rest else own

@@ -152,7 +152,7 @@ async def test_what_is_shown_can_be_taken_away(browser: Browser, cluster: Cluste
 async def test_every_control_has_a_name_and_the_matrix_a_table(browser: Browser, cluster: Cluster) -> None:
     async with opened(browser, cluster.api_url) as (page, seen):
         await expect(page.locator("#matrix-words")).to_contain_text("with a fault")
-        for label in ("Group by", "Layer", "Measure"):
+        for label in ("Rows", "Columns", "Layer", "Measure"):
             await expect(page.get_by_role("combobox", name=label)).to_be_visible()
         unnamed = await page.evaluate(
             "() => [...document.querySelectorAll('button, a, canvas[tabindex]')]"
@@ -182,7 +182,12 @@ async def test_every_view_is_as_wide_as_its_window_in_light_and_in_dark(browser:
 MISSING = {
     "#/nowhere": "There is no such page",
     "#/incident/ffff": "There is no such incident",
-    "#/pair?from=n1&to=n99": "Nothing is probed between n1 and n99",
+    "#/pair?from=n1&to=n99": "nothing is called that",
+    "#/pair?from=n1&to=n2&span=9y": "span must be a duration",
+    "#/?from=n77": "nothing is called that",
+    "#/?from=zone/z9&to=zone/z1": "nothing is called that",
+    "#/?by=node:colour": "by must be one of",
+    "#/incidents?span=yesterday": "since must be a time",
     "#/pair?from=n1": "needs from and to",
     "#/?by=colour": "by must be one of",
     "#/?layer=moon": "layer must be one of",
@@ -196,6 +201,12 @@ async def test_what_does_not_exist_is_said_and_what_exists_is_offered(browser: B
             await page.goto(f"{cluster.api_url}/{address}")
             await expect(page.locator("main")).to_contain_text(words)
             assert await page.locator("main a").count() >= 1, address
+        await page.goto(f"{cluster.api_url}/#/pair?from=n1&to=n99")
+        await page.locator("main").get_by_role("link", name="n2", exact=True).click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("n1 ↔ n2")
+        await page.goto(f"{cluster.api_url}/#/?from=zone/z9&to=zone/z1&by=node")
+        await page.locator("main").get_by_role("link", name="zone/z2", exact=True).click()
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2")
 
 
 async def test_a_page_says_how_old_its_data_is_while_the_collector_is_away_and_recovers(

@@ -1,9 +1,10 @@
 // Questions to the collector, relative to the page, so that they also work behind the API server's proxy.
 
 export class Refused extends Error {
-  constructor(status, sentence) {
+  constructor(status, sentence, exists = []) {
     super(sentence);
     this.status = status;
+    this.exists = exists; // what could be asked for instead
   }
 }
 
@@ -29,11 +30,11 @@ async function fetched(url, options, patience) {
     throw new Refused(0, error.name === "TimeoutError" ? `the collector did not answer within ${patience / 1000} s` : "the collector cannot be reached");
   }
   if (!response.ok) {
-    let sentence = `the collector answers with status ${response.status}`;
+    let said = {};
     try {
-      sentence = (await response.json()).error ?? sentence;
+      said = await response.json();
     } catch { /* whatever stands between us answers in words of its own */ }
-    throw new Refused(response.status, sentence);
+    throw new Refused(response.status, said?.error ?? `the collector answers with status ${response.status}`, said?.exists);
   }
   return response;
 }

@@ -26,6 +26,12 @@ export function table(caption, heads, rows) {
       h("tbody", {}, rows)));
 }
 
+// What was refused, and links to what exists, made by `to` of a name.
+export function refusal(error, to, rest = []) {
+  const list = (error.exists ?? []).flatMap((name, at) => [at ? ", " : " Is it one of these? ", h("a", { href: to(name) }, name)]);
+  return h("p", { class: "notice" }, `${error.message}. `, ...list, list.length ? ". " : "", ...rest);
+}
+
 export const number = (text) => h("td", { class: "number" }, text);
 export const percent = (share) => (share === null || share === undefined ? "–" : share === 0 ? "0 %" : `${+(share * 100).toPrecision(3)} %`);
 

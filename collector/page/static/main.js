@@ -17,7 +17,7 @@ const OLD_MS = 20000;
 
 const main = document.getElementById("main"), verdict = document.getElementById("verdict");
 const age = document.getElementById("age"), pause = document.getElementById("pause");
-const state = { view: null, shown: "", fresh: 0, paused: false, trouble: "", busy: false, known: false, restart: () => {} };
+const state = { view: null, shown: "", fresh: -1, paused: false, trouble: "", busy: false, known: false, restart: () => {} };
 const sign = signing(document.getElementById("sign"), () => {
   state.restart();
   void refresh();
@@ -57,7 +57,7 @@ async function refresh() {
     if (!state.known) await sign.ready(), (state.known = true), state.restart();
     const [told] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
     sentences(verdict, told);
-    state.fresh = performance.now();
+    state.fresh = performance.now() - 1000 * (told.age_seconds ?? 0);
     state.trouble = "";
     document.title = `${told.incidents?.length ? `(${told.incidents.length}) ` : ""}netmatrix`;
   } catch (error) {
@@ -78,7 +78,7 @@ function missing(error) {
 }
 
 function tell() {
-  const old = performance.now() - state.fresh, known = state.fresh > 0;
+  const old = performance.now() - state.fresh, known = state.fresh !== -1;
   age.classList.toggle("old", Boolean(state.trouble) || (known && !state.paused && old > OLD_MS));
   const words = known ? `data of ${ago(old / 1000)} ago` : "no data yet";
   age.textContent = state.trouble ? `${words}: ${state.trouble}` : state.paused ? `${words}, paused` : words;

@@ -3,27 +3,28 @@
 
 export const LEVEL = 16;
 
+export const UNSAMPLED = 1;
 export const UNKNOWN = 3;
 
 const STATES = [
   { word: "no path", symbol: "", light: "#eef1f4", dark: "#10181f" },
-  { word: "unsampled: not in the plan now", symbol: "·", light: "#dde3e8", dark: "#1d2932" },
-  { word: "excluded: an end is going, coming or not ready", symbol: "–", light: "#cfc8d8", dark: "#3c3650" },
-  { word: "unknown: nobody says anything", symbol: "?", light: "#b3bcc4", dark: "#4a5761" },
-  { word: "closed, as it should be", symbol: "⊘", light: "#cfe3dc", dark: "#1f3c35" },
+  { word: "unsampled: not in the plan now", symbol: "·", light: "#d8cfe0", dark: "#263138" },
+  { word: "excluded: an end is going, coming or not ready", symbol: "–", light: "#b8abca", dark: "#443858" },
+  { word: "unknown: nobody says anything", symbol: "?", light: "#a1b4b1", dark: "#4a5761" },
+  { word: "closed, as it should be", symbol: "⊘", light: "#c2d9c8", dark: "#234738" },
 ];
 
 const VERDICTS = [
-  { word: "ok", symbol: "", light: "#bcd9ee", dark: "#1b4a6b" },
-  { word: "closed as it should be, but nothing proves that the target listens", symbol: "⊙", light: "#e2dcc0", dark: "#454024" },
-  { word: "degraded", symbol: "!", light: "#f6b44a", dark: "#a86a07" },
-  { word: "the target itself is down", symbol: "↓", light: "#e08a3c", dark: "#c2691c" },
-  { word: "broken: closed, and should be open", symbol: "✕", light: "#b3290f", dark: "#f0603f" },
+  { word: "ok", symbol: "", light: "#b3d8fd", dark: "#23577d" },
+  { word: "closed as it should be, but nothing proves that the target listens", symbol: "⊙", light: "#f5e2be", dark: "#4e3f22" },
+  { word: "degraded", symbol: "!", light: "#f6b44a", dark: "#9d6000" },
+  { word: "the target itself is down", symbol: "↓", light: "#e08a3c", dark: "#ce7319" },
+  { word: "broken: closed, and should be open", symbol: "✕", light: "#b3290f", dark: "#f36448" },
   { word: "leak: open, and should be closed", symbol: "◆", light: "#7d2a91", dark: "#cf86e3" },
 ];
 
-const RAMP_LIGHT = ["#bcd9ee", "#dcebd9", "#f7eeb4", "#fbdf86", "#f9c75b", "#f4a63c", "#ea8127", "#d95d1b", "#c43f14", "#a3230f", "#7f1408", "#4d0a05"];
-const RAMP_DARK = ["#1b4a6b", "#33564b", "#5d5a2b", "#7c6420", "#9a6a17", "#b86f16", "#d2711f", "#e5702f", "#f0603f", "#ff7a5c", "#ffa08a", "#ffd0c4"];
+const RAMP_LIGHT = ["#b3d8fd", "#dcebd9", "#f7eeb4", "#fbdf86", "#f9c75b", "#f4a63c", "#ea8127", "#d95d1b", "#c43f14", "#a3230f", "#7f1408", "#4d0a05"];
+const RAMP_DARK = ["#23577d", "#33564b", "#5d5a2b", "#7c6420", "#9a6a17", "#b86f16", "#d2711f", "#e5702f", "#f36448", "#ff7a5c", "#ffa08a", "#ffd0c4"];
 
 // Whether a code says that something is wrong. That a deny is not proven is no fault.
 export const isBad = (picture, code) => (picture.measure === "loss" && code > LEVEL) || (picture.measure === "verdict" && code > LEVEL + 1);

@@ -1,28 +1,46 @@
-// Expectations: what people declared, and whether it holds.
+// Expectations: what people declared, and whether it holds; those that do not hold first.
 
 import { json } from "../ask.js";
 import { h, number, table } from "../dom.js";
+import { link } from "../route.js";
+import { csv, save } from "../save.js";
+
+const STATES = { True: ["✓", "ok", "holds"], False: ["✕", "bad", "does not hold"], Unknown: ["?", "quiet", "not known"] };
+const ORDER = ["False", "Unknown", "True"];
+const COUNTED = ["ok", "broken", "leak", "target_down", "degraded", "unverifiable", "unknown", "excluded"];
 
 export function expectations() {
-  const body = h("div", {});
-  const element = h("div", {}, h("h1", {}, "Expectations"), body);
+  let shown = [];
+  const body = h("div", {}), summary = h("p", { role: "status" });
+  const tools = h("div", { class: "toolbar" }, summary, h("div", { class: "end" },
+    h("button", { type: "button", onclick: () => save("netmatrix-expectations.csv", csv(["name", "kind", "expect", "severity", "owner", "state", ...COUNTED], shown.map((one) => [one.name, one.kind, one.expect, one.severity, one.owner, STATES[state(one)][2], ...COUNTED.map((word) => one.pairs[word] ?? 0)])), "text/csv") }, "CSV"),
+    h("button", { type: "button", onclick: () => save("netmatrix-expectations.json", JSON.stringify(shown, null, 1), "application/json") }, "JSON")));
+  const element = h("div", {}, h("h1", {}, "Expectations"), tools, body);
   return {
     element,
     async refresh() {
-      const told = await json("expectations");
-      if (!told.expectations.length) {
-        body.replaceChildren(h("p", { class: "quiet" }, "Nobody has declared any. What network policies say is compared with what is measured all the same; see the matrix by verdict."));
+      shown = (await json("expectations")).expectations;
+      shown.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || a.name.localeCompare(b.name));
+      tools.hidden = !shown.length;
+      if (!shown.length) {
+        body.replaceChildren(h("p", { class: "quiet" }, "Nobody has declared any. What network policies say is compared with what is measured all the same; see ", h("a", { href: link("", { by: "namespace", measure: "verdict" }) }, "namespaces by verdict"), "."));
         return;
       }
-      body.replaceChildren(table("Declared expectations", ["Name", "Expect", "Severity", "Owner", "Conditions", "Pairs", "Ok", "Broken", "Leaking", "Unverified", "Unknown"], told.expectations.map(row)));
+      const count = (word) => shown.filter((one) => state(one) === word).length;
+      summary.textContent = `${count("True")} of ${shown.length} hold${count("False") ? `, ${count("False")} do not` : ""}${count("Unknown") ? `, of ${count("Unknown")} it is not known` : ""}.`;
+      const words = COUNTED.filter((word) => ["ok", "broken", "leak", "unverifiable", "unknown"].includes(word) || shown.some((one) => one.pairs?.[word]));
+      body.replaceChildren(table("Declared expectations, those that do not hold first", ["State", "Name", "Expect", "Severity", "Owner", "Conditions", "Pairs", ...words], shown.map((one) => row(one, words))));
     },
     refused: (error) => body.replaceChildren(h("p", { class: "notice" }, error.status === 404 ? "This collector does not know expectations." : error.message)),
   };
 }
 
-function row(one) {
-  const pairs = one.pairs ?? {}, all = Object.values(pairs).reduce((sum, count) => sum + count, 0);
-  return h("tr", {}, h("td", {}, one.name), h("td", {}, one.expect), h("td", {}, one.severity), h("td", {}, one.owner ?? ""),
+const state = (one) => (one.conditions ?? []).find((condition) => condition.type === "Satisfied")?.status ?? "Unknown";
+
+function row(one, words) {
+  const pairs = one.pairs ?? {}, all = Object.values(pairs).reduce((sum, count) => sum + count, 0), [mark, tone, word] = STATES[state(one)];
+  const space = one.name.includes("/") ? one.name.split("/")[0] : "";
+  return h("tr", {}, h("td", { class: tone }, h("span", { class: `mark ${tone}` }, mark), word), h("td", {}, one.name, space ? h("div", {}, h("a", { href: link("", { by: "vantage:target", to: `namespace/${space}`, table: "1" }), "aria-label": `Paths to namespace ${space}` }, "its paths")) : ""), h("td", {}, one.expect), h("td", {}, one.severity), h("td", {}, one.owner ?? ""),
     h("td", {}, (one.conditions ?? []).map((condition) => h("div", { class: condition.status === "True" ? "ok" : condition.status === "False" ? "bad" : "quiet" }, `${condition.type}: ${condition.status}${condition.message ? `, ${condition.message}` : ""}`))),
-    number(all), ...["ok", "broken", "leak", "unverifiable", "unknown"].map((name) => number(pairs[name] ?? 0)));
+    number(all), ...words.map((name) => number(pairs[name] ?? 0)));
 }

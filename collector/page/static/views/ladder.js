@@ -1,13 +1,14 @@
 // The ladder of a pair: layer by layer from the node's address up, and the first that fails, which is where to look.
 
 import { h } from "../dom.js";
+import { facts } from "./facts.js";
 
 const RUNGS = [["host", "node address"], ["pod", "pod address"], ["mtu", "long packets"], ["service", "ClusterIP"], ["dns", "name server"], ["external", "outside"]];
 
 // One for each direction that has paths; `paths` are those of `why`, both ways.
 export function ladders(from, to, forth, back, paths) {
   const apart = new Map(paths.map((one) => [one.path, told(one)]).filter(([, word]) => word));
-  return [[from, to, forth], [to, from, back]].filter(([, , cells]) => cells.length).flatMap(([one, other, cells]) => [h("h2", {}, `Ladder, ${one} → ${other}`), rungs(cells, apart)]);
+  return [[from, to, forth], [to, from, back]].filter(([, , cells]) => cells.length).flatMap(([one, other, cells]) => [h("section", {}, h("h2", {}, `Ladder, ${one} → ${other}`), rungs(cells, apart), h("ul", { class: "known", "aria-label": `What is known of ${one} → ${other}` }, facts(cells)))]);
 }
 
 // Why a path that loses everything fails nobody; empty where it does.

@@ -2,39 +2,36 @@
 
 import { json, picture } from "../ask.js";
 import { Board } from "../board.js";
-import { ago, choice, h, latency, percent, table } from "../dom.js";
+import { ago, choice, h, refusal, table } from "../dom.js";
 import { isBad, LEVEL, looks, UNKNOWN } from "../palette.js";
 import { change, here, link } from "../route.js";
 import { csv, save } from "../save.js";
+import { behind } from "./hover.js";
 
-const BY = [["zone", "zones"], ["node", "nodes"], ["namespace", "namespaces"], ["node:service", "nodes to services"], ["vantage:target", "vantages to all targets"]];
+const ROWS = [["zone", "zones"], ["node", "nodes"], ["namespace", "namespaces"], ["vantage", "vantages"]];
+const COLUMNS = [...ROWS, ["service", "services"], ["target", "all targets"]];
+const FINER = { zone: "node", namespace: "vantage" }, FINER_TARGET = { zone: "node", namespace: "target" }; // where a cell leads to
 const LAYERS = [["", "all layers"], ["pod", "pod: pod to pod"], ["host", "host: node addresses"], ["service", "service: ClusterIPs"], ["dns", "dns: name servers"], ["external", "external: hosts outside"], ["mtu", "mtu: long packets"]];
 const MEASURES = [["verdict", "verdict"], ["loss", "loss"], ["p50", "latency, median"], ["p99", "latency, p99"]];
-const MOST_NODES = 1000; // above, a page opens grouped by zone
 const MOST_ROWS = 200; // of the table
 
 export function matrix() {
-  let shown = null, pending = 0;
+  let shown = null, pending = 0, drawn = "";
   const board = new Board({ picked: (row, column) => drill(shown, row, column), pointed: (at) => point(at) });
   const crumbs = h("ol", { class: "crumbs", "aria-label": "Where this is" }), tools = h("div", { class: "toolbar" });
-  const legend = h("ul", { class: "legend", "aria-label": "What the colours mean" }), words = h("p", { class: "quiet", role: "status" });
+  const legend = h("ul", { class: "legend", "aria-label": "What the colours mean" }), words = h("div", { class: "quiet", role: "status" });
   const more = h("div", {});
   const element = h("div", {}, h("h1", {}, "Who reaches whom"), crumbs, tools, board.element, legend, words, more);
 
   async function refresh(parameters) {
-    const asked = await settled(parameters);
+    const asked = { layer: "", measure: "verdict", ...parameters };
     shown = await picture({ by: asked.by, layer: asked.layer, shade: asked.measure, from: asked.from, to: asked.to, span: asked.span });
-    shown.asked = asked;
-    paint(asked);
-  }
-
-  // What is asked for, with what a first look should be: nodes where that can be taken in, else zones.
-  async function settled(parameters) {
-    const by = BY.some(([value]) => value === parameters.by) || !parameters.by ? parameters.by : parameters.by;
-    return { layer: "", measure: "verdict", ...parameters, by: by || (await usual()) };
+    shown.asked = { ...asked, by: shown.by }; // where nothing is said, the collector groups so that it can be taken in
+    paint(shown.asked);
   }
 
   function paint(asked) {
+    board.element.hidden = false;
     board.show(shown);
     board.canvas.setAttribute("aria-describedby", "matrix-words");
     words.id = "matrix-words";
@@ -46,10 +43,15 @@ export function matrix() {
   }
 
   function toolbar(asked) {
-    if (tools.contains(document.activeElement)) return; // somebody chooses just now
-    const set = (name) => (value) => change({ [name]: value });
+    const held = tools.contains(document.activeElement) ? document.activeElement.closest("label")?.firstChild.textContent : "";
+    if (held && drawn === JSON.stringify(asked)) return; // somebody chooses just now
+    drawn = JSON.stringify(asked);
+    const set = (name) => (value) => change({ [name]: value }), [rows, columns] = dimensions(asked.by);
+    const known = (all, one) => (all.some(([value]) => value === one) ? all : [...all, [one, one]]);
+    const regroup = (one, other) => change({ by: joined(one, other), from: "", to: "" });
     tools.replaceChildren(
-      choice("Group by", asked.by, BY.some(([value]) => value === asked.by) ? BY : [...BY, [asked.by, asked.by]], (value) => change({ by: value, from: "", to: "" })),
+      choice("Rows", rows, known(ROWS, rows), (value) => regroup(value, columns)),
+      choice("Columns", columns, known(COLUMNS, columns), (value) => regroup(rows, value)),
       choice("Layer", asked.layer, LAYERS, set("layer")),
       choice("Measure", asked.measure, MEASURES, set("measure")),
       asked.measure === "verdict" ? "" : choice("Over", asked.span ?? "", [["", "the last minute"], ["10s", "the last 10 s"], ["5m", "the last 5 min"]], set("span")),
@@ -58,6 +60,7 @@ export function matrix() {
         h("button", { type: "button", onclick: () => save("netmatrix.csv", csv(...rowsOf(shown)), "text/csv") }, "CSV"),
         h("button", { type: "button", onclick: exportJson }, "JSON"),
         h("button", { type: "button", onclick: async () => save("netmatrix.png", await board.png()) }, "PNG")));
+    if (held) [...tools.querySelectorAll("label")].find((label) => label.firstChild.textContent === held)?.querySelector("select").focus();
   }
 
   async function exportJson() {
@@ -67,8 +70,10 @@ export function matrix() {
 
   function trail(asked) {
     const steps = [h("a", { href: link("", { by: "zone", layer: asked.layer, measure: asked.measure }) }, "all zones")];
-    if (asked.from || asked.to) steps.push(`${plain(asked.from) || "everything"} → ${plain(asked.to) || "everything"}`);
-    else if (asked.by !== "zone") steps.push(BY.find(([value]) => value === asked.by)?.[1] ?? asked.by);
+    const named = `${plain(asked.from) || "everything"} → ${plain(asked.to) || "everything"}`;
+    if (asked.from && asked.to) steps.push(h("a", { href: link("pair", { from: asked.from, to: asked.to }) }, named));
+    else if (asked.from || asked.to) steps.push(named);
+    else if (asked.by !== "zone") steps.push([...new Set(dimensions(asked.by))].map((one) => COLUMNS.find(([value]) => value === one)?.[1] ?? one).join(" to "));
     crumbs.replaceChildren(...steps.map((step) => h("li", {}, step)));
   }
 
@@ -93,13 +98,10 @@ export function matrix() {
     if (!code) return;
     pending = setTimeout(async () => {
       try {
-        const { asked } = shown, [from, to] = ends(shown, row, column);
-        const found = await json("matrix", { by: asked.by, layer: asked.layer, from, to, span: asked.span });
-        const cell = found.cells.find((one) => one.from === row && one.to === column);
-        if (!cell || String(board.cursor) !== String(at)) return;
-        board.tip.append(h("div", {}, `${percent(cell.loss)} lost: ${cell.sent - cell.received} of ${cell.sent} probes in ${Math.round(found.span_seconds)} s`),
-          h("div", {}, `median ${latency(cell.p50_us)}, p99 ${latency(cell.p99_us)}`),
-          h("div", { class: "quiet" }, `${cell.cells} paths${cell.unknown ? `, ${cell.unknown} unknown` : ""}`));
+        const [from, to] = ends(shown, row, column);
+        const lines = await behind({ asked: shown.asked, row, column, from, to, code });
+        if (String(board.cursor) !== String(at)) return;
+        board.tip.append(...lines);
         board.point(at);
       } catch { /* the word is there, the numbers come with the next look */ }
     }, 120);
@@ -114,32 +116,33 @@ export function matrix() {
       legend.replaceChildren();
       more.replaceChildren();
       board.element.hidden = true;
-      words.replaceChildren(h("span", { class: "notice" }, `${error.message}. `, h("a", { href: "#/" }, "Open the whole matrix"), "."));
+      const wrong = error.message.startsWith("to") ? "to" : "from", { parameters } = here();
+      words.replaceChildren(refusal(error, (name) => link("", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Open the whole matrix"), "."]));
     },
   };
 }
 
-let nodes = null;
+const plain = (name) => (name ?? "").replace(/^(zone|namespace)\//, "");
 
-async function usual() {
-  if (nodes === null) nodes = new Set((await json("agents")).agents.map((agent) => agent.node)).size;
-  return nodes > MOST_NODES ? "zone" : "node";
+function dimensions(by) {
+  const [rows, columns = rows] = by.split(":");
+  return rows === "service" && columns === "service" ? ["node", "service"] : [rows, columns];
 }
 
-const plain = (name) => (name ?? "").replace(/^(zone|namespace)\//, "");
+const joined = (rows, columns) => (rows === columns ? rows : `${rows}:${columns}`);
 
 // What a row and a column are called in a question.
 function ends(shown, row, column) {
-  const [rows, columns = rows] = shown.by.split(":");
+  const [rows, columns] = dimensions(shown.by);
   const named = (dimension, word) => (dimension === "zone" || dimension === "namespace" ? `${dimension}/${word}` : word);
   return [named(rows, row), named(columns, column)];
 }
 
+// Into a cell: what is coarse is taken apart, until there are two ends.
 function drill(shown, row, column) {
-  const { asked } = shown, [from, to] = ends(shown, shown.rows[row], shown.columns[column]);
+  const { asked } = shown, [from, to] = ends(shown, shown.rows[row], shown.columns[column]), [rows, columns] = dimensions(shown.by);
   if (!shown.codes[row * shown.columns.length + column]) return;
-  if (asked.by === "zone") location.hash = link("", { ...asked, by: "node", from, to });
-  else if (asked.by === "namespace") location.hash = link("", { ...asked, by: "vantage:target", from, to });
+  if (FINER[rows] || FINER_TARGET[columns]) location.hash = link("", { ...asked, by: joined(FINER[rows] ?? rows, FINER_TARGET[columns] ?? columns), from, to });
   else location.hash = link("pair", { from, to, layer: asked.layer });
 }
 

@@ -1,15 +1,16 @@
 // A pair: both directions, what should hold and by which rule, which layer fails first, its last hour, every path with its facts.
 
 import { json, Refused } from "../ask.js";
-import { ago, choice, h, latency, number, percent, table } from "../dom.js";
+import { ago, choice, h, latency, number, percent, refusal, table } from "../dom.js";
 import { chart } from "../chart.js";
-import { change, link } from "../route.js";
+import { change, here, link } from "../route.js";
 import { csv, save } from "../save.js";
 import { probe } from "./probe.js";
 import { ladders } from "./ladder.js";
 
 const TONES = { ok: "ok", degraded: "warn", broken: "bad", target_down: "bad", leak: "leak" };
 const MOST_REASONS = 40;
+const SOURCES = { none: "no rule is about it", declared: "declared", networkpolicy: "NetworkPolicy", cnp: "ClusterNetworkPolicy", tf: "trafficDistribution", history: "it was open for an hour" };
 const MARKS = { measured: "", unknown: "?", unsampled: "·", excluded: "–" };
 const SPANS = [["", "the last minute"], ["10s", "the last 10 s"], ["5m", "the last 5 min"]];
 const FIELDS = ["direction", "layer", "kind", "family", "from", "to", "port", "state", "sent", "received", "loss", "p50_us", "p99_us", "age_seconds", "because"];
@@ -17,7 +18,7 @@ const FIELDS = ["direction", "layer", "kind", "family", "from", "to", "port", "s
 export function pair() {
   let shown = null;
   const crumbs = h("ol", { class: "crumbs", "aria-label": "Where this is" }), title = h("h1", {}), tools = h("div", { class: "toolbar" });
-  const words = h("div", {}), ladder = h("div", {}), charts = h("div", {}), cells = h("div", {}), now = probe();
+  const words = h("div", {}), ladder = h("div", { class: "two" }), charts = h("div", {}), cells = h("div", {}), now = probe();
   const element = h("div", {}, crumbs, title, tools, words, ladder, now.element, charts, cells);
 
   async function refresh(asked) {
@@ -33,11 +34,11 @@ export function pair() {
     const forth = found.cells.filter((cell) => leads(cell, from, to)), others = found.cells.filter((cell) => !forth.includes(cell));
     shown = { from, to, found, why: { forth: why, back }, forth, back: others, history: { forth: forthPast, back: backPast } };
     toolbar(asked);
-    words.replaceChildren(...reasons(why, back));
+    words.replaceChildren(...incidents(why, back));
     ladder.replaceChildren(...ladders(from, to, forth, others, [...(why.paths ?? []), ...(back.paths ?? [])]));
     now.show({ from, to });
     charts.replaceChildren(...history(from, to, forthPast, backPast));
-    cells.replaceChildren(h("h2", {}, "Every path"), listed(`${from} → ${to}`, forth), ...(others.length ? [listed(`${to} → ${from}`, others)] : []));
+    cells.replaceChildren(h("h2", {}, "What should hold"), expected(why, back), h("h2", {}, "Every path"), listed(`${from} → ${to}`, forth), ...(others.length ? [listed(`${to} → ${from}`, others)] : []));
   }
 
   function trail(from, to, { layer = "", measure = "" }) {
@@ -70,7 +71,7 @@ export function pair() {
 
   function nothing(from, to) {
     for (const part of [tools, ladder, charts, cells]) part.replaceChildren();
-    words.replaceChildren(h("p", { class: "notice" }, `Nothing is probed between ${from} and ${to}. Names are those of nodes, vantages, pods, services and hosts; `, h("a", { href: link("", { by: "vantage:target", table: "1" }) }, "all there are"), "."), h("p", {}, "There are ", ...offered()));
+    words.replaceChildren(h("p", { class: "notice" }, `Nothing is probed between ${from} and ${to}. Names are those of nodes, vantages, pods, services and hosts; `, h("a", { href: link("", { by: "vantage:target", table: "1" }) }, "all there are"), "."), h("p", {}, "There are ", ...offered(), "."));
   }
 
   return {
@@ -80,7 +81,8 @@ export function pair() {
       title.textContent = "Not found";
       now.element.hidden = true;
       for (const part of [tools, ladder, charts, cells]) part.replaceChildren();
-      words.replaceChildren(h("p", { class: "notice" }, `${error.message}. `, h("a", { href: "#/" }, "Back to the matrix"), "."));
+      const wrong = error.message.startsWith("to") ? "to" : "from", { parameters } = here();
+      words.replaceChildren(refusal(error, (name) => link("pair", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Back to the matrix"), "."]), h("p", {}, "There are ", ...offered(), "."));
     },
   };
 }
@@ -90,26 +92,26 @@ const offered = () => [["node", "nodes"], ["zone", "zones"], ["namespace", "name
 const matches = (end, name) => [end.vantage, end.node, end.pod, end.name, end.service, end.address, `${end.namespace}/${end.pod}`, `zone/${end.zone}`, `namespace/${end.namespace}`].includes(name);
 const leads = (cell, from, to) => matches(cell.from, from) && matches(cell.to, to);
 
-// What should hold and why, path by path where they differ, and the incidents that have a part in it.
-function reasons(...both) {
-  const told = new Map(), incidents = new Map();
-  for (const why of both) {
-    for (const one of why.incidents ?? []) incidents.set(one.id, one);
-    for (const path of why.paths ?? []) {
-      const key = `${path.from.vantage} → ${path.to.name}${path.port ? `:${path.port}` : ""} ${path.layer} ${path.expected} ${path.verdict}`;
-      const one = told.get(key) ?? { ...path, kinds: new Set() };
-      one.kinds.add(path.kind);
-      told.set(key, one);
-    }
+function incidents(...both) {
+  const found = new Map(both.flatMap((why) => why.incidents ?? []).map((one) => [one.id, one]));
+  return [...found.values()].map((one) => h("p", {}, h("span", { class: "mark bad" }, "✕"), h("a", { href: link("incident", {}, [one.id]) }, one.sentence)));
+}
+
+// What should hold and by which rule, path by path where they differ.
+function expected(...both) {
+  const told = new Map();
+  for (const path of both.flatMap((why) => why.paths ?? [])) {
+    const key = `${path.from.vantage} → ${path.to.name}${path.port ? `:${path.port}` : ""} ${path.layer} ${path.expected} ${path.verdict}`;
+    const one = told.get(key) ?? { ...path, kinds: new Set() };
+    one.kinds.add(path.kind);
+    told.set(key, one);
   }
   const order = ["leak", "broken", "target_down", "degraded", "unverifiable", "unknown", "excluded", "ok"];
   const all = [...told.values()].sort((a, b) => order.indexOf(a.verdict) - order.indexOf(b.verdict)), list = all.slice(0, MOST_REASONS);
-  return [
-    ...[...incidents.values()].map((one) => h("p", {}, h("span", { class: "mark bad" }, "✕"), h("a", { href: link("incident", {}, [one.id]) }, one.sentence))),
-    list.length ? table(`What should hold, by which rule, and whether it does${all.length > list.length ? `; ${list.length} of ${all.length}, the worst first` : ""}`, ["Path", "Layer", "By", "Expected", "By which rule", "Seen", "Verdict", "Because"], list.map((one) => h("tr", {},
-      h("td", {}, `${one.from.vantage} → ${one.to.name}${one.port ? `:${one.port}` : ""}`), h("td", {}, one.layer), h("td", {}, [...one.kinds].join(", ")), h("td", {}, one.expected), h("td", {}, one.source || "nobody says"), h("td", {}, one.observed),
-      h("td", { class: TONES[one.verdict] ?? "quiet" }, one.expected === "deny" && one.verdict === "ok" ? "⊘ closed, as it should be" : one.verdict), h("td", {}, one.because)))) : "",
-  ];
+  if (!list.length) return h("p", { class: "quiet" }, "Nothing is judged of it yet.");
+  return table(`What should hold, by which rule, and whether it does${all.length > list.length ? `; ${list.length} of ${all.length}, the worst first` : ""}`, ["Path", "Layer", "By", "Expected", "Rule", "Seen", "Verdict", "Because"], list.map((one) => h("tr", {},
+    h("td", {}, `${one.from.vantage} → ${one.to.name}${one.port ? `:${one.port}` : ""}`), h("td", {}, one.layer), h("td", {}, [...one.kinds].join(", ")), h("td", {}, one.expected), h("td", {}, SOURCES[one.source] ?? one.source), h("td", {}, one.observed),
+    h("td", { class: TONES[one.verdict] ?? "quiet" }, one.expected === "deny" && one.verdict === "ok" ? "⊘ closed, as it should be" : one.verdict), h("td", {}, one.because))));
 }
 
 function history(from, to, forth, back) {
@@ -137,10 +139,9 @@ function rowsOf({ forth, back }) {
 function more(cell) {
   const failed = Object.entries(cell.failed ?? {}).map(([word, count]) => `${count} ${word}`).join(", ");
   const facts = Object.entries(cell.facts ?? {}).map(([name, text]) => `${name}: ${text}`);
-  const nat = cell.facts?.source && cell.from.address && cell.facts.source !== cell.from.address ? ["addresses are translated on the way"] : [];
   const local = Object.entries(cell.local ?? {}).map(([word, count]) => `${count} not sent: ${word}`);
   const last = cell.last ? [`last result ${ago(cell.last.age_seconds)} ago: ${cell.last.lost} of ${cell.last.sent} lost${cell.last.latency_us ? `, ${latency(cell.last.latency_us)}` : ""}`] : [];
-  const quiet = [...last, ...facts, ...nat, ...local].join("; ");
+  const quiet = [...last, ...facts, ...local].join("; ");
   return [failed && h("div", { class: "bad" }, failed), quiet && h("div", { class: "quiet" }, quiet)];
 }
 
