@@ -4,7 +4,8 @@
 // smaller than a pixel, pairs are pooled first and the worst of them stays: a red cell never vanishes.
 
 import { h } from "./dom.js";
-import { ink, isBad, LEVEL, looks, over, packed, UNKNOWN } from "./palette.js";
+import { ink, LEVEL, looks, over, packed, UNKNOWN } from "./palette.js";
+import { summed } from "./sums.js";
 
 const LABEL = 10; // pixels a row needs before its name is written
 const LARGEST = 44; // pixels a cell has at most
@@ -33,28 +34,9 @@ export class Board {
     this.colours = Uint32Array.from(this.looks, packed);
     this.pools.clear();
     if (!same) this.view = { x: 0, y: 0, zoom: 1 }, (this.cursor = null);
-    this.measure();
+    Object.assign(this, summed(picture));
     this.canvas.setAttribute("aria-label", `Matrix of ${picture.rows.length} rows and ${picture.columns.length} columns. Arrow keys move, Enter opens, the same stands in the table.`);
     this.draw();
-  }
-
-  // Of each row and column its worst, and how much of it is bad: one bad source is a long bar among short ones.
-  measure() {
-    const { rows, columns, codes } = this.picture, loss = this.picture.measure === "loss" || this.picture.measure === "verdict";
-    const side = (size) => ({ worst: new Uint8Array(size), bad: new Float32Array(size), known: new Float32Array(size) });
-    this.rowSide = side(rows.length);
-    this.columnSide = side(columns.length);
-    for (let row = 0, at = 0; row < rows.length; row++)
-      for (let column = 0; column < columns.length; column++, at++) {
-        const code = codes[at];
-        if (!code) continue;
-        for (const [one, place] of [[this.rowSide, row], [this.columnSide, column]]) {
-          if (code > one.worst[place]) one.worst[place] = code;
-          if (code < LEVEL) continue;
-          one.known[place]++;
-          one.bad[place] += loss ? (isBad(this.picture, code) ? 1 : 0) : (code - LEVEL) / 30;
-        }
-      }
   }
 
   // Where everything is: the size of a cell, the room for names, what is visible.

@@ -6,6 +6,7 @@ import { ago, choice, h, refusal, table } from "../dom.js";
 import { isBad, LEVEL, looks, UNKNOWN } from "../palette.js";
 import { change, here, link } from "../route.js";
 import { csv, save } from "../save.js";
+import { worst } from "../sums.js";
 import { behind } from "./hover.js";
 
 const ROWS = [["zone", "zones"], ["node", "nodes"], ["namespace", "namespaces"], ["vantage", "vantages"]];
@@ -35,11 +36,11 @@ export function matrix() {
     board.show(shown);
     board.canvas.setAttribute("aria-describedby", "matrix-words");
     words.id = "matrix-words";
-    words.textContent = summary(shown);
+    words.textContent = summary(shown, board);
     toolbar(asked);
     trail(asked);
     key();
-    more.replaceChildren(...(asked.table ? [asTable(shown, asked)] : []));
+    more.replaceChildren(...(asked.table ? [asTable(shown, asked, board)] : []));
   }
 
   function toolbar(asked) {
@@ -78,8 +79,7 @@ export function matrix() {
   }
 
   function key() {
-    const table = looks(shown), codes = [...new Set(shown.codes)].sort((a, b) => a - b);
-    const listed = codes.filter((code) => code).slice(-14);
+    const table = looks(shown), listed = [...board.counts.keys()].filter((code) => code && board.counts[code]).slice(-14);
     legend.replaceChildren(...listed.map((code) => {
       const sample = h("canvas", { width: 16, height: 16, "aria-hidden": "true" }), pen = sample.getContext("2d");
       pen.fillStyle = table[code].colour;
@@ -146,20 +146,14 @@ function drill(shown, row, column) {
   else location.hash = link("pair", { from, to, layer: asked.layer });
 }
 
-function summary(shown) {
-  const bad = [];
-  const width = shown.columns.length;
-  let known = 0, unknown = 0, worst = 0;
-  shown.codes.forEach((code, at) => {
-    if (code >= LEVEL) known++;
-    if (code === UNKNOWN) unknown++;
-    if (code > worst) worst = code;
-    if (isBad(shown, code)) bad.push(at);
-  });
-  const table = looks(shown);
-  const first = bad.sort((a, b) => shown.codes[b] - shown.codes[a]).slice(0, 3).map((at) => `${shown.rows[Math.floor(at / width)]} → ${shown.columns[at % width]} (${table[shown.codes[at]].word})`);
+// The picture in a sentence.
+function summary(shown, board) {
+  const width = shown.columns.length, { counts } = board, table = looks(shown);
+  const sum = (which) => counts.reduce((all, count, code) => all + (which(code) ? count : 0), 0);
+  const known = sum((code) => code >= LEVEL), unknown = counts[UNKNOWN], bad = sum((code) => isBad(shown, code));
+  const first = worst(shown, counts, 3, LEVEL).filter((at) => isBad(shown, shown.codes[at])).map((at) => `${shown.rows[Math.floor(at / width)]} → ${shown.columns[at % width]} (${table[shown.codes[at]].word})`);
   return `${shown.rows.length} by ${width}, ${known} pairs measured${unknown ? `, ${unknown} unknown` : ""}, ${shown.span_seconds ? `over ${ago(shown.span_seconds)}` : "by the last judgement"}. ` +
-    (bad.length ? `${bad.length} with ${shown.measure === "loss" ? "loss" : "a fault"}, the worst: ${first.join(", ")}.` : known ? (shown.measure === "loss" ? "Nothing is lost." : shown.measure === "verdict" ? "Everything is as it should be." : "") : "Nothing is measured yet.");
+    (bad ? `${bad} with ${shown.measure === "loss" ? "loss" : "a fault"}, the worst: ${first.join(", ")}.` : known ? (shown.measure === "loss" ? "Nothing is lost." : shown.measure === "verdict" ? "Everything is as it should be." : "") : "Nothing is measured yet.");
 }
 
 function rowsOf(shown) {
@@ -169,15 +163,13 @@ function rowsOf(shown) {
 }
 
 // The same as a table, the worst first, for those who do not see the picture, or want to read names.
-function asTable(shown, asked) {
-  const look = looks(shown), width = shown.columns.length;
-  const order = [...shown.codes.keys()].filter((at) => shown.codes[at]).sort((a, b) => shown.codes[b] - shown.codes[a]);
-  const rows = order.slice(0, MOST_ROWS).map((at) => {
+function asTable(shown, asked, board) {
+  const look = looks(shown), width = shown.columns.length, all = shown.codes.length - board.counts[0];
+  const rows = worst(shown, board.counts, MOST_ROWS).map((at) => {
     const row = shown.rows[Math.floor(at / width)], column = shown.columns[at % width], [from, to] = ends(shown, row, column);
     return h("tr", {}, h("td", {}, row), h("td", {}, column), h("td", {}, `${look[shown.codes[at]].symbol} ${look[shown.codes[at]].word}`.trim()),
       h("td", {}, h("a", { href: link("pair", { from, to, layer: asked.layer }), "aria-label": `Open ${row} to ${column}` }, "open")));
   });
-  const left = order.length - rows.length;
+  const left = all - rows.length;
   return table(`Pairs, the worst first${left > 0 ? `; ${left} more are in the CSV` : ""}`, ["From", "To", asked.measure, ""], rows);
 }
-
