@@ -4,7 +4,9 @@ Names of a real cluster cannot be so bad (see wire.text), but a page must not de
 answers in place of a collector, with the real page.
 """
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,6 +72,16 @@ def picture(names: list[str]) -> bytes:
     return b"NMP1" + len(text).to_bytes(4, "little") + text + codes
 
 
+async def torn(request: web.Request) -> web.StreamResponse:
+    """Half of what the head says, and then the connection ends."""
+    response = web.StreamResponse(headers={"Content-Length": "1000", "Content-Type": "application/json"})
+    await response.prepare(request)
+    await response.write(b'{"state": "ok"')
+    if request.transport is not None:
+        request.transport.close()
+    return response
+
+
 class Liar:
     """Answers in place of a collector."""
 
@@ -78,8 +90,16 @@ class Liar:
         self.picture = picture([EVIL, "n2"])
         self.history: Any = {"kept": True, "more": False, "incidents": [incident(EVIL)], "outages": [outage(EVIL)]}
         self.beats = Beats()
+        self.silent = asyncio.Event()
+        self.silent.set()
+        """Cleared, nobody is answered until it is set."""
+        self.torn = False
+        """Whether an answer ends before it says it does."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        await self.silent.wait()
+        if self.torn:
+            return await torn(request)
         if (name := request.match_info["name"]) == "picture":
             return web.Response(body=self.picture)
         agent = {"vantage": EVIL, "node": EVIL, "state": "silent", "age_seconds": 1, "gaps": 0}
@@ -90,7 +110,9 @@ class Liar:
             "agents": {"agents": [agent]},
             "matrix": {"span_seconds": 60, "cells": []},
         }
-        return web.json_response(answers.get(name, {"error": EVIL}), status=200 if name in answers else 404)
+        if isinstance(body := answers.get(name, {"error": EVIL}), bytes):
+            return web.Response(body=body, content_type="application/json")
+        return web.json_response(body, status=200 if name in answers else 404)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
@@ -176,6 +198,60 @@ async def test_without_a_history_the_page_says_so_and_lists_what_is_known() -> N
     async with liar.serving() as url, chromium() as browser, opened(browser, f"{url}#/incidents") as (page, _):
         await expect(page.locator("main")).to_contain_text("No history is kept", timeout=PATIENCE_MS)
         await expect(page.get_by_role("region", name="Incidents, the latest first")).to_contain_text("n3 was gone.")
+
+
+HALVED_JSON = (b"", b'{"version": 1, "state": "ok"', b"<html>a proxy of somebody's</html>", b"null", b"[]")
+
+
+async def test_half_an_answer_about_incidents_is_said_and_what_was_there_stays() -> None:
+    liar = Liar()
+    good = liar.incidents
+    async with liar.serving() as url, chromium() as browser, opened(browser, url) as (page, _):
+        for body in HALVED_JSON:
+            await expect(page.locator("#verdict")).to_contain_text("<img src=x", timeout=PATIENCE_MS)
+            liar.incidents = body
+            liar.beats.beat()
+            await expect(page.locator("#age")).to_contain_text("the collector's answer", timeout=PATIENCE_MS)
+            await expect(page.locator("#verdict")).to_contain_text("<img src=x")
+            liar.incidents = good
+            liar.beats.beat()
+            await expect(page.locator("#age")).not_to_contain_text("answer", timeout=PATIENCE_MS)
+
+
+async def test_a_connection_that_breaks_within_an_answer_is_said_and_the_page_recovers_by_itself() -> None:
+    liar = Liar()
+    async with liar.serving() as url, chromium() as browser, opened(browser, url) as (page, _):
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2", timeout=PATIENCE_MS)
+        liar.torn = True
+        liar.beats.beat()
+        await expect(page.locator("#age")).to_contain_text("the collector's answer broke off", timeout=PATIENCE_MS)
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2")
+        liar.torn = False
+        await expect(page.locator("#age")).not_to_contain_text("broke off", timeout=PATIENCE_MS)
+
+
+async def test_a_collector_that_does_not_answer_is_said_after_a_while_with_the_age_and_the_page_recovers_by_itself() -> None:
+    liar = Liar()
+    async with liar.serving() as url, chromium() as browser, opened(browser, url) as (page, _):
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2", timeout=PATIENCE_MS)
+        liar.silent.clear()
+        liar.beats.beat()
+        await expect(page.locator("#age")).to_contain_text(re.compile("data of [1-9][0-9]* s ago"), timeout=PATIENCE_MS)
+        await expect(page.locator("#age")).to_contain_text("did not answer within 15 s", timeout=2 * PATIENCE_MS)
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2")
+        liar.silent.set()
+        await expect(page.locator("#age")).not_to_contain_text("did not answer", timeout=PATIENCE_MS)
+
+
+async def test_on_a_slow_network_the_page_comes_up() -> None:
+    """50 kB a second and 400 ms to and fro, as far from the cluster as people are."""
+    liar = Liar()
+    async with liar.serving() as url, chromium() as browser, opened(browser, "about:blank") as (page, _):
+        slow = {"offline": False, "latency": 400, "downloadThroughput": 50_000, "uploadThroughput": 20_000}
+        await (await page.context.new_cdp_session(page)).send("Network.emulateNetworkConditions", slow)
+        await page.goto(url)
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2", timeout=PATIENCE_MS)
+        await expect(page.locator("#age")).to_contain_text("data of")
 
 
 async def test_a_page_that_is_hidden_or_paused_asks_for_nothing() -> None:

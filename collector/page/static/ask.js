@@ -40,18 +40,24 @@ async function fetched(url, options, patience) {
 }
 
 export async function json(path, parameters) {
-  const response = await answer(path, parameters);
+  return object(await answer(path, parameters));
+}
+
+async function object(response) {
+  let value;
   try {
-    return await response.json();
+    value = await response.json();
   } catch {
     throw new Refused(0, "the collector's answer broke off");
   }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Refused(0, "the collector's answer is none that is known");
+  return value;
 }
 
 // Have something done; the token is the first field, as it must be.
 export async function act(name, token, asked) {
   const response = await fetched(`api/v1/actions/${name}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token, ...asked }) }, ACTION_PATIENCE_MS);
-  return await response.json();
+  return object(response);
 }
 
 // Beats of the collector where an EventSource cannot be used, since that sends no token; until the stream ends.

@@ -233,17 +233,17 @@ export class Board {
       event.preventDefault();
       const [row, column] = this.cursor ?? [0, -1], [down, right] = moves[event.key], stride = event.shiftKey ? 10 : 1;
       const clamp = (value, most) => Math.min(Math.max(0, value), most - 1);
-      this.cursor = [clamp(row + down * stride, this.picture.rows.length), clamp(column + right * stride, this.picture.columns.length)];
-      this.follow();
-      this.point(this.cursor);
+      const next = [clamp(row + down * stride, this.picture.rows.length), clamp(column + right * stride, this.picture.columns.length)];
+      this.follow(next);
+      this.point(next);
     } else if (event.key === "Enter" && this.cursor) this.picked(...this.cursor);
     else if (event.key === "+" || event.key === "=") this.zoom(1.5);
     else if (event.key === "-") this.zoom(1 / 1.5);
     else if (event.key === "0") (this.view = { x: 0, y: 0, zoom: 1 }), this.later();
   }
 
-  follow() {
-    const [row, column] = this.cursor, { cell, room, tall } = this.place;
+  follow([row, column]) {
+    const { cell, room, tall } = this.place;
     this.view.x = Math.min(Math.max(this.view.x, column + 1 - room / cell), column);
     this.view.y = Math.min(Math.max(this.view.y, row + 1 - tall / cell), row);
   }

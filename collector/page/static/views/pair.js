@@ -50,7 +50,7 @@ export function pair() {
   function toolbar({ span = "" }) {
     if (tools.contains(document.activeElement)) return; // somebody chooses just now
     const choices = SPANS.some(([value]) => value === span) ? SPANS : [...SPANS, [span, span]];
-    tools.replaceChildren(choice("Over", span, choices, (value) => change({ span: value })), h("a", { class: "button", href: link("pair", { from: shown.to, to: shown.from, span }) }, "Turn around"), h("div", { class: "end" },
+    tools.replaceChildren(choice("Over", span, choices, (value) => change({ span: value })), h("a", { class: "button", href: link("pair", { ...here().parameters, from: shown.to, to: shown.from }) }, "Turn around"), h("div", { class: "end" },
       h("button", { type: "button", onclick: () => save("netmatrix-pair.csv", csv(FIELDS, rowsOf(shown)), "text/csv") }, "CSV"),
       h("button", { type: "button", onclick: () => save("netmatrix-pair.json", JSON.stringify({ from: shown.from, to: shown.to, span_seconds: shown.found.span_seconds, cells: shown.found.cells, why: shown.why, history: shown.history }, null, 1), "application/json") }, "JSON"),
       h("button", { type: "button", onclick: async () => (await picture()) }, "PNG")));
