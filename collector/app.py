@@ -6,7 +6,7 @@ once, and handed to whoever needs it; every task has its owner here.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -135,6 +135,7 @@ class Collector:
             ready=self._known.is_set,
             settings=lambda: configuration.settings.expect,
             told=self._judged,
+            confirm=self._look_again,
         )
         self._rows = Rows(self._matrix, urgent=self._judging.urge)
         self._bursts = Bursts(
@@ -338,6 +339,10 @@ class Collector:
         if learned is not None:
             self._judging.recall(learned)
         history.remember(LEARNED, lambda: None if (known := self._judging.learned()) is None else packed(known))
+
+    def _look_again(self, paths: Mapping[str, Sequence[int]]) -> None:
+        """Burst over some paths by vantage, as far as the cluster's rate has room for it."""
+        self._bursts.ask(one for vantage, ids in paths.items() for one in suspects(self._matrix, vantage, ids))
 
     def _refuse_inventory(self, fault: str) -> None:
         if fault:

@@ -7,7 +7,7 @@ until its matrix can be complete.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -18,6 +18,7 @@ from collector.matrix.store import Matrix
 from collector.sessions import AgentWord, Heard, Sessions
 from collector.verdict.cause import causes
 from collector.verdict.comparison import Comparer
+from collector.verdict.crossing import crossing
 from collector.verdict.history import Learned
 from collector.verdict.incident import Memory, settled
 from collector.verdict.judgement import Judgement, following
@@ -64,6 +65,7 @@ class Judging:
         settings: Callable[[], ExpectSettings] = ExpectSettings,
         cluster: str = "",
         told: Callable[[Judgement], None] = lambda _: None,
+        confirm: Callable[[Mapping[str, Sequence[int]]], None] = lambda _: None,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._matrix = matrix
@@ -71,6 +73,8 @@ class Judging:
         self._ready = ready
         self._cluster = cluster
         self._told = told
+        self._confirm = confirm
+        """Told which paths, by vantage, to look at again at once."""
         self._now_ns = now_ns
         self._report_ns = matrix.stale_after_ns // 3
         self._reader = Reader()
@@ -113,6 +117,8 @@ class Judging:
             sample = await self._sampled(now_ns)
             self.judgement = await asyncio.to_thread(self._judged, sample)
             self._told(self.judgement)
+            if fresh := crossing(self._memory, sample):
+                self._confirm(fresh)
 
     async def _rest(self, began_ns: int) -> None:
         """Wait for the next pass: a while, or until it is urgent."""

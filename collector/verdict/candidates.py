@@ -65,6 +65,8 @@ class Events(NamedTuple):
     layer: Ints
     lost: Ints
     sent: Ints
+    probes: Ints
+    """Of the lost, without those of bursts."""
     group: Ints
     """See `noise.groups`."""
     place: Ints
@@ -106,12 +108,16 @@ class Ground:
         self.judged = cells.judged
         self.source, self.target, self.layer = cells.source, cells.target, cells.layer
         sent = np.multiply(cells.sent, self.judged, dtype=np.float64)
-        self.sent: Ints | Count = sent.astype(np.int32)
+        self.by_group = np.bincount(group, sent, len(rates)).astype(np.float64)
+        """Probes of each group, without those of bursts."""
         self.lost: Ints = np.zeros(len(cells), np.int64)  # which takes no memory where nothing is lost
         lossy = np.flatnonzero(cells.lost)
         self.lost[lossy] = cells.lost[lossy] * self.judged[lossy]
-        self.by_group = np.bincount(group, sent, len(rates)).astype(np.float64)
-        """Probes of each group."""
+        if cells.bursts is not None:
+            judged = self.judged[cells.bursts.cell]
+            np.add.at(sent, cells.bursts.cell, cells.bursts.sent * judged)
+            np.add.at(self.lost, cells.bursts.cell, cells.bursts.lost * judged)
+        self.sent: Ints | Count = sent.astype(np.int32)
         self.keys: Keys = before.keys if before is not None and before.is_of(cells) else _keys(frame, cells)
         self.sums = self._sums(sent)
         self.events = self._events()
@@ -153,6 +159,7 @@ class Ground:
             layer[first],
             np.bincount(inverse, self.lost[lossy], len(place)).astype(np.int64),
             np.bincount(inverse, self.sent[lossy], len(place)).astype(np.int64),
+            np.bincount(inverse, self.cells.lost[lossy] * self.judged[lossy], len(place)).astype(np.int64),
             self.group[place],
             place,
         )

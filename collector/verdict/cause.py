@@ -92,7 +92,7 @@ def _learned(noise: Noise, cells: Cells, latest: Search, longest: Search) -> Noi
     if cells.start_ns < noise.until_ns:
         return noise
     count = background.size(cells)
-    usual = latest.live & ~latest.of(longest.suspects())
+    usual = latest.live & ~latest.of(longest.suspects()) & (ground.events.probes > 0)
     windows = remembered(noise.windows, window(ground))
     events = np.bincount(ground.events.group[usual], minlength=count).astype(np.float64)
     spread = latest.spread(usual)

@@ -114,6 +114,14 @@ class Ends:
         return coded([end.namespace for end in self.all])
 
 
+class Bursts(NamedTuple):
+    """What bursts of some cells found, of which each counts as a few probes: its packets are milliseconds apart."""
+
+    cell: Ints
+    sent: Ints
+    lost: Ints
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
     """See the module."""
@@ -143,6 +151,8 @@ class Cells:
     """Of the lost ones: probes that are known not to have arrived there (stateful reflector); None where nobody knows any."""
     backward: Ints | None = None
     """Of the lost ones: probes of which the answer is known not to have come back."""
+    bursts: Bursts | None = None
+    """Of the span, besides `sent` and `lost`: asked for since something was lost, so that nobody learns what is usual."""
 
     def __len__(self) -> int:
         """Number of cells."""

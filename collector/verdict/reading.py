@@ -18,7 +18,7 @@ from collector.matrix.slab import GOOD, ILL, NAT, PLANNED, UNCONFIRMED, Slab
 from collector.matrix.slices import Slices
 from collector.matrix.sparse import MEASURE
 from collector.matrix.store import Matrix, Span
-from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Reason, Small
+from collector.verdict.cells import KINDS, LAYERS, Bursts, Cells, Expected, Ints, Reason, Small
 from collector.verdict.sample import Sample, Tables, Windows, Words, tables_of
 from collector.verdict.windows import NOTHING_WANTED, Wanted, leave_out_strange, together, windows_in
 from wire.path import Kind, Layer
@@ -42,9 +42,12 @@ BY_WORD: Final = {
 OF_EXCLUSION: Final = np.array([BY_WORD[word] for word in ("", *SENTENCES)], np.uint8)
 """The same by the number that the matrix has for the word."""
 AT_PODS: Final = (LAYERS.index(Layer.POD), LAYERS.index(Layer.MTU))
+INDEPENDENT: Final = 3
+"""Packets of a burst that count: they are 20 ms apart, so that what takes one takes most."""
 BY_KERNEL: Final = KINDS.index(Kind.ICMP)
-WANTED: Final = wanted([*range(MEASURE), *(MEASURE + one for one in (Measure.FORWARD_LOST, Measure.BACKWARD_LOST))])
-"""All ways to fail, and where packets were lost."""
+MEASURES: Final = (Measure.FORWARD_LOST, Measure.BACKWARD_LOST, Measure.BURST_SENT, Measure.BURST_LOST)
+WANTED: Final = wanted([*range(MEASURE), *(MEASURE + one for one in MEASURES)])
+"""All ways to fail, where packets were lost, and what bursts found."""
 NONE: Final = np.zeros(0, np.int64)
 
 
@@ -228,9 +231,20 @@ def cells_of(sample: Sample, expected: Small | None = None) -> list[Cells]:
             reason=np.where((reason == Reason.JUDGED) & (sent == 0), Reason.NOTHING_SENT, reason).astype(np.uint8),
             forward=_measured(words, Measure.FORWARD_LOST, len(sample)),
             backward=_measured(words, Measure.BACKWARD_LOST, len(sample)),
+            bursts=_bursts(words, len(sample)) if place == sample.causal[0] else None,
         )
-        for span, sent, lost, words in zip(sample.spans, sample.sent, sample.lost, sample.words, strict=True)
+        for place, (span, sent, lost, words) in enumerate(
+            zip(sample.spans, sample.sent, sample.lost, sample.words, strict=True)
+        )
     ]
+
+
+def _bursts(words: Words, cells: int) -> Bursts:
+    """What bursts found in the shortest span that causes are looked for in: each is evidence of this moment alone."""
+    sent, lost = (_measured(words, measure, cells) for measure in (Measure.BURST_SENT, Measure.BURST_LOST))
+    some = np.flatnonzero(sent)
+    counted = np.minimum(sent[some], INDEPENDENT)
+    return Bursts(some, counted, np.rint(lost[some] * counted / sent[some]).astype(np.int64))
 
 
 def _measured(words: Words, measure: Measure, cells: int) -> Ints:

@@ -36,7 +36,14 @@ class Played:
             self.matrix.lay(name, PLANS.plan(name))
         self.sessions = Sessions(instance=1, silent_after_ns=3 * SECOND)
         self.sessions.replan(SNAPSHOT)
-        self.judging = Judging(self.matrix, self.sessions, ready=lambda: self.ready, now_ns=lambda: self.clock.now)
+        self.asked: dict[str, list[int]] = {}
+        self.judging = Judging(
+            self.matrix,
+            self.sessions,
+            ready=lambda: self.ready,
+            now_ns=lambda: self.clock.now,
+            confirm=lambda paths: self.asked.update({name: list(ids) for name, ids in paths.items()}),
+        )
 
     def report(self, dead: str = "") -> None:
         self.sequence += 1
@@ -102,6 +109,17 @@ async def test_a_dead_node_is_one_incident_that_closes_when_it_is_back() -> None
     assert played.told == []
     assert [one.incident.component for one in played.judging.judgement.closed] == ["n3"]
     assert dict(played.judging.judgement.opened) == {("node", played.judging.judgement.closed[0].incident.effect): 1}
+
+
+async def test_what_is_seen_for_the_first_time_is_looked_at_again_between_it_and_others() -> None:
+    played = Played()
+    await played.seconds(10)
+    assert played.asked == {}
+    await played.seconds(8, dead="n3")
+    at = {one.name: one.node for one in SNAPSHOT.vantages}
+    asked = [(at[name], path.target) for name, ids in played.asked.items() for path in PATHS[name] if path.id in ids]
+    assert len(asked) > 2
+    assert all("n3" in {node, at.get(target.peer, target.peer)} for node, target in asked)
 
 
 async def test_a_collector_that_restarts_neither_closes_nor_doubts_but_opens_the_same_incident_again() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.verdict.cause import causes
-from collector.verdict.cells import Cells, Reason
+from collector.verdict.cells import Bursts, Cells, Reason
 from collector.verdict.noise import SILENCE
 from collector.verdict.search import ratio
 from collector.verdict.witnesses import least
@@ -109,6 +109,15 @@ def test_a_cause_that_the_latest_span_would_show_and_does_not_is_over() -> None:
 def test_what_a_cause_explains_is_not_learned_as_noise() -> None:
     faulty = causes([mesh(12, lambda _, to, layer: 12 * (to == 2 and layer in NETWORK))], SILENCE)[1]
     assert sum(block.events for blocks in faulty.blocks.values() for block in blocks) == 0
+
+
+def test_bursts_speak_for_a_cause_and_are_not_learned_as_usual() -> None:
+    sound = mesh(12)
+    into = np.flatnonzero(np.array([end.node == "n4" for end in sound.targets.all])[sound.target]).astype(np.int64)
+    three = np.full(len(into), 3, np.int64)
+    findings, noise = causes([replace(sound, bursts=Bursts(into, three, three))], SILENCE)
+    assert [(one.scope.kind, one.scope.component) for one in findings] == [("node", "n4")]
+    assert noise.blocks == causes([sound], SILENCE)[1].blocks
 
 
 def test_a_few_scattered_losses_are_learned_as_noise_and_blamed_on_nobody() -> None:

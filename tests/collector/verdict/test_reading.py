@@ -13,7 +13,7 @@ from collector.verdict.sample import behind_of
 from tests.collector.small_cluster import SECOND, SNAPSHOT, matrix_of, path_to, plans_of, replan, report_of, window
 from wire.outcome import Outcome
 from wire.path import Kind
-from wire.window import Flag, Window
+from wire.window import Flag, Measure, Window
 
 NOW = 1000 * SECOND
 
@@ -141,6 +141,17 @@ def test_a_service_with_nobody_behind_it_is_not_ready() -> None:
     services = tuple(msgspec.structs.replace(one, endpoints=0) for one in SNAPSHOT.services)
     matrix.exclude(msgspec.structs.replace(SNAPSHOT, services=services))
     assert rows(read(matrix)[0])["n1", "service/shop/cart", Kind.TCP.value][2] is Reason.NOT_READY
+
+
+def test_a_burst_counts_as_three_probes_of_the_shortest_span_and_as_none_of_a_window() -> None:
+    matrix = matrix_of()
+    path = path_to(matrix, "n1", "pod/netmatrix/agent-n2", "udp").id
+    burst = {Measure.BURST_ENDED: 1, Measure.BURST_SENT: 20, Measure.BURST_LOST: 10}
+    short, *longer = read(reported({"n1": [window(path, [1000] * 4, measures=burst)]}, matrix))
+    assert rows(short)["n1", "pod/netmatrix/agent-n2", "udp"][:2] == (4, 0)
+    assert short.bursts is not None
+    assert (short.bursts.sent.tolist(), short.bursts.lost.tolist()) == ([3], [2])
+    assert [one.bursts for one in longer] == [None] * len(longer)
 
 
 def test_behind_a_name_server_are_the_nodes_of_its_service_or_its_own() -> None:
