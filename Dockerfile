@@ -15,6 +15,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY wire wire
 COPY agent agent
 COPY collector collector
+COPY docs/runbooks docs/runbooks
 COPY scripts/image-content scripts/image-content
 RUN mkdir lab && /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /tmp . \
     && /tools/bin/pip --python /opt/netmatrix/bin/python install --quiet --no-compile --no-deps /tmp/netmatrix-*.whl \

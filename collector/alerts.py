@@ -6,8 +6,8 @@ which tests compare.
 
 from typing import Final
 
-RUNBOOKS: Final = "https://netmatrix.io/runbooks/"
-"""Where the pages of docs/runbooks are read, unless the configuration names another place."""
+RUNBOOKS: Final = "docs/runbooks/"
+"""Where the pages are: of the repository, and below the address of the collector's operator port, which serves them."""
 
 BY_KIND: Final = {
     "zone_pair": "NetmatrixZonePairDegraded",

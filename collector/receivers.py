@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
 
-from collector.alerts import RUNBOOKS
 from collector.denied import denied_address, host_complaint
 from collector.duration import Duration
 from collector.template import Template, Tree
@@ -155,8 +154,9 @@ class Notify(Struct, frozen=True, forbid_unknown_fields=True):
     """Name of this cluster, which becomes a label where there is one. Default: none."""
     external_url: Url = ""
     """Where people reach the operator port, which notifications then link to. Default: none."""
-    runbooks: Url = RUNBOOKS
-    """What the name of an alert is appended to for its runbook. Default `https://netmatrix.io/runbooks/`."""
+    runbooks: Url = ""
+    """What the name of an alert is appended to for its runbook. Default: `docs/runbooks/` below `external_url`, which the
+    collector serves itself."""
     resend: Duration = Duration(60 * SECOND)
     """How often Alertmanager is told of an incident that goes on, 10s to 10m; not told for four times as long, it takes it for
     over. Default `1m`."""

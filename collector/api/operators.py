@@ -17,7 +17,7 @@ from collector.api.asking import Asking
 from collector.api.events import Beats, Events
 from collector.api.guard import guarded, json_response
 from collector.api.known import Names
-from collector.api.pages import add_page
+from collector.api.pages import add_page, add_runbooks
 from collector.api.pictures import Pictures
 from collector.api.question import FILTERS, MAX_WORST, QuestionError, count, dimensions, parameters, span_ns, wanted
 from collector.api.renderings import Renderings
@@ -247,4 +247,5 @@ def operator_app(
     app.router.add_get("/api/v1/events", events.stream)
     app.on_shutdown.append(events.end)
     add_page(app)
+    add_runbooks(app)
     return app

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
-from collector.alerts import runbook_of
+from collector.alerts import RUNBOOKS, runbook_of
 from collector.notify.notices import Notice, Status
 from collector.notify.outbox import Left, Outbox, pause_seconds
 from collector.notify.post import Attempt, Word
@@ -35,8 +35,9 @@ class Links(NamedTuple):
     external_url: str = ""
 
     def runbook(self, notice: Notice) -> str:
-        """The page of its alert."""
-        return runbook_of(notice.alert, self.runbooks)
+        """The page of its alert: the collector's own one, unless somebody said where others are."""
+        own = f"{self.external_url.rstrip('/')}/{RUNBOOKS}" if self.external_url else RUNBOOKS
+        return runbook_of(notice.alert, self.runbooks or own)
 
     def incident(self, notice: Notice) -> str:
         """All that is known of the incident; empty where nobody said how it is reached."""

@@ -8,6 +8,7 @@ import gzip
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Final, NamedTuple
 
 TYPES: Final = {
@@ -39,6 +40,15 @@ def assets() -> dict[str, Asset]:
     found = dict(_below(files(__name__) / "static", ""))
     found[""] = found.pop("index.html")
     return found
+
+
+def runbooks() -> dict[str, str]:
+    """The pages on what to do, by the name of their alert; of a checkout those of its docs."""
+    folder: Traversable = files(__name__) / "runbooks"
+    if not folder.is_dir():
+        folder = Path(__file__).parents[2] / "docs" / "runbooks"
+    pages = sorted(folder.iterdir(), key=lambda one: one.name) if folder.is_dir() else []
+    return {page.name.removesuffix(".md"): page.read_text("utf-8") for page in pages if page.name.endswith(".md")}
 
 
 def _below(folder: Traversable, path: str) -> list[tuple[str, Asset]]:

@@ -8,9 +8,10 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
+from collector.alerts import BY_INCIDENT, OF_ITSELF
 from collector.api import events
 from collector.matrix.picture import LEVEL, LOSS_LEVELS, Code
-from collector.page import POLICY, assets
+from collector.page import POLICY, assets, runbooks
 from tests.collector.api.test_operators import Collector
 
 
@@ -30,6 +31,20 @@ async def test_a_file_of_the_page_comes_with_its_policy_and_is_not_sent_twice(cl
         tag = answer.headers["ETag"]
     async with client.get(f"/{path}", headers={"If-None-Match": tag}) as again:
         assert (again.status, await again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize("ending", ["", ".md"])
+async def test_what_to_do_about_an_alert_is_served_as_text_where_the_repository_has_it(
+    client: ClientSession, ending: str
+) -> None:
+    assert set(runbooks()) == BY_INCIDENT | OF_ITSELF
+    name = "NetmatrixDNSFailing"
+    async with client.get(f"/docs/runbooks/{name}{ending}") as answer:
+        assert (answer.status, answer.content_type) == (200, "text/plain")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert await answer.text() == runbooks()[name]
+    async with client.get("/docs/runbooks/../alerts") as other:
+        assert other.status == 404
 
 
 async def picture(

@@ -90,7 +90,7 @@ async def test_a_webhook_is_told_once_and_once_when_it_is_over() -> None:
         await to.until_nothing_waits()
     assert set(first) == set(VALUES)
     assert (first["status"], first["alert"], first["closed"]) == ("firing", "NetmatrixPathLossHigh", None)
-    assert first["runbook"] == "https://netmatrix.io/runbooks/NetmatrixPathLossHigh"
+    assert first["runbook"] == "docs/runbooks/NetmatrixPathLossHigh"
     assert (last["status"], last["seconds"]) == ("resolved", 100)
     assert to.counted.of == {("chat", "sent"): 2}
 
@@ -165,6 +165,7 @@ async def test_an_alertmanager_hears_of_all_that_goes_on_again_and_again(monkeyp
             assert alert["labels"]["cluster"] == "blue"
             assert alert["generatorURL"] == "http://netmatrix.example/api/v1/incident?id=a"
             assert alert["annotations"]["summary"] == "Packets are lost."
+            assert alert["annotations"]["runbook_url"] == "http://netmatrix.example/docs/runbooks/NetmatrixPathLossHigh"
             to.passes(incident("b"))
             await eventually(lambda: ("a", True) in alerts(there.got))
             count = len(there.got)

@@ -30,7 +30,7 @@ export function incident([id]) {
 // A scheme that is none of the web's is text.
 function runbook(one) {
   if (!one.runbook) return h("p", { class: "quiet" }, "There is no runbook.");
-  return h("p", {}, h("strong", {}, "Runbook: "), /^https?:/.test(one.runbook) ? h("a", { href: one.runbook, rel: "noreferrer" }, one.runbook) : one.runbook);
+  return h("p", {}, h("strong", {}, "Runbook: "), /^(https?:|docs\/runbooks\/\w+$)/.test(one.runbook) ? h("a", { href: one.runbook, rel: "noreferrer" }, one.runbook) : one.runbook);
 }
 
 // What the matrix should show of it: between zones or namespaces where it is about two of them, else node by node.
