@@ -158,9 +158,9 @@ class _Finder:
             raise _RefusedError(Because.ADDRESS, complaint)
         if found.sockets & self._api_server:
             raise _RefusedError(Because.API_SERVER, "it leads to the API server")
-        for address, number in sorted(found.sockets):
-            if number in NODE_PORTS and address in self._of_nodes:
-                raise _RefusedError(Because.ADDRESS, f"{address} is a node, and port {number} of one is Kubernetes' own")
+        if theirs := [one for one in found.sockets if one[1] in NODE_PORTS and one[0] in self._of_nodes]:
+            address, number = min(theirs)
+            raise _RefusedError(Because.ADDRESS, f"{address} is a node, and port {number} of one is Kubernetes' own")
         doors = (*self._endpoints(service, found), *self._node_ports(service, port, found), *_balancers(service, port))
         made = Probed(service.name, service.namespace, addresses, port.port, probe, doors=doors, endpoints=found.ready)
         try:
