@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from lab.shape import Shape
-from tests.cluster.installation import SPACE, TEAM, becomes_well, install
+from tests.cluster.installation import MANIFESTS, SPACE, TEAM, becomes_well, install
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.live import LiveCluster, live
 from tests.cluster.plane import Plane, eventually
@@ -21,6 +21,12 @@ OWN_ONLY: dict[str, Any] = {
     "kind": "NetworkPolicy",
     "metadata": {"name": "own-only", "namespace": TEAM},
     "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]},
+}
+SHUT_IN: dict[str, Any] = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "NetworkPolicy",
+    "metadata": {"name": "shut-in", "namespace": TEAM},
+    "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]},
 }
 PATIENCE_SECONDS = 90.0
 T = TypeVar("T")
@@ -85,3 +91,29 @@ def test_survive_27_what_a_policy_denies_is_no_fault_and_what_opens_all_the_same
         kubectl.run("-n", TEAM, "delete", "networkpolicy", "own-only")
         cluster.lab._enforce(())
     awaited(cluster, lambda: not incidents(cluster))
+
+
+def test_a_vantage_that_its_namespace_shuts_in_is_said_to_be_blocked_by_it_until_it_is_let_out(
+    installed: tuple[LiveCluster, Kubectl],
+) -> None:
+    cluster, kubectl = installed
+
+    def said() -> list[str]:
+        return list(cluster.ask("/api/v1/self")["agents"]["blocked"]["names"])
+
+    assert said() == []
+    let_out = str(MANIFESTS / "components" / "vantage-egress")
+    kubectl.run("apply", "--server-side", "-f", "-", given=json.dumps(SHUT_IN))
+    cluster.lab._enforce((SHUT_IN,))
+    kubectl.run("-n", TEAM, "delete", "pod", "netmatrix-vantage-0")  # connections that are open may stay open
+    try:
+        (blocked,) = eventually(said, patience=PATIENCE_SECONDS, what="a vantage that is blocked")
+        assert blocked.startswith(f"{TEAM}/netmatrix-vantage-0: blocked by its namespace: ")
+        kubectl.run("apply", "--server-side", "-n", TEAM, "-k", let_out)
+        policy = json.loads(kubectl.run("get", "networkpolicy", "netmatrix-vantage", "-n", TEAM, "-o", "json"))
+        cluster.lab._enforce((SHUT_IN, policy))
+        eventually(lambda: not said(), patience=PATIENCE_SECONDS, what="its reports")
+    finally:
+        kubectl.run("-n", TEAM, "delete", "networkpolicy", "--all")
+        cluster.lab._enforce(())
+    becomes_well(cluster, patience=PATIENCE_SECONDS)
