@@ -105,7 +105,8 @@ def test_a_vantage_that_its_namespace_shuts_in_is_said_to_be_blocked_by_it_until
     let_out = str(MANIFESTS / "components" / "vantage-egress")
     kubectl.run("apply", "--server-side", "-f", "-", given=json.dumps(SHUT_IN))
     cluster.lab._enforce((SHUT_IN,))
-    kubectl.run("-n", TEAM, "delete", "pod", "netmatrix-vantage-0")  # connections that are open may stay open
+    # Connections that are open may stay open; and one that says farewell is waited for.
+    kubectl.run("-n", TEAM, "delete", "pod", "netmatrix-vantage-0", "--force", "--grace-period=0")
     try:
         (blocked,) = eventually(said, patience=PATIENCE_SECONDS, what="a vantage that is blocked")
         assert blocked.startswith(f"{TEAM}/netmatrix-vantage-0: blocked by its namespace: ")
