@@ -24,7 +24,7 @@ from collector.api.encrypted import Encrypted
 
 PROOF_SECONDS = 10.0
 UNREAD_SECONDS = 30.0
-"""How long a connection may take to read what it was sent, until little of it is left."""
+"""How long a connection may read nothing at all of what it was sent."""
 UNREAD_BYTES = 64 * 2**20
 """What all connections together may leave unread, besides the one that was sent something last; an answer has up to 40 MB."""
 BACKLOG = 1024
@@ -111,8 +111,7 @@ class _Readers:
     def is_behind(self, connection: _Connection) -> None:
         """More was sent to it than may wait."""
         self.has_read(connection)
-        late = asyncio.get_running_loop().call_later(self._seconds, self._drop, connection)
-        self._behind[connection] = late
+        self._watch(connection)
         held = {one: one.unread_bytes for one in self._behind}
         for one in list(held)[:-1]:
             if sum(held.values()) <= UNREAD_BYTES:
@@ -124,6 +123,17 @@ class _Readers:
         """Little of it is left, or nobody is there to read it."""
         if late := self._behind.pop(connection, None):
             late.cancel()
+
+    def _watch(self, connection: _Connection) -> None:
+        loop = asyncio.get_running_loop()
+        self._behind[connection] = loop.call_later(self._seconds, self._look, connection, connection.unread_bytes)
+
+    def _look(self, connection: _Connection, before: int) -> None:
+        """Whoever has read some of it may take their time."""
+        if connection.unread_bytes < before:
+            self._watch(connection)
+        else:
+            self._drop(connection)
 
     def _drop(self, connection: _Connection) -> None:
         self._dropped("unread")

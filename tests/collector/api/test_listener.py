@@ -3,12 +3,14 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from collector.api import listener as listener_module
-from collector.api.listener import Listener, bound
+from collector.api.listener import Listener, _Readers, bound
+from tests.leap import leap
 
 MOST, PER_ADDRESS = 8, 4
 
@@ -125,6 +127,34 @@ async def test_survive_34_whoever_reads_nothing_is_not_waited_for_for_ever(times
             while not dropped["unread"] or listener.connections:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
             assert await asyncio.to_thread(read, silent) < LONG
+    assert dropped == {"unread": 1}
+
+
+class Slow:
+    """A connection to somebody who reads when a test says so."""
+
+    def __init__(self) -> None:
+        self.unread_bytes = 100
+        self.is_dropped = False
+
+    def drop(self) -> None:
+        self.is_dropped = True
+
+
+async def test_whoever_reads_slowly_is_waited_for_for_as_long_as_they_read() -> None:
+    slow, dropped = Slow(), Counter[str]()
+    readers: Any = _Readers(lambda reason: dropped.update([reason]), 10.0)
+    readers.is_behind(slow)
+    for left in (90, 50, 10):
+        slow.unread_bytes = left
+        leap(10.0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert not slow.is_dropped
+    leap(10.0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert slow.is_dropped
     assert dropped == {"unread": 1}
 
 
