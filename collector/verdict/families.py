@@ -34,6 +34,12 @@ class Family:
             return self.halves[0].happened(live) + self.halves[1].happened(live)
         return np.bincount(self.event[live & (self.event >= 0)], minlength=len(self.words)).astype(np.float64)
 
+    def weighed(self, weights: Floats) -> Floats:
+        """The sum of what each component's events weigh."""
+        if self.halves:
+            return self.halves[0].weighed(weights) + self.halves[1].weighed(weights)
+        return np.asarray(np.bincount(self.event + 1, weights, len(self.words) + 1)[1:], np.float64)
+
     def holds(self, number: int) -> Mask:
         """Which events a component has."""
         result: Mask = self.event == number

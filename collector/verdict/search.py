@@ -1,6 +1,6 @@
 """The search through one span: the likeliest candidate, what it explains taken away, and again. See `cause`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import log
 from typing import Final
 
@@ -62,7 +62,7 @@ class Search:
     ) -> None:  # fmt: skip
         """`times`: how often each event counts; `known`: what has been told, by `key_of`."""
         self.ground = ground
-        self._times = times - 1
+        self._weights = self._weight(times)
         self.dispersion = dispersion
         self.shorter = tuple(shorter)
         self._families = families(ground)
@@ -158,13 +158,16 @@ class Search:
     def _best(self, *, long: bool) -> Finding | None:
         """The likeliest candidate of the layer of long packets, or of all others."""
         scored: list[tuple[float, int, int]] = []
-        happened = [self._weight(family, self.live) for family in self._families]
-        for number, (family, events) in enumerate(zip(self._families, happened, strict=True)):
+        weights = self._weights * self.live
+        happened: dict[int, Floats] = {}
+        for number, family in enumerate(self._families):
             if (family.layers == Layer.MTU) is not long:
                 continue
+            events = happened[number] = family.weighed(weights)
             some = np.flatnonzero(events >= WITNESSES)
             scores = ratio(events[some], family.usual[some]) / self.dispersion
-            worth = scores > np.where(np.isin(some, self._known[number]), TELLING, self.cost)
+            known = self._known[number]
+            worth = scores > (np.where(np.isin(some, known), TELLING, self.cost) if len(known) else self.cost)
             scored += [(score, number, one) for score, one in zip(scores[worth].tolist(), some[worth].tolist(), strict=True)]
         scored.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
         for score, number, one in scored[:TRIED]:
@@ -179,28 +182,28 @@ class Search:
                 return finding
         return None
 
-    def _weight(self, family: Family, which: Mask) -> Floats:
-        """Events of each component, of which one counts more often where most or all got lost.
+    def _weight(self, times: Ints) -> Floats:
+        """How much each event counts: more often where most or all got lost.
 
         A burst takes some of a pair's probes for some seconds, and hardly ever most of many: three pairs of three are a node.
         """
         events = self.ground.events
-        total = family.happened(which)
-        for often in range(1, int(self._times.max(initial=0)) + 1):
-            total += family.happened(which & (self._times >= often))
+        weight = times.astype(np.float64)
         for lost, loss in GREAT:
-            total += family.happened(which & (events.lost >= lost) & (events.lost >= loss * events.sent))
-        return total
+            weight += (events.lost >= lost) & (events.lost >= loss * events.sent)
+        return weight
 
-    def _spread(self, number: int, one: int, happened: list[Floats], score: float) -> bool:
+    def _spread(self, number: int, one: int, happened: Mapping[int, Floats], score: float) -> bool:
         """Whether a wide candidate is worth more than its nodes or targets, each named by itself, and much without one."""
         wide = self._families[number]
         inside = wide.holds(one) & self.live
         best = 0.0
-        for small, events in zip(self._families, happened, strict=True):
+        weights = self._weights * inside
+        for place, events in happened.items():
+            small = self._families[place]
             if bool(small.halves) != bool(wide.halves) or small.layers != wide.layers or small.kind not in PARTS or small.many:
                 continue
-            within = self._weight(small, inside)
+            within = small.weighed(weights)
             part = (within > MOSTLY * events) & (events >= WITNESSES)
             if np.count_nonzero(part) <= FEW:
                 part[[one for one in np.flatnonzero(part).tolist() if not self._seen(small, one)]] = False
