@@ -65,6 +65,22 @@ def test_alerts_fire_where_they_should_and_not_where_they_should_not(file: Path)
     assert status == 0, said
 
 
+def test_the_example_of_budgets_is_taken_reads_what_is_exported_or_recorded_and_has_a_test_either_way() -> None:
+    file = FOLDER / "burn-rate.yaml"
+    status, said = ran(tool("promtool"), "check", "rules", "--lint=all", "--lint-fatal", file)
+    assert status == 0, said
+    made = [rule for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
+    recorded = {rule["record"] for rule in (*made, *rules()) if "record" in rule}
+    for rule in made:
+        named = set(re.findall(r"from_namespace_to_namespace:[\w:]+", rule["expr"]))
+        assert named <= recorded
+        assert metrics(re.sub(r"from_namespace_to_namespace:[\w:]+", "", rule["expr"])) <= exported()
+    for alert in (rule["alert"] for rule in made if "alert" in rule):
+        outcomes = cases()[alert].values()
+        assert any(True in one for one in outcomes)
+        assert any(one == {False} for one in outcomes)
+
+
 def cases() -> dict[str, dict[str, set[bool]]]:
     """For each alert whether tests have it firing, and whether a story of its own has it never firing."""
     found: dict[str, dict[str, set[bool]]] = defaultdict(lambda: defaultdict(set))
