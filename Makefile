@@ -35,10 +35,10 @@ demo: venv packages ## a cluster of network namespaces with a fault in it; ARGS=
 	@.venv/bin/python -m lab demo $(ARGS)
 
 break: ## closes a path between two namespaces of the demo that runs in another terminal, as a plugin does that went wrong
-	@.venv/bin/python -m lab policy apply lab/examples/shop-not-into-pay.yaml --only enforced
+	@.venv/bin/python -m lab policy apply lab/examples/shop-not-into-pay.yaml --only enforced $(ARGS)
 
 mend: ## opens it again
-	@.venv/bin/python -m lab policy delete lab/examples/shop-not-into-pay.yaml --only enforced
+	@.venv/bin/python -m lab policy delete lab/examples/shop-not-into-pay.yaml --only enforced $(ARGS)
 
 test: ## everything, on real packets and a real control plane; as root, since it builds network namespaces
 	@scripts/test

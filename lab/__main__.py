@@ -17,13 +17,13 @@ from msgspec import structs
 from lab import rootless
 from lab.cluster import demolish, labs
 from lab.corpus import Ledger, play
-from lab.demo import Wish, demo, demo_name, taken
+from lab.demo import USUAL_PORT, Wish, demo, demo_name, taken
 from lab.ending import until_done, until_done_with
 from lab.expectation import SECOND
 from lab.figures import missed
 from lab.figures import summary as summary_of_corpus
 from lab.options import count, fabric_of, port, seconds
-from lab.playground import NOT_RUNNING, PLAYGROUND, RUNNING, clear, fault, policy, up
+from lab.playground import PLAYGROUND, RUNNING, clear, fault, meant, policy, up
 from lab.reading import Refused
 from lab.run import Result, run, say, summary
 from lab.scenario import Scenario, load
@@ -66,9 +66,7 @@ def _without_root(wish: argparse.Namespace, words: Sequence[str]) -> int:
             print(NO_LAB)
         return max(statuses, default=0)
     if wish.command in {fault, clear, policy}:
-        if PLAYGROUND not in there:
-            raise Refused(NOT_RUNNING)
-        return rootless.visit(there[PLAYGROUND], words)
+        return rootless.visit(there[meant(there, wish.port)], words)
     if wish.command is up and PLAYGROUND in there:
         raise Refused(RUNNING)
     door = None
@@ -181,10 +179,13 @@ def _parser() -> argparse.ArgumentParser:
             help=f"how packets between pods get from node to node (default: {otherwise})",
         )
 
+    def of_a_demo(one: argparse.ArgumentParser) -> None:
+        one.add_argument("--port", type=port, help="of the demo that is meant, where there is more than one lab")
+
     one = command("demo", _demo, "six nodes, their matrix from real packets, a fault, and where it bites")
     one.add_argument("--for", dest="seconds", type=seconds, metavar="TIME", help="end by itself after this time, such as 40s")
     one.add_argument("--json", type=Path, metavar="FILE", help="write the last matrix there")
-    one.add_argument("--port", type=port, default=8080, help="where the API is served on 127.0.0.1 (default: 8080)")
+    one.add_argument("--port", type=port, default=USUAL_PORT, help="where page and API are on 127.0.0.1 (default: 8080)")
     fabric(one, "flat")
     one = command("run", _run, "run scenarios and judge them; one JSON object each on standard output")
     one.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -207,11 +208,13 @@ def _parser() -> argparse.ArgumentParser:
     one = command("fault", fault, "break something in the running lab, such as: fault loss node=n3 direction=in percent=20")
     one.add_argument("kind", metavar="KIND")
     one.add_argument("words", nargs="*", metavar="KEY=VALUE")
+    of_a_demo(one)
     one = command("policy", policy, "have the nodes enforce a policy, or no longer; the collector is told")
     one.add_argument("change", choices=("apply", "delete"))
     one.add_argument("file", type=Path, metavar="FILE", help="Kubernetes documents")
     one.add_argument("--only", choices=("enforced", "told"), help="tell nobody, or do nothing but tell the collector")
-    command("clear", clear, "mend all that was broken")
+    of_a_demo(one)
+    of_a_demo(command("clear", clear, "mend all that was broken"))
     command("down", _down, "remove every lab of this machine (without root: of this user), also after a crash")
     command("list", _list, "the scenarios that come with the lab", root=False)
     return parser

@@ -31,6 +31,9 @@ from lab.topology import Topology
 from lab.watch import Watch
 
 EXPECTATION = Path(__file__).parent / "examples" / "shop-reaches-pay.yaml"
+POLICY = Path(__file__).parent / "examples" / "pay-not-into-shop.yaml"
+DENIED = ("pay", "shop")
+"""From where to where that policy closes the way: what is lost there is no loss."""
 SHAPE = Shape(nodes=6, zones=3, namespaces=("shop", "pay"))
 FAULT = Loss(node="n3", direction="in", percent=30.0)
 FAULT_AT, CLEAR_AT = 0.4, 0.75
@@ -38,6 +41,7 @@ FAULT_AT, CLEAR_AT = 0.4, 0.75
 TURN_SECONDS = 50.0
 DEMO = "demo"
 """What the names of the labs of demos begin with."""
+USUAL_PORT = 8080
 REFRESH_SECONDS = 1.0
 BLOCK_SECONDS = 5.0
 """Between two matrices where the output is no terminal."""
@@ -51,8 +55,13 @@ class Wish(Struct, frozen=True):
     seconds: float | None = None
     """How long after the first matrix it ends; None for until it is interrupted."""
     json_file: Path | None = None
-    port: int = 8080
+    port: int = USUAL_PORT
     fabric: Fabric = Fabric.FLAT
+
+    @property
+    def which(self) -> str:
+        """What `make break` has to be told so that it means this demo and no other."""
+        return "" if self.port == USUAL_PORT else f' ARGS="--port {self.port}"'
 
 
 def taken(port: int) -> str:
@@ -76,7 +85,14 @@ async def demo(wish: Wish, out: TextIO = sys.stdout) -> None:
     name = demo_name(wish.port)
     if name in labs():
         demolish(name)  # left by a demo that was killed: the port is free, so no other one runs
-    cluster = Cluster(_shape(wish.fabric), name, PLAN, port=wish.port, expectations=[yaml.safe_load(EXPECTATION.read_text())])
+    cluster = Cluster(
+        _shape(wish.fabric),
+        name,
+        PLAN,
+        port=wish.port,
+        policies=[yaml.safe_load(POLICY.read_text())],
+        expectations=[yaml.safe_load(EXPECTATION.read_text())],
+    )
     began = monotonic()
     screen = _Screen(out)
     try:
@@ -109,11 +125,10 @@ async def _show(wish: Wish, cluster: Cluster, watch: Watch, news: News, screen: 
     await _first(watch, began)
     alertmanager = await news.open()
     screen.line(f"measured from real packets, {monotonic() - began:.1f} s after the start")
-    screen.line(f"the API is at {cluster.api_url}/api/v1/matrix?by=node, the metrics are at {cluster.api_url}/metrics")
-    screen.line(
-        f"alerts arrive at {alertmanager or 'a receiver of the lab'}; in another terminal, "
-        "`make break` closes the path from shop to pay, and `make mend` opens it"
-    )
+    screen.line(f"the page is at {cluster.api_url}, and what it is made of at {cluster.api_url}/api/v1/matrix?by=node")
+    screen.line(f"Alertmanager is at {alertmanager}" if alertmanager else "alerts arrive at a receiver of the lab")
+    again = wish.which
+    screen.line(f"in another terminal, `make break{again}` closes the path from shop to pay, and `make mend{again}` opens it")
     seen = partial(_refresh, _Look(watch, news, screen))
     start = monotonic()
     turn = wish.seconds or TURN_SECONDS
@@ -166,7 +181,7 @@ async def _refresh(
         for line in await news.look():
             screen.line(line)
         seconds = monotonic() - start
-        services, outside = (_lost(answer["cells"]) if answer else "no answer" for answer in beyond)
+        services, outside = (_lost(_expected(answer["cells"])) if answer else "no answer" for answer in beyond)
         screen.matrix(
             group,
             above=[f"{seconds:.0f} s   {what}", *words, *news.lines],
@@ -179,7 +194,9 @@ async def _refresh(
 
 def where_it_bites(cells: Sequence[Cell], node: str) -> list[str]:
     """What the matrix says of one node against all others, in two sentences with their numbers."""
-    inside = [cell for cell in cells if cell["layer"] in {"pod", "host"} and cell["from"]["node"] != cell["to"]["node"]]
+    inside = [
+        cell for cell in _expected(cells) if cell["layer"] in {"pod", "host"} and cell["from"]["node"] != cell["to"]["node"]
+    ]
     into = [cell for cell in inside if cell["to"]["node"] == node]
     out = [cell for cell in inside if cell["from"]["node"] == node]
     rest = [cell for cell in inside if node not in {cell["from"]["node"], cell["to"]["node"]}]
@@ -189,6 +206,11 @@ def where_it_bites(cells: Sequence[Cell], node: str) -> list[str]:
         f"it bites at {node}: to it {_lost(into)}, from it {_lost(out)}, between all others {_lost(rest)}",
         f"udp tells the directions apart: {arriving} packets lost on the way into {node}, {leaving} on the way out of it",
     ]
+
+
+def _expected(cells: Sequence[Cell]) -> list[Cell]:
+    """Without those that a policy closes."""
+    return [cell for cell in cells if (cell["from"]["namespace"], cell["to"]["namespace"]) != DENIED]
 
 
 def _lost(cells: Sequence[Cell]) -> str:

@@ -1,7 +1,7 @@
 """Playing with a lab that runs on: building it, breaking and mending it, and changing its policies, from a command line."""
 
 import argparse
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ import yaml
 from lab import rootless
 from lab.cluster import Cluster, labs
 from lab.delays import lacking
-from lab.demo import DEMO
+from lab.demo import DEMO, demo_name
 from lab.door import leave_open
 from lab.ending import until_done
 from lab.faults import Fault, parse
@@ -23,7 +23,7 @@ from lab.scenario import NotApplicable, Scenario, load
 PLAYGROUND = "lab"
 """Name of the lab that `up` leaves running."""
 RUNNING = "a lab is running already: `python -m lab down` removes it"
-NOT_RUNNING = "no lab is running: `python -m lab up FILE` starts one"
+NOT_RUNNING = "no lab is running: `python -m lab up FILE` or `make demo` starts one"
 
 
 def up(wish: argparse.Namespace) -> int:
@@ -78,7 +78,7 @@ remove:  python -m lab down"""
 
 def fault(wish: argparse.Namespace) -> int:
     """Break something."""
-    cluster = _playground()
+    cluster = _playground(wish.port)
     words: dict[str, Any] = {"kind": wish.kind}
     for word in wish.words:
         key, equals, value = word.partition("=")
@@ -97,15 +97,15 @@ def fault(wish: argparse.Namespace) -> int:
     return until_done(_act(cluster, lambda: cluster.apply(broken)))
 
 
-def clear(_: argparse.Namespace) -> int:
+def clear(wish: argparse.Namespace) -> int:
     """Mend all that was broken."""
-    cluster = _playground()
+    cluster = _playground(wish.port)
     return until_done(_act(cluster, cluster.clear))
 
 
 def policy(wish: argparse.Namespace) -> int:
     """Apply or delete the policies of a file."""
-    cluster = _playground()
+    cluster = _playground(wish.port)
     documents = _documents(wish.file)
     return until_done(_change(cluster, documents, delete=wish.change == "delete", only=wish.only))
 
@@ -149,10 +149,28 @@ async def _act(cluster: Cluster, change: Callable[[], Awaitable[None]]) -> int:
     return 0
 
 
-def _playground() -> Cluster:
-    """The lab that `up` has built, or where there is none, that of a demo."""
-    running = [name for name in labs() if name == PLAYGROUND] or [name for name in labs() if name.startswith(DEMO)]
+def meant(running: Iterable[str], port: int | None) -> str:
+    """Which lab a command is about: that of the demo at a port, else the one that `up` has built, else that of the only demo.
+
+    Raises Refused.
+    """
+    demos = [name for name in running if name.startswith(DEMO)]
+    if port is not None:
+        if (name := demo_name(port)) not in demos:
+            raise Refused(f"no demo is running at port {port}")
+        return name
+    if PLAYGROUND in running:
+        return PLAYGROUND
+    if not demos:
+        raise Refused(NOT_RUNNING)
+    if len(demos) > 1:
+        raise Refused('more than one demo is running: say which with --port, as in ARGS="--port 8080"')
+    return demos[0]
+
+
+def _playground(port: int | None) -> Cluster:
+    name = meant(labs(), port)
     try:
-        return Cluster.attach(running[0])
-    except (IndexError, LookupError):
+        return Cluster.attach(name)
+    except LookupError:
         raise Refused(NOT_RUNNING) from None

@@ -16,7 +16,7 @@ class Place(StrEnum):
     DEMO = auto()
     """`test_asked_of_a_demo.py`."""
     CLUSTER = auto()
-    """`test_asked_of_a_cluster.py`."""
+    """`tests/cluster/test_documents.py`."""
     NOWHERE = auto()
     """It is only parsed."""
 
@@ -30,6 +30,7 @@ NOT_RUN: Final = {
     "make bench": LONG,
     "make bench-quick": LONG,
     "python -m bench *": LONG,
+    "python -m bench.sizing *": LONG,
     "python -m simulator *": LONG,
     "*python -m pytest *": "runs this test, or others that run beside it",
     "python -m lab demo": "what `make demo` runs",
@@ -46,6 +47,7 @@ NOT_RUN: Final = {
     "kubectl debug *": KUBELET,
     "kubectl *top *": "asks the metrics server, which a cluster has or not",
     "kubectl *edit *": "opens an editor",
+    "echo * | kubectl create -f - --raw *": "no collector is behind a control plane; tests/cluster/test_actions.py has one",
     "kubectl *get servicemonitors": "a kind of the Prometheus operator",
     "python -m agent once https://host.example.com/": "a host outside, which no test asks",
 }
@@ -62,7 +64,6 @@ RUN: Final = {
     "export": Place.DEMO,
     "kubectl": Place.CLUSTER,
     "token=$(kubectl": Place.CLUSTER,
-    "echo": Place.CLUSTER,
 }
 """Programs, by where they are run."""
 

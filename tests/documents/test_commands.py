@@ -14,6 +14,7 @@ import pytest
 
 import agent.__main__
 import bench.__main__
+import bench.sizing
 import collector.__main__
 import collector.cli
 import lab.__main__
@@ -29,6 +30,7 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str]], object]] = MappingProxyType(
         "netmatrix": collector.cli.main,
         "python -m agent": agent.__main__.main,
         "python -m bench": bench.__main__.main,
+        "python -m bench.sizing": bench.sizing.main,
         "python -m collector": collector.__main__.main,
         "python -m lab": lab.__main__.main,
         "python -m simulator": lambda _: simulator.__main__.main(),
@@ -110,11 +112,19 @@ def refused(line: str) -> str:
 
 @pytest.mark.usefixtures("only_parsed")
 @pytest.mark.parametrize("command", list(mentions()), ids=named_by_place)
-def test_a_command_within_a_sentence_is_understood_too(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`N` stands for any number, and `run` of the agent needs no words."""
+def test_a_command_within_a_sentence_is_understood_too(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`N` stands for any number, and what the sentence is not about may be left out."""
     words = ["1" if word == "N" else word for word in command.arguments]
-    if command.program not in PROGRAMS or (command.program, words) == ("python -m agent", ["run"]):
+    if command.program not in PROGRAMS:
+        return
+    if command.program == "python -m agent" and words[0] != "once":
+        assert f"python -m agent {words[0]}" in agent.__main__.USAGE.replace("[run]", "run")
         return
     monkeypatch.setattr(sys, "argv", [command.program, *words])
-    with pytest.raises(ParsedError):
-        PROGRAMS[command.program](words)
+    try:
+        with pytest.raises(ParsedError):
+            PROGRAMS[command.program](words)
+    except SystemExit:
+        assert "the following arguments are required" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from lab import __main__ as command
 from lab import rootless
 from lab.cluster import Cluster
 from lab.demo import taken, where_it_bites
+from lab.playground import PLAYGROUND, meant
+from lab.reading import Refused
 from lab.run import Result
 from lab.scenario import Scenario
 
@@ -69,12 +71,36 @@ def test_without_root_a_later_command_goes_to_where_the_lab_is(
     monkeypatch.setattr(rootless, "visit", visit)
     assert command.main(["down"]) == 0
     assert command.main(["clear"]) == 2
-    assert capsys.readouterr() == ("there is no lab\n", "no lab is running: `python -m lab up FILE` starts one\n")
+    assert capsys.readouterr() == (
+        "there is no lab\n",
+        "no lab is running: `python -m lab up FILE` or `make demo` starts one\n",
+    )
     monkeypatch.setattr(rootless, "labs", lambda: {"lab": 7, "demo8080": 8})
     assert command.main(["clear"]) == 0
+    assert command.main(["clear", "--port", "8080"]) == 0
     assert command.main(["up", "x.yaml"]) == 2
     assert command.main(["down"]) == 0
-    assert visits == [(7, ["clear"]), *((pid, ["down"]) for pid in (7, 8))]
+    assert visits == [(7, ["clear"]), (8, ["clear", "--port", "8080"]), *((pid, ["down"]) for pid in (7, 8))]
+
+
+def test_the_lab_that_is_meant_is_the_playground_the_only_demo_or_the_one_at_a_port() -> None:
+    assert meant(["demo8080", PLAYGROUND, "demo9"], None) == PLAYGROUND
+    assert meant(["run1x1", "demo8080"], None) == "demo8080"
+    assert meant(["demo8080", PLAYGROUND, "demo9"], 9) == "demo9"
+    with pytest.raises(Refused, match="no demo is running at port 7"):
+        meant(["demo8080"], 7)
+    with pytest.raises(Refused, match="say which with --port"):
+        meant(["demo8080", "demo9"], None)
+    with pytest.raises(Refused, match="no lab is running"):
+        meant(["run1x1"], None)
+
+
+def test_what_a_policy_closes_is_not_where_a_fault_bites() -> None:
+    lossy = cells(lambda source, target: 10 * ((source, target) == ("n1", "n2")))
+    for cell in lossy:
+        if cell["from"]["node"] == "n1" and cell["to"]["node"] == "n2":  # type: ignore[index]
+            cell |= {"from": {"node": "n1", "namespace": "pay"}, "to": {"node": "n2", "namespace": "shop"}}
+    assert "between all others 0 of 10 probes lost" in where_it_bites(lossy, "n3")[0]
 
 
 def test_a_scenario_that_says_nothing_on_a_fabric_has_neither_passed_nor_failed(
@@ -216,7 +242,7 @@ def test_a_fault_without_a_lab_says_how_to_start_one(
 
     monkeypatch.setattr(Cluster, "attach", none)
     assert command.main(["fault", "loss", "node=n1"]) == 2
-    assert capsys.readouterr().err == "no lab is running: `python -m lab up FILE` starts one\n"
+    assert capsys.readouterr().err == "no lab is running: `python -m lab up FILE` or `make demo` starts one\n"
 
 
 def test_the_list_shows_every_scenario_and_the_cases_that_it_proves(capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,8 +256,8 @@ def cells(number: Callable[[str, str], int]) -> list[dict[str, object]]:
     return [
         {
             "layer": "pod",
-            "from": {"node": source},
-            "to": {"node": target},
+            "from": {"node": source, "namespace": "netmatrix"},
+            "to": {"node": target, "namespace": "netmatrix"},
             "sent": 10,
             "late": 0,
             "failed": {"timeout": number(source, target)},

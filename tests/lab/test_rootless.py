@@ -173,7 +173,7 @@ def test_a_lab_that_was_left_running_is_found_broken_mended_and_removed(nobody: 
     finally:
         assert lab("down") == (0, "removed lab\n")
     assert processes_of_nobody() <= before
-    assert lab("fault", "loss", "node=n2") == (2, "no lab is running: `python -m lab up FILE` starts one\n")
+    assert lab("fault", "loss", "node=n2") == (2, "no lab is running: `python -m lab up FILE` or `make demo` starts one\n")
     assert lab("down") == (0, "there is no lab\n")
 
 
