@@ -19,6 +19,8 @@ from bench.measurement import Bar, Unavailable
 NODES: Final = 1000
 FEW: Final = 200
 PAGES: Final = 50
+FIRST_NODES: Final = 10
+OPENED: Final = 5
 SECONDS: Final = 30.0
 PICTURE: Final = "/api/v1/picture?by=node&shade=p99"
 SWITCHES: Final = (
@@ -60,7 +62,14 @@ class Page:
     DRAW: Final = "page: matrix of 1,000 nodes drawn"
     PAN: Final = "page: one frame while the matrix of 1,000 nodes is panned"
     OPEN: Final = f"page: {PAGES} open pages, collector"
-    bars = (Bar(WEIGHT, "kB", 300), Bar(DRAW, "ms", 300), Bar(PAN, "ms", 1000 / 30), Bar(OPEN, "cores", 0.1))
+    FIRST: Final = "page: first matrix, after opening a cluster of 10 nodes"
+    bars = (
+        Bar(FIRST, "s", 1.0),
+        Bar(WEIGHT, "kB", 300),
+        Bar(DRAW, "ms", 300),
+        Bar(PAN, "ms", 1000 / 30),
+        Bar(OPEN, "cores", 0.1),
+    )
 
     def __enter__(self) -> Self:
         """Nothing yet; raises Unavailable without a browser."""
@@ -74,7 +83,8 @@ class Page:
         """Nothing stays behind."""
 
     def round(self, *, quick: bool) -> Mapping[str, float]:
-        """All four."""
+        """All five."""
+        first = _first()
         nodes = FEW if quick else NODES
         plan = {
             "full_mesh_nodes": nodes,
@@ -83,7 +93,11 @@ class Page:
         }
         with Cluster(nodes, plan=plan) as cluster, cluster.load("mesh", seconds=3600, every=5) as played:
             played.wait(4, seconds=1800)
-            figures = {self.WEIGHT: len(gzip.compress(cluster.get(PICTURE), 1)) / 1000, **self._drawn(cluster)}
+            figures = {
+                self.FIRST: first,
+                self.WEIGHT: len(gzip.compress(cluster.get(PICTURE), 1)) / 1000,
+                **self._drawn(cluster),
+            }
             began, cpu = time.monotonic(), cluster.cpu_seconds
             time.sleep(SECONDS)
             alone = (cluster.cpu_seconds - cpu) / (time.monotonic() - began)
@@ -102,6 +116,25 @@ class Page:
             browser.close()
         apart = [after - before for before, after in itertools.pairwise(frames)]
         return {self.DRAW: statistics.median(drawn), self.PAN: statistics.mean(apart)}
+
+
+def _first() -> float:
+    """Seconds from the address to the drawn matrix: the whole page, in a browser that has never seen it."""
+    plan = {"kinds": {"icmp": 0, "udp": 1, "tcp": 0, "http": 0}}
+    with Cluster(FIRST_NODES, plan=plan) as cluster, cluster.load("first", seconds=600, every=5) as played:
+        played.wait(4, seconds=120)
+        taken = []
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=list(SWITCHES))
+            for _ in range(OPENED):
+                page = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
+                began = time.monotonic()
+                page.goto(f"{cluster.url}/#/?by=node&measure=loss")
+                page.get_by_text(" pairs measured").wait_for(timeout=60_000)
+                taken.append(time.monotonic() - began)
+                page.context.close()
+            browser.close()
+    return statistics.median(taken)
 
 
 def _watched(cluster: Cluster) -> float:

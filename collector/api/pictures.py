@@ -51,10 +51,12 @@ class Pictures:
         encoding = "gzip" if "gzip" in request.headers.get(hdrs.ACCEPT_ENCODING, "") else ""
         question = f"picture?{urlencode(sorted(found.items()))}"
         try:
-            body = await self._renderings.body(question, self._drawn(found), now_ns=self._now_ns(), encoding=encoding)
+            body, age_ns = await self._renderings.picture(
+                question, self._drawn(found), now_ns=self._now_ns(), encoding=encoding
+            )
         except TooManyError as error:
             raise QuestionError(str(error)) from None
-        headers = {hdrs.CONTENT_TYPE: TYPE, hdrs.VARY: hdrs.ACCEPT_ENCODING}
+        headers = {hdrs.CONTENT_TYPE: TYPE, hdrs.VARY: hdrs.ACCEPT_ENCODING, hdrs.AGE: str(age_ns // 10**9)}
         return web.Response(body=body, headers=headers | ({hdrs.CONTENT_ENCODING: encoding} if encoding else {}))
 
     def _drawn(self, found: Mapping[str, str]) -> Callable[[int], Slices[bytes]]:

@@ -5,6 +5,7 @@ and as many that look at something else each are answered one after the other.
 """
 
 import asyncio
+import time
 import zlib
 from collections.abc import Callable
 from typing import Final
@@ -14,6 +15,10 @@ from collector.matrix.slices import Slices
 
 GOOD_NS: Final = 1_000_000_000
 """How long a rendering is good for, however many ask."""
+GOOD_FOR: Final = 20
+"""A picture is good for so many times as long as it took to make, so that making it costs a twentieth of a core at most."""
+MOST_GOOD_NS: Final = 10_000_000_000
+"""And for no longer than that: reports come as often."""
 MOST: Final = 12
 """Renderings that are kept; the oldest leave first."""
 MOST_BYTES: Final = 64 * 2**20
@@ -30,6 +35,7 @@ class _Rendering:
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
         self.made_ns: int | None = None
+        self.good_ns = GOOD_NS
         self.bodies: dict[str, bytes] = {}
         """By encoding, the plain one under the empty word."""
 
@@ -42,25 +48,46 @@ class _Rendering:
 class Renderings:
     """See the module."""
 
-    def __init__(self, asking: Asking) -> None:
+    def __init__(self, asking: Asking, *, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self._asking = asking
+        self._clock = clock
         self._kept: dict[str, _Rendering] = {}
         self._making = asyncio.Semaphore(AT_ONCE)
 
-    async def body(self, question: str, slices: Callable[[int], Slices[bytes]], *, now_ns: int, encoding: str) -> bytes:
+    async def picture(
+        self, question: str, slices: Callable[[int], Slices[bytes]], *, now_ns: int, encoding: str
+    ) -> tuple[bytes, int]:
+        """The same of a picture, with its age in nanoseconds: the longer it took to make, the longer it is good."""
+        body = await self.body(question, slices, now_ns=now_ns, encoding=encoding, strategy=zlib.Z_RLE, lasting=True)
+        rendering = self._kept.get(question)
+        return body, max(0, now_ns - (rendering.made_ns if rendering and rendering.made_ns is not None else now_ns))
+
+    async def body(
+        self,
+        question: str,
+        slices: Callable[[int], Slices[bytes]],
+        *,
+        now_ns: int,
+        encoding: str,
+        strategy: int = zlib.Z_DEFAULT_STRATEGY,
+        lasting: bool = False,
+    ) -> bytes:
         """What `slices(now_ns)` returns, or what it returned a moment ago; as it is, or with `gzip`."""
         rendering = self._kept.pop(question, None) or _Rendering()
         self._kept[question] = rendering
         self._make_room()
         async with rendering.lock:
-            good = rendering.made_ns is not None and now_ns - rendering.made_ns < GOOD_NS
+            good = rendering.made_ns is not None and now_ns - rendering.made_ns < rendering.good_ns
             if not good or encoding not in rendering.bodies:
                 async with self._making:
                     if not good:
+                        began_ns = self._clock()
                         rendering.bodies = {"": await self._asking.finished(lambda: slices(now_ns))}
                         rendering.made_ns = now_ns
+                        took_ns = self._clock() - began_ns if lasting else 0
+                        rendering.good_ns = min(MOST_GOOD_NS, max(GOOD_NS, GOOD_FOR * took_ns))
                     if encoding:
-                        rendering.bodies[encoding] = await _compressed(rendering.bodies[""])
+                        rendering.bodies[encoding] = await _compressed(rendering.bodies[""], strategy)
             return rendering.bodies[encoding]
 
     def _make_room(self) -> None:
@@ -70,9 +97,12 @@ class Renderings:
             held -= self._kept.pop(next(iter(self._kept))).bytes
 
 
-async def _compressed(body: bytes) -> bytes:
-    """A gzip member, with a pause after every part of it."""
-    compressor, parts = zlib.compressobj(level=1, wbits=16 + zlib.MAX_WBITS), []
+async def _compressed(body: bytes, strategy: int) -> bytes:
+    """A gzip member, with a pause after every part of it.
+
+    A picture has runs and nothing else that repeats: with `Z_RLE` it is a fifth shorter, and made in half of the time.
+    """
+    compressor, parts = zlib.compressobj(level=1, wbits=16 + zlib.MAX_WBITS, strategy=strategy), []
     for start in range(0, len(body), COMPRESSED):
         parts.append(compressor.compress(body[start : start + COMPRESSED]))
         await asyncio.sleep(0)

@@ -56,6 +56,10 @@ async def main() -> int:
             await _take(page, f"{cluster.api_url}/#/?by=namespace&measure=verdict", "namespaces")
             await _take(page, f"{cluster.api_url}/#/pair?from=namespace/shop&to=namespace/pay", "closed")
             await _take(page, f"{cluster.api_url}/#/incidents", "incidents")
+            found = await watch.ask("incidents")
+            if found and found["incidents"]:
+                await _take(page, f"{cluster.api_url}/#/incident/{found['incidents'][0]['id']}", "incident")
+            await _take(page, f"{cluster.api_url}/#/pair?from=n1&to=n3", "pair")
             await browser.close()
     finally:
         await cluster.down()

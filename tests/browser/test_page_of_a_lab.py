@@ -133,6 +133,19 @@ async def test_an_incident_has_its_timeline_its_paths_and_its_runbook_and_stays_
         seen.expect_none(host(cluster))
 
 
+async def test_a_pair_has_its_ladder_its_rules_its_packet_sizes_and_its_last_hour(browser: Browser, cluster: Cluster) -> None:
+    async with opened(browser, f"{cluster.api_url}/#/pair?from=n1&to=n2") as (page, seen):
+        await expect(page.locator(".ladder").first).to_contain_text("This is the first layer that fails")
+        known = page.get_by_role("list", name="What is known of n1 → n2")
+        await expect(known).to_contain_text("No address is translated between the pods (no NAT)")
+        await expect(known).to_contain_text("(MTU)")
+        await expect(page.get_by_role("region", name="What should hold")).to_contain_text("no rule is about it")
+        await expect(page.get_by_role("region", name="n1 → n2", exact=True)).to_contain_text("timeout")
+        chart = page.get_by_role("img", name="n1 → n2: loss over time")
+        await expect(chart).to_be_visible(timeout=2 * PATIENCE_MS)  # a point is kept once a minute
+        seen.expect_none(host(cluster))
+
+
 async def test_what_is_shown_can_be_taken_away(browser: Browser, cluster: Cluster, tmp_path: Path) -> None:
     async with opened(browser, f"{cluster.api_url}/#/?measure=loss") as (page, seen):
         await expect(page.locator("#matrix-words")).to_contain_text("lost")
@@ -171,7 +184,11 @@ async def test_every_control_has_a_name_and_the_matrix_a_table(browser: Browser,
 
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_every_view_is_as_wide_as_its_window_in_light_and_in_dark(browser: Browser, cluster: Cluster, width: int) -> None:
-    views = ["", "#/?table=1", "#/incidents", "#/expectations", "#/agents", "#/pair?from=n1&to=n2"]
+    async with aiohttp.ClientSession() as session:
+        told = await Watch(cluster.api_url, session).ask("incidents")
+    ids = [one["id"] for one in (told or {"incidents": []})["incidents"]]
+    views = ["", "#/?table=1", "#/incidents", *(f"#/incident/{name}" for name in ids[:1]), "#/expectations", "#/agents"]
+    views.append("#/pair?from=n1&to=n2")
     for dark in (False, True):
         async with opened(browser, cluster.api_url, width=width, dark=dark) as (page, seen):
             for view in views:

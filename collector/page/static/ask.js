@@ -83,5 +83,5 @@ export async function picture(parameters) {
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
   const codes = bytes.subarray(8 + length);
   if (codes.length !== header.rows.length * header.columns.length) throw new Refused(0, "the collector's answer broke off");
-  return { ...header, codes };
+  return { ...header, codes, age: Number(response.headers.get("Age") ?? 0) };
 }

@@ -55,9 +55,9 @@ async function refresh() {
   const view = state.view;
   try {
     if (!state.known) await sign.ready(), (state.known = true), state.restart();
-    const [told] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
+    const [told, seen] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
     sentences(verdict, told);
-    state.fresh = performance.now() - 1000 * (told.age_seconds ?? 0);
+    state.fresh = performance.now() - 1000 * Math.max(told.age_seconds ?? 0, seen ?? 0);
     state.trouble = "";
     document.title = `${told.incidents?.length ? `(${told.incidents.length}) ` : ""}netmatrix`;
   } catch (error) {

@@ -50,7 +50,7 @@ export function looks(picture) {
   const bounds = picture.levels, count = bounds.length + 1;
   for (let level = 0; level < count; level++) {
     const loss = picture.measure === "loss";
-    const share = loss ? level / (count - 1) : Math.min(1, level / 26);
+    const share = loss ? level / (count - 1) : Math.min(1, level / 13);
     const word = level < bounds.length ? `${level || !loss ? "up to " : ""}${unit(picture.measure, bounds[level])}` : loss ? "all lost" : `more than ${unit(picture.measure, bounds.at(-1))}`;
     result[LEVEL + level] = { word, symbol: loss ? lossSymbol(level, count) : "", colour: mixed(ramp, share) };
   }

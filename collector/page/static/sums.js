@@ -7,7 +7,7 @@ import { isBad, LEVEL } from "./palette.js";
 export function summed(picture) {
   const { rows, columns, codes } = picture, width = columns.length;
   const share = picture.measure === "loss" || picture.measure === "verdict";
-  const weight = Float32Array.from({ length: 256 }, (_, code) => (code < LEVEL ? 0 : share ? (isBad(picture, code) ? 1 : 0) : (code - LEVEL) / 30));
+  const weight = Float32Array.from({ length: 256 }, (_, code) => (code < LEVEL ? 0 : share ? (isBad(picture, code) ? 1 : 0) : (code - LEVEL) / 15));
   const side = (size) => ({ worst: new Uint8Array(size), bad: new Float32Array(size), known: new Float32Array(size) });
   const rowSide = side(rows.length), columnSide = side(width), counts = new Uint32Array(256);
   for (let row = 0, at = 0; row < rows.length; row++) {

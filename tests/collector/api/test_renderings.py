@@ -5,7 +5,7 @@ import pytest
 
 from collector.api import renderings as renderings_module
 from collector.api.asking import Asking
-from collector.api.renderings import AT_ONCE, GOOD_NS, MOST, Renderings
+from collector.api.renderings import AT_ONCE, GOOD_FOR, GOOD_NS, MOST, MOST_GOOD_NS, Renderings
 from collector.matrix.slices import Slices
 from tests.collector.small_cluster import matrix_of
 
@@ -36,6 +36,25 @@ async def test_a_rendering_is_made_once_in_its_time_and_each_encoding_is_the_sam
     assert await work.ask() == gzip.decompress(await work.ask(encoding="gzip")) == await work.ask(now_ns=GOOD_NS - 1)
     assert work.begun == 1
     await work.ask(now_ns=GOOD_NS, encoding="gzip")
+    assert work.begun == 2
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "good_ns"), [(0, GOOD_NS), (GOOD_NS // 4, GOOD_FOR * GOOD_NS // 4), (GOOD_NS, MOST_GOOD_NS)]
+)
+async def test_a_picture_is_good_for_longer_the_longer_it_took_and_says_how_old_it_is(took_ns: int, good_ns: int) -> None:
+    work = Work()
+    clock = iter(range(0, 100 * took_ns + 100, took_ns or 1))
+    renderings = Renderings(Asking(matrix_of(), lambda: 0), clock=lambda: next(clock))
+
+    async def ask(now_ns: int) -> tuple[bytes, int]:
+        return await renderings.picture("q", work.slices, now_ns=now_ns, encoding="gzip")
+
+    body, age_ns = await ask(0)
+    assert (gzip.decompress(body), age_ns) == (bytes(LONG), 0)
+    assert await ask(good_ns - 1) == (body, good_ns - 1)
+    assert work.begun == 1
+    assert (await ask(good_ns))[1] == 0
     assert work.begun == 2
 
 

@@ -11,15 +11,17 @@ const COUNTED = ["ok", "broken", "leak", "target_down", "degraded", "unverifiabl
 
 export function expectations() {
   let shown = [];
-  const body = h("div", {}), summary = h("p", { role: "status" });
+  const body = h("div", {}), summary = h("p", { role: "status" }), canaries = h("div", {});
   const tools = h("div", { class: "toolbar" }, summary, h("div", { class: "end" },
     h("button", { type: "button", onclick: () => save("netmatrix-expectations.csv", csv(["name", "kind", "expect", "severity", "owner", "state", ...COUNTED], shown.map((one) => [one.name, one.kind, one.expect, one.severity, one.owner, STATES[state(one)][2], ...COUNTED.map((word) => one.pairs[word] ?? 0)])), "text/csv") }, "CSV"),
     h("button", { type: "button", onclick: () => save("netmatrix-expectations.json", JSON.stringify(shown, null, 1), "application/json") }, "JSON")));
-  const element = h("div", {}, h("h1", {}, "Expectations"), tools, body);
+  const element = h("div", {}, h("h1", {}, "Expectations"), tools, body, canaries);
   return {
     element,
     async refresh() {
-      shown = (await json("expectations")).expectations;
+      const told = await json("expectations");
+      shown = told.expectations;
+      canaries.replaceChildren(...enforced(told.canaries ?? []));
       shown.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || a.name.localeCompare(b.name));
       tools.hidden = !shown.length;
       if (!shown.length) {
@@ -33,6 +35,16 @@ export function expectations() {
     },
     refused: (error) => body.replaceChildren(h("p", { class: "notice" }, error.status === 404 ? "This collector does not know expectations." : error.message)),
   };
+}
+
+// Whether each node enforces policies at all, by a connection that should come through and one that should not.
+function enforced(canaries) {
+  if (!canaries.length) return [];
+  const rows = [...canaries].sort((a, b) => a.ok - b.ok);
+  return [h("h2", {}, "Whether policies are enforced"), table("Canaries, those that fail first", ["Node", "Test", "State"], rows.map((one) => {
+    const [mark, tone, word] = STATES[one.ok ? "True" : "False"];
+    return h("tr", {}, h("td", {}, one.node), h("td", {}, one.test), h("td", { class: tone }, h("span", { class: `mark ${tone}` }, mark), word));
+  }))];
 }
 
 const state = (one) => (one.conditions ?? []).find((condition) => condition.type === "Satisfied")?.status ?? "Unknown";

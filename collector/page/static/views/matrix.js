@@ -29,6 +29,7 @@ export function matrix() {
     shown = await picture({ by: asked.by, layer: asked.layer, shade: asked.measure, from: asked.from, to: asked.to, span: asked.span });
     shown.asked = { ...asked, by: shown.by }; // where nothing is said, the collector groups so that it can be taken in
     paint(shown.asked);
+    return shown.age;
   }
 
   function paint(asked) {
