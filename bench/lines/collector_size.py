@@ -6,6 +6,7 @@ it: nothing runs between rounds. Memory is that of the whole process, with a TLS
 
 import itertools
 import json
+import re
 import statistics
 import time
 import urllib.error
@@ -26,6 +27,9 @@ FULL_SECONDS: Final = 330
 MEASURED_SECONDS: Final = 60
 DIMENSIONS: Final = ("vantage", "node", "zone", "namespace", "service", "target", "layer", "kind", "family")
 TOO_MUCH: Final = 400
+BETWEEN_PASSES: Final = 12
+"""Seconds between two looks at what a pass took: longer than between two passes."""
+_JUDGING: Final = re.compile(rb"^netmatrix_judging_seconds (\S+)$", re.MULTILINE)
 
 
 class Standard:
@@ -38,6 +42,7 @@ class Standard:
     WORST: Final = "collector: worst 100 at 5,000 nodes"
     SCRAPE: Final = "collector: /metrics at 5,000 nodes"
     SERIES: Final = "collector: series per node at 5,000 nodes"
+    VERDICT: Final = "verdict: one pass of verdict and cause at 5,000 nodes"
     TARGET: Final = "plan: packets/s to one external target, all agents together"
     CONNECT: Final = "collector: 5,000 agents connect at once, all reports taken after"
     RETURN: Final = "collector: restart under 5,000 agents, all reports taken after"
@@ -51,6 +56,7 @@ class Standard:
         Bar(WORST, "ms", 200),
         Bar(SCRAPE, "s", 1),
         Bar(SERIES, "series", 60),
+        Bar(VERDICT, "s", 0.5),
         Bar(TARGET, "packets/s", PlanSettings().external_packets_per_second),
         Bar(CONNECT, "s", None),
         Bar(RETURN, "s", None),
@@ -84,6 +90,7 @@ class Standard:
                 figures[self.MEMORY] = cluster.resident_mib
             self._filled = True
             self._ask(cluster, nodes, figures)
+            figures[self.VERDICT] = _pass_seconds(cluster, times=2 if quick else 5)
         figures.update(_restarted(nodes, taken=self.RETURN, peak=self.PEAK))
         return figures
 
@@ -162,6 +169,18 @@ class FullMesh:
             resident = cluster.resident_mib
         self._done = True
         return {self.LINE: resident}
+
+
+def _pass_seconds(cluster: Cluster, *, times: int) -> float:
+    """The median CPU time of some passes over the matrix as it is, while all agents report; reading it is in it."""
+    taken = []
+    for _ in range(times):
+        time.sleep(BETWEEN_PASSES)
+        found = _JUDGING.search(cluster.get("/metrics"))
+        taken.append(float(found[1]) if found is not None else 0.0)
+    if not all(taken):
+        raise Spoilt("nothing is judged yet")
+    return statistics.median(taken)
 
 
 def _milliseconds(cluster: Cluster, path: str, *, times: int = 3) -> float | None:
