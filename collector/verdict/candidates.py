@@ -4,17 +4,17 @@ In: the cells of a span and their background. Out: sums by the source's node, th
 a few passes over the cells; what is lossy is kept apart, since it is little.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.verdict.cells import LAYERS, Cells, Ints, Mask, Small
+from collector.verdict.cells import LAYERS, Cells, Expected, Ints, Mask, Numbers, Reason, Small, chunks
 from collector.verdict.frame import Frame
 from wire.path import Layer
 
 Floats = NDArray[np.float64]
-Count = NDArray[np.int32]
 
 NETWORK: Final = "network"
 """The layers pod and host together: which of them it is, the ladder says afterwards."""
@@ -25,6 +25,7 @@ ALL: Final = "all"
 CLASSES: Final = (NETWORK, *(layer.value for layer in LAYERS if layer not in {Layer.POD, Layer.HOST}))
 CLASS_OF: Final = np.array([CLASSES.index(layer) if layer.value in CLASSES else 0 for layer in LAYERS], np.int64)
 """Of each layer its place in CLASSES."""
+_SHARED: Final = np.isin(np.arange(len(LAYERS)), [LAYERS.index(layer) for layer in SHARED.values()])
 
 
 class Scope(NamedTuple):
@@ -73,76 +74,57 @@ class Events(NamedTuple):
     """One of its cells."""
 
 
-class Keys(NamedTuple):
-    """Where each cell counts in sums by component (rows) and class (columns). The spans of a pass share them."""
-
-    into: Ints
-    """By the target's node."""
-    out: Ints
-    """By the source's node."""
-    shared: Ints
-    """The cells whose target many vantages ask, and its name."""
-    name: Ints
-
-
 Sums = tuple[Floats, Floats]
 """Probes and usual events, by component (rows) and class (columns)."""
 
 
 class AllSums(NamedTuple):
-    """Of a span: by the target's node, by the source's, and by the target's name where many vantages ask it."""
+    """Of a span: by the target's node, by the source's, by the target's name where many vantages ask it, and by group."""
 
     into: Sums
     out: Sums
     names: Sums
+    by_group: Floats
+    """Probes alone, without those of bursts."""
+
+
+class Judged:
+    """A column of which only what is judged counts, and is zero elsewhere: it is made of some cells as they are asked for."""
+
+    def __init__(self, column: Numbers, judged: Mask) -> None:
+        self._column, self._judged = column, judged
+
+    def __getitem__(self, which: Mask | Ints) -> Numbers:
+        """Of some cells."""
+        result: Numbers = self._column[which] * self._judged[which]
+        return result
 
 
 class Ground:
-    """Cells of a span as every family needs them; what is not judged has zero in every count.
+    """Cells of a span as every family needs them; what is not judged has zero in every count. `rates` are by group."""
 
-    `before` is that of another span of the same pass, whose keys it shares where they are the same cells.
-    """
-
-    def __init__(self, cells: Cells, frame: Frame, group: Ints, rates: Floats, before: "Ground | None" = None) -> None:
-        self.cells, self.frame, self.group, self.rates = cells, frame, group, rates
+    def __init__(self, cells: Cells, frame: Frame, rates: Floats, sums: AllSums) -> None:
+        self.cells, self.frame, self.rates, self.sums = cells, frame, rates, sums
         self.judged = cells.judged
         self.source, self.target, self.layer = cells.source, cells.target, cells.layer
-        sent = np.multiply(cells.sent, self.judged, dtype=np.float64)
-        self.by_group = np.bincount(group, sent, len(rates)).astype(np.float64)
-        """Probes of each group, without those of bursts."""
-        self.lost: Ints = np.zeros(len(cells), np.int64)  # which takes no memory where nothing is lost
-        lossy = np.flatnonzero(cells.lost)
-        self.lost[lossy] = cells.lost[lossy] * self.judged[lossy]
-        if cells.bursts is not None:
-            judged = self.judged[cells.bursts.cell]
-            np.add.at(sent, cells.bursts.cell, cells.bursts.sent * judged)
-            np.add.at(self.lost, cells.bursts.cell, cells.bursts.lost * judged)
-        self.sent: Ints | Count = sent.astype(np.int32)
-        self.keys: Keys = before.keys if before is not None and before.is_of(cells) else _keys(frame, cells)
-        self.sums = self._sums(sent)
+        sent, lost = _with_bursts(cells)
+        self.sent, self.lost = Judged(sent, self.judged), Judged(lost, self.judged)
+        lossy = np.flatnonzero(lost)
+        self.lossy: Ints = lossy[self.judged[lossy]]
+        """Cells that lost something."""
         self.events = self._events()
 
-    def is_of(self, cells: Cells) -> bool:
-        """Whether these are the same cells, in another span."""
-        mine = self.cells
-        same = mine.sources is cells.sources and mine.targets is cells.targets and mine.layer is cells.layer
-        return same and mine.source is cells.source and mine.target is cells.target
-
-    def usual(self, which: Mask | Ints) -> float:
+    def usual(self, which: Mask | Ints) -> Floats:
         """Events that the background brings to some cells."""
-        return float((self.sent[which] * self.rates[self.group[which]]).sum())
+        result: Floats = self.sent[which] * self.rates[self._group(which)]
+        return result
 
-    def _sums(self, sent: Floats) -> "AllSums":
-        frame, keys = self.frame, self.keys
-        usual: Floats = self.rates.take(self.group)
-        usual *= sent
-        into, out = (_sums(key, (sent, usual), len(frame.words)) for key in (keys.into, keys.out))
-        return AllSums(into, out, _sums(keys.name, (sent.take(keys.shared), usual.take(keys.shared)), len(frame.names)))
+    def _group(self, which: Mask | Ints) -> Ints:
+        return self.frame.grouping.of(self.source[which], self.target[which], self.layer[which])
 
     def _events(self) -> Events:
         frame = self.frame
-        lossy = np.flatnonzero(self.lost)
-        lossy = lossy[np.argsort(self.layer[lossy] != LAYERS.index(Layer.POD), kind="stable")]
+        lossy = self.lossy[np.argsort(self.layer[self.lossy] != LAYERS.index(Layer.POD), kind="stable")]
         layer = self.layer[lossy].astype(np.int64)
         one, other = frame.node_of_source[self.source[lossy]], frame.node_of_target[self.target[lossy]]
         near = np.where(one >= 0, one, len(frame.words) + self.source[lossy])
@@ -160,7 +142,7 @@ class Ground:
             np.bincount(inverse, self.lost[lossy], len(place)).astype(np.int64),
             np.bincount(inverse, self.sent[lossy], len(place)).astype(np.int64),
             np.bincount(inverse, self.cells.lost[lossy] * self.judged[lossy], len(place)).astype(np.int64),
-            self.group[place],
+            self._group(place),
             place,
         )
 
@@ -172,26 +154,67 @@ def of_layers(layer: Ints | Small, layers: str) -> Mask:
     return np.asarray(layer == LAYERS.index(Layer(layers)))
 
 
-def _keys(frame: Frame, cells: Cells) -> Keys:
-    kind_of = CLASS_OF.take(cells.layer)
-    shared = np.flatnonzero(np.isin(CLASS_OF, [CLASSES.index(one) for one in SHARED.values()]).take(cells.layer))
-    return Keys(
-        _key(frame.node_of_target, cells.target, kind_of),
-        _key(frame.node_of_source, cells.source, kind_of),
-        shared,
-        _key(frame.name_of_target, cells.target.take(shared), kind_of.take(shared)),
+def grounds_of(spans: Sequence[Cells], frame: Frame, rates: Floats) -> list[Ground]:
+    """The grounds of the same cells in several spans."""
+    return [Ground(cells, frame, rates, sums) for cells, sums in zip(spans, _summed(spans, frame, rates), strict=True)]
+
+
+def _summed(spans: Sequence[Cells], frame: Frame, rates: Floats) -> list[AllSums]:
+    """All sums of each span, some cells at a time: what is only needed on the way never is as long as all cells are."""
+    first, result = spans[0], [_nothing(frame, len(rates)) for _ in spans]
+    into, out, names = (
+        (codes + 1) * len(CLASSES) for codes in (frame.node_of_target, frame.node_of_source, frame.name_of_target)
     )
+    for here in chunks(len(first)):
+        source, target, layer = first.source[here], first.target[here], first.layer[here]
+        group, kind_of = frame.grouping.of(source, target, layer), CLASS_OF.take(layer)
+        shared = np.flatnonzero(_SHARED.take(layer))
+        keys = into.take(target) + kind_of, out.take(source) + kind_of, names.take(target[shared]) + kind_of[shared]
+        usual_rate = rates.take(group)
+        for cells, sums in zip(spans, result, strict=True):
+            sent = np.multiply(cells.sent[here], _judged(cells, here), dtype=np.float64)
+            sums.by_group[:] += np.bincount(group, sent, len(rates))
+            if cells.bursts is not None:
+                mine = (cells.bursts.cell >= here.start) & (cells.bursts.cell < here.stop)
+                cell = cells.bursts.cell[mine]
+                np.add.at(sent, cell - here.start, cells.bursts.sent[mine] * _judged(cells, cell))
+            usual = sent * usual_rate
+            _add(sums.into, keys[0], sent, usual)
+            _add(sums.out, keys[1], sent, usual)
+            _add(sums.names, keys[2], sent[shared], usual[shared])
+    # In front of all others is what has no component.
+    return [
+        AllSums(_of_components(one.into), _of_components(one.out), _of_components(one.names), one.by_group) for one in result
+    ]
 
 
-def _key(codes: Ints, end: Ints, kind_of: Ints) -> Ints:
-    """In front of all others is what has no component."""
-    key: Ints = ((codes + 1) * len(CLASSES)).take(end)
-    key += kind_of
-    return key
+def _of_components(sums: Sums) -> Sums:
+    return sums[0][1:], sums[1][1:]
 
 
-def _sums(key: Ints, columns: tuple[Floats, Floats], count: int) -> Sums:
-    size = (count + 1) * len(CLASSES)
-    counts = (np.bincount(key, column, size).astype(np.float64) for column in columns)
-    sent, usual = (column.reshape(count + 1, len(CLASSES))[1:] for column in counts)
-    return sent, usual
+def _nothing(frame: Frame, groups: int) -> AllSums:
+    into, out, names = (
+        (np.zeros((count + 1, len(CLASSES))), np.zeros((count + 1, len(CLASSES))))
+        for count in (len(frame.words), len(frame.words), len(frame.names))
+    )
+    return AllSums(into, out, names, np.zeros(groups))
+
+
+def _judged(cells: Cells, which: slice | Ints) -> Mask:
+    result: Mask = (cells.reason[which] == Reason.JUDGED) & (cells.expected[which] == Expected.ALLOW) & (cells.sent[which] > 0)
+    return result
+
+
+def _with_bursts(cells: Cells) -> tuple[Numbers, Numbers]:
+    """Sent and lost of each cell, with what bursts found."""
+    sent, lost, bursts = cells.sent, cells.lost, cells.bursts
+    if bursts is not None and len(bursts.cell):
+        sent, lost = sent.copy(), lost.copy()
+        np.add.at(sent, bursts.cell, bursts.sent.astype(sent.dtype))
+        np.add.at(lost, bursts.cell, bursts.lost.astype(lost.dtype))
+    return sent, lost
+
+
+def _add(sums: Sums, key: Ints, *columns: Floats) -> None:
+    for total, column in zip(sums, columns, strict=True):
+        total[:] += np.bincount(key, column, total.size).reshape(total.shape)

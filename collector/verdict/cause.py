@@ -6,13 +6,14 @@ exceeds what it takes to name it, ln(number of candidates / alpha), and if its l
 events are taken away and the next is looked for. What a short span has explained is not looked at again in a longer one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 import numpy as np
 
 from collector.verdict import noise as background
-from collector.verdict.candidates import Ground, Scope, key_of
-from collector.verdict.cells import Cells, Ints
+from collector.verdict.candidates import Ground, Scope, grounds_of, key_of
+from collector.verdict.cells import Cells
 from collector.verdict.evidence import blast
 from collector.verdict.extent import cells_of
 from collector.verdict.finding import Effect, Finding, Whole
@@ -40,12 +41,7 @@ def causes(
     searches: list[Search] = []
     latest: Window | None = None
     told_before = frozenset(key_of(scope) for scope in known)
-    for cells in spans:
-        before = searches[-1].ground if searches else None
-        frame = framed(cells.sources, cells.targets)
-        group = before.group if before is not None and before.is_of(cells) else background.groups(cells)
-        present: Ints = np.flatnonzero(np.bincount(group, minlength=1)).astype(np.int64)
-        ground = Ground(cells, frame, group, background.rates(noise, cells, present), before)
+    for ground in _grounds(spans, noise):
         latest = latest or window(ground)
         search = Search(
             ground, noise.dispersion, found, searches, times=times(noise.windows, latest, ground), known=told_before
@@ -59,6 +55,19 @@ def causes(
             search.explain(finding.scope)
     told += [_told(one, grounds, effect) for one in pairs(searches) if not of_nodes(one.scope, _ground_of(one, grounds))]
     return told, _learned(noise, spans[0], searches[0], searches[-1])
+
+
+def _grounds(spans: Sequence[Cells], noise: Noise) -> Iterator[Ground]:
+    """Of each span; those of the same cells share what does not depend on the span."""
+    for _, alike in groupby(spans, key=_columns):
+        cells = list(alike)
+        rates = background.rates(noise, cells[0], background.present(cells[0]))
+        yield from grounds_of(cells, framed(cells[0].sources, cells[0].targets), rates)
+
+
+def _columns(cells: Cells) -> list[int]:
+    """Equal where they are the same cells."""
+    return [id(part) for part in (cells.sources, cells.targets, cells.source, cells.target, cells.layer)]
 
 
 def _ground_of(finding: Finding, grounds: Sequence[Ground]) -> Ground:
@@ -79,7 +88,7 @@ def _told(finding: Finding, grounds: Sequence[Ground], effect: Effect) -> Findin
         paths=reach.paths,
         namespaces=reach.namespaces,
         evidence=reach.evidence,
-        whole=Whole(int(lost), int(sent), longest.usual(which), longest.cells.span_ns),
+        whole=Whole(int(lost), int(sent), float(longest.usual(which).sum()), longest.cells.span_ns),
     )
 
 
@@ -96,4 +105,4 @@ def _learned(noise: Noise, cells: Cells, latest: Search, longest: Search) -> Noi
     windows = remembered(noise.windows, window(ground))
     events = np.bincount(ground.events.group[usual], minlength=count).astype(np.float64)
     spread = latest.spread(usual)
-    return background.learned(noise, cells, events, ground.by_group, spread=spread)._replace(windows=windows)
+    return background.learned(noise, cells, events, ground.sums.by_group, spread=spread)._replace(windows=windows)

@@ -5,7 +5,7 @@ element a cell (vantage, target, layer, kind, family), in any order. Numbers in 
 tables of ends. Nothing here is ever changed in place: a stage that knows more replaces a column (`dataclasses.replace`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -25,6 +25,8 @@ LAYERS: Final = tuple(Layer)
 KINDS: Final = tuple(Kind)
 FAMILIES: Final = tuple(Family)
 """What a code in `layer`, `kind` and `family` means: its place in these."""
+CHUNK: Final = 1 << 17
+"""Cells that are looked at together where it makes no difference."""
 
 
 class Expected(IntEnum):
@@ -168,6 +170,11 @@ class Cells:
         """Which cells count: judged ones that should be open and of which something was sent; a closed path loses nothing."""
         result: Mask = (self.reason == Reason.JUDGED) & (self.expected == Expected.ALLOW) & (self.sent > 0)
         return result
+
+
+def chunks(cells: int) -> Iterator[slice]:
+    """Some at a time, so that what is made of them on the way stays small and near the processor."""
+    return (slice(start, min(start + CHUNK, cells)) for start in range(0, cells, CHUNK))
 
 
 def coded(words: Sequence[str], known: Sequence[str] = ()) -> Codes:

@@ -22,7 +22,7 @@ class Blast(NamedTuple):
 def blast(scope: Scope, ground: Ground) -> Blast:
     """The order of the cells does not matter."""
     cells = ground.cells
-    lossy = np.flatnonzero(ground.lost)
+    lossy = ground.lossy
     mine = lossy[covered(scope, ground, ground.source[lossy], ground.target[lossy], ground.layer[lossy])]
     source, target = ground.source[mine], ground.target[mine]
     nodes = np.union1d(ground.frame.node_of_source[source], ground.frame.node_of_target[target])

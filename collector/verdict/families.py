@@ -62,7 +62,7 @@ class Family:
 
 def families(ground: Ground) -> list[Family]:
     """All of them."""
-    frame, events, (into, out, names) = ground.frame, ground.events, ground.sums
+    frame, events, (into, out, names, _) = ground.frame, ground.events, ground.sums
     near, far = frame.node_of_source[events.source], frame.node_of_target[events.target]
     result: list[Family] = []
     for layers, node, zone in ((NETWORK, "node", "zone_pair"), (Layer.MTU.value, "mtu", "mtu")):
@@ -100,7 +100,7 @@ def _whole(ground: Ground, kind: str, layers: str) -> Family:
     event = np.where(of_layers(ground.events.layer, layers), 0, -1)
     per = len(ground.rates) // len(LAYERS)
     groups = slice(LAYERS.index(Layer(layers)) * per, (LAYERS.index(Layer(layers)) + 1) * per)
-    sent = ground.by_group[groups]
+    sent = ground.sums.by_group[groups]
     usual = sent @ ground.rates[groups]
     return Family(kind, "in", layers, (ALL,), sent.sum(keepdims=True), np.array([usual]), event)
 
@@ -113,7 +113,7 @@ def _zones(ground: Ground, kind: str, layers: str) -> list[Family]:
     table = (len(LAYERS), len(own_words[0]) + 1, len(own_words[1]) + 1)
     both_sides = np.ix_(*([zones[0].words.index(word) for word in words] for words in own_words))
     picked = of_layers(np.arange(len(LAYERS)), layers)
-    counts = ground.by_group, ground.by_group * ground.rates
+    counts = ground.sums.by_group, ground.sums.by_group * ground.rates
     totals = np.zeros((2, count, count))
     for total, column in zip(totals, counts, strict=True):
         total[both_sides] = column.reshape(table)[picked, 1:, 1:].sum(axis=0)
@@ -163,8 +163,8 @@ def _policies(ground: Ground) -> list[Family]:
     code = _cross(spaces, ground.source[pods], ground.target[pods])
     place = np.minimum(np.searchsorted(found, code), len(found) - 1)
     pods, place = pods[found[place] == code], place[found[place] == code]
-    usual_of = ground.sent[pods] * ground.rates[ground.group[pods]]
-    sent, usual = (np.bincount(place, column, len(found)).astype(np.float64) for column in (ground.sent[pods], usual_of))
+    columns = ground.sent[pods], ground.usual(pods)
+    sent, usual = (np.bincount(place, column, len(found)).astype(np.float64) for column in columns)
     words = tuple(">".join(spaces[0].words[one] for one in divmod(number, count)) for number in found.tolist())
     event = np.where(own >= 0, np.searchsorted(found, own), -1)
     return [Family("policy", "in", Layer.POD.value, words, sent, usual, event)]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.verdict.cells import Codes, Ends, Ints, coded
+from collector.verdict.cells import LAYERS, Codes, Ends, Ints, Small, coded
 
 Sides = tuple[Codes, Codes]
 """A property of sources and of targets, with numbers in common."""
@@ -33,6 +33,30 @@ class Words(NamedTuple):
     behind: Called
 
 
+class Grouping(NamedTuple):
+    """What each end and layer adds to the number of the layer and directed zone pair of a cell, in 0 to `size - 1`."""
+
+    ahead: Ints
+    behind: Ints
+    layers: Ints
+    size: int
+
+    def of(self, source: Ints, target: Ints, layer: Ints | Small) -> Ints:
+        """Of some cells."""
+        result: Ints = self.ahead.take(source)
+        result += self.behind.take(target)
+        result += self.layers.take(layer)
+        return result
+
+
+def grouping_of(sources: Ends, targets: Ends) -> Grouping:
+    """That of cells between these ends."""
+    ahead, behind = sources.zones, targets.zones
+    wide = len(behind.words) + 1
+    per_layer = (len(ahead.words) + 1) * wide
+    return Grouping((ahead.codes + 1) * wide, behind.codes + 1, np.arange(len(LAYERS)) * per_layer, per_layer * len(LAYERS))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """`node_of_source` and the like have one element an end, -1 where it has no such thing."""
@@ -47,6 +71,7 @@ class Frame:
     names: tuple[str, ...]
     """Of targets."""
     name_of_target: Ints
+    grouping: Grouping
     labels: Mapping[str, Ints]
     """Numbers of the nodes that have each label."""
     called: tuple[Called, Called]
@@ -68,6 +93,7 @@ def framed(sources: Ends, targets: Ends) -> Frame:
         namespaces=words.namespaces,
         names=words.names.words,
         name_of_target=words.names.codes,
+        grouping=grouping_of(sources, targets),
         labels=words.labels,
         called=words.called,
         behind=words.behind,

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.verdict.cells import LAYERS, Cells, Ints
+from collector.verdict.cells import LAYERS, Cells, Ints, chunks
+from collector.verdict.frame import grouping_of
 
 Floats = NDArray[np.float64]
 
@@ -79,15 +80,17 @@ SILENCE: Final = Noise({})
 """Before anything was measured."""
 
 
-def groups(cells: Cells) -> Ints:
+def groups(cells: Cells, here: slice = slice(None)) -> Ints:
     """Of each cell the number of its layer and directed zone pair, in 0 to `size(cells) - 1`."""
-    ahead, behind = cells.sources.zones, cells.targets.zones
-    wide = len(behind.words) + 1
-    # By what each end adds: what is multiplied is as long as the tables and not as the cells.
-    result: Ints = ((ahead.codes + 1) * wide).take(cells.source)
-    result += (behind.codes + 1).take(cells.target)
-    result += (np.arange(len(LAYERS)) * ((len(ahead.words) + 1) * wide)).take(cells.layer)
-    return result
+    return grouping_of(cells.sources, cells.targets).of(cells.source[here], cells.target[here], cells.layer[here])
+
+
+def present(cells: Cells) -> Ints:
+    """The groups that occur."""
+    counts = np.zeros(size(cells), np.int64)
+    for here in chunks(len(cells)):
+        counts += np.bincount(groups(cells, here), minlength=len(counts))
+    return np.flatnonzero(counts).astype(np.int64)
 
 
 def size(cells: Cells) -> int:

@@ -154,7 +154,7 @@ def _only_long(finding: Finding, searches: Sequence[Search], parts: Sequence[Int
 def _finding(scope: Scope, searches: Sequence[Search], number: int, part: Ints, *, proven: bool) -> Finding | None:
     search, ground = searches[number], searches[number].ground
     which, tally = _of(scope, ground, part), _tally(scope, ground, part)
-    usual = ground.usual(which)
+    usual = float(ground.usual(which).sum())
     score = float(ratio(np.array([tally.lost]), np.array([usual]))[0]) / search.dispersion - search.cost
     if score <= 0:
         return None

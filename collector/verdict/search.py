@@ -153,7 +153,7 @@ class Search:
         sent, lost = counted(ground, which)
         if sent * loss < TELLING:
             return None
-        return advantage(lost, sent, loss, ground.usual(which) / sent) > 0
+        return advantage(lost, sent, loss, float(ground.usual(which).sum()) / sent) > 0
 
     def _best(self, *, long: bool) -> Finding | None:
         """The likeliest candidate of the layer of long packets, or of all others."""
