@@ -94,7 +94,7 @@ class Planning:
     def is_planned(self, snapshot: Snapshot, settings: PlanSettings | None = None) -> bool:
         """Whether the last plans are those for this snapshot too: it differs in nothing that anybody is asked to do."""
         same = settings is None or settings == self.settings
-        if not same or self._planned is None or not _asks_thealike(self._planned, snapshot):
+        if not same or self._planned is None or not _asks_the_same(self._planned, snapshot):
             return False
         return wants_in(snapshot, self._expect()) == self._wants
 
@@ -122,7 +122,7 @@ class Planning:
         return self._now_ns() // (settings or self.settings).rotation.slot
 
 
-def _asks_thealike(before: Snapshot, after: Snapshot) -> bool:
+def _asks_the_same(before: Snapshot, after: Snapshot) -> bool:
     """Whether two snapshots differ in nothing that a plan depends on; what is equal as it stands is not looked at closely."""
     return (
         _without_lists(before) == _without_lists(after)

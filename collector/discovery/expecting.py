@@ -14,7 +14,8 @@ from collector.expectation.expected import Expectations
 from collector.policy.ends import Pod
 from collector.policy.evaluate import Policies
 
-WHOLE: Final = ("namespaces", "backed", "external", "dns", "policies", "opaque", "policies_read", "expectations", "profile")
+LISTED: Final = ("nodes", "vantages", "pods", "services")
+WHOLE: Final = tuple(name for name in Snapshot.__struct_fields__ if name not in {*LISTED, "secret"})
 """Parts of a snapshot of which everything is looked at."""
 
 

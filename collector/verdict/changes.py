@@ -45,9 +45,9 @@ class Changes:
 
     def since(self, paths: Ids, *, now_ns: int) -> Ints:
         """Since when what is expected of each path is expected."""
-        result = np.full(len(paths), ALWAYS, np.int64)
         if not self._since_ns:
-            return result
+            return np.broadcast_to(np.int64(ALWAYS), paths.shape)  # which takes no memory
+        result = np.full(len(paths), ALWAYS, np.int64)
         if any(now_ns - since_ns > KEPT_NS for since_ns in self._since_ns.values()):
             self._since_ns = {path: since_ns for path, since_ns in self._since_ns.items() if now_ns - since_ns <= KEPT_NS}
             self._waiting &= self._since_ns.keys()

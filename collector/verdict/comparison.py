@@ -72,6 +72,7 @@ def kept(one: Comparison) -> Comparison:
         source=sample.source.astype(np.int32),
         target=sample.target.astype(np.int32),
         ask=sample.ask.astype(np.int32),
+        place=np.zeros(0, np.float32),
         sent=(),
         lost=(),
         windows=NO_WINDOWS,
@@ -186,7 +187,8 @@ class Comparer:
         self, sample: Sample, spans: list[Cells], answers: Answers, compared: Compared
     ) -> tuple[list[Cells], Compared, Mask, Ints]:
         """Count what was open as what should be, where nobody says anything else."""
-        past, last_ns = np.zeros(len(sample), np.bool_), np.full(len(sample), ALWAYS, np.int64)
+        past: Mask = np.zeros(len(sample), np.bool_)
+        last_ns: Ints = np.broadcast_to(np.int64(ALWAYS), past.shape)
         expected, verdict = answers.answer.copy(), compared.verdict.copy()
         expected[compared.grace & (verdict != Verdict.OK)] = Expected.UNKNOWN
         silent = np.flatnonzero((answers.answer == Expected.UNSPECIFIED) | (answers.answer == Expected.UNKNOWN))
@@ -200,6 +202,7 @@ class Comparer:
                 now_ns=sample.now_ns,
                 changed_ns=self._policies_ns,
             )
+            last_ns = last_ns.copy()
             past[silent], last_ns[silent] = found.broken, found.last_ns
             expected[silent[found.known]] = Expected.ALLOW
             verdict[past & (verdict == Verdict.UNKNOWN)] = Verdict.BROKEN

@@ -16,7 +16,7 @@ from collector.expectation.expected import Expectation, Expectations
 from collector.matrix.catalogue import Asked
 from collector.policy.ends import Connection, Pod, Protocol, node_of
 from collector.policy.evaluate import Answer
-from collector.verdict.cells import Expected, Ints, Small
+from collector.verdict.cells import Expected, Ints, Numbers, Small, chunks
 from collector.verdict.sample import Sample, Tables
 from wire.path import Dns, Family, Kind
 
@@ -42,7 +42,7 @@ CANARY: Final = Expectation(Answer.UNSPECIFIED, "none", "a canary is asked over 
 class Answers(NamedTuple):
     """What is expected; one element a cell."""
 
-    number: Ints
+    number: Numbers
     """Place in `every`."""
     every: Sequence[Expectation]
     answer: Small
@@ -81,9 +81,10 @@ class Expecting:
         """Of every cell."""
         if self._tables is not sample.tables:
             self._classify(sample.tables)
-        keys = self._keys(sample)
-        number = self._looked_up(sample, keys)
-        return Answers(number, self._every, np.array(self._codes or [0], np.uint8)[number])
+        number = np.empty(len(sample), np.int32)
+        for here in chunks(len(sample)):
+            number[here] = self._looked_up(sample, self._keys(sample, here), here.start)
+        return Answers(number, self._every, np.array(self._codes or [0], np.uint8).take(number))
 
     def _classify(self, tables: Tables) -> None:
         ends, known = self._ends, self.expectations
@@ -134,27 +135,30 @@ class Expecting:
         self._source_host = np.array([-1 if pod is None else code(node_of(pod)) for pod in self._vantages], np.int64)
         self._target_host = np.array([code(name) for name in hosts], np.int64)
 
-    def _keys(self, sample: Sample) -> Ints:
-        source, target = sample.source, sample.target
-        host, asker = self._target_host[target], self._source_host[source]
-        near = ((host >= 0) & (host == self._source_node[source])).astype(np.int64)
-        near += 2 * ((asker >= 0) & (asker == self._target_node[target]))
-        near += 4 * (sample.tables.vantage[target] == source)
-        key = (self._source_class[source] + 1) * self._targets + self._target_class[target]
-        result: Ints = (key * self._connections + self._connection[sample.ask]) * 8 + near
+    def _keys(self, sample: Sample, here: slice) -> Ints:
+        source, target = sample.source[here], sample.target[here]
+        host, asker = self._target_host.take(target), self._source_host.take(source)
+        near = ((host >= 0) & (host == self._source_node.take(source))).astype(np.int64)
+        near += 2 * ((asker >= 0) & (asker == self._target_node.take(target)))
+        near += 4 * (sample.tables.vantage.take(target) == source)
+        key = ((self._source_class + 1) * self._targets).take(source) + self._target_class.take(target)
+        result: Ints = (key * self._connections + self._connection.take(sample.ask[here])) * 8 + near
         return result
 
-    def _looked_up(self, sample: Sample, keys: Ints) -> Ints:
+    def _looked_up(self, sample: Sample, keys: Ints, start: int) -> Ints:
+        """Of consecutive cells from `start`."""
         if self._dense is not None:
-            missing = np.flatnonzero(self._dense[keys] < 0)
-            if len(missing):
-                found, first = np.unique(keys[missing], return_index=True)
-                self._dense[found] = [self._asked_about(sample, int(missing[one])) for one in first.tolist()]
-            return self._dense[keys]
+            numbers = self._dense.take(keys)
+            missing = np.flatnonzero(numbers < 0)
+            if not len(missing):
+                return numbers
+            found, first = np.unique(keys[missing], return_index=True)
+            self._dense[found] = [self._asked_about(sample, start + int(missing[one])) for one in first.tolist()]
+            return self._dense.take(keys)
         found, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         for key, one in zip(found.tolist(), first.tolist(), strict=True):
             if key not in self._places:
-                self._places[key] = self._asked_about(sample, one)
+                self._places[key] = self._asked_about(sample, start + one)
         return np.array([self._places[key] for key in found.tolist()], np.int64)[inverse]
 
     def _asked_about(self, sample: Sample, cell: int) -> int:

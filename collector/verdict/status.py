@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from collector.verdict.cells import Expected
+from collector.verdict.cells import Expected, chunks
 from collector.verdict.comparison import Comparison
 from collector.verdict.expecting import question
 from collector.verdict.pair import Verdict
@@ -51,14 +51,16 @@ class Status(NamedTuple):
 def between_namespaces(one: Comparison) -> dict[Spaces, Counts]:
     """Verdicts of the cells between two namespaces, those within one included."""
     sources, targets = one.sample.tables.sources.namespaces, one.sample.tables.targets.namespaces
-    near, far = sources.codes[one.sample.source], targets.codes[one.sample.target]
-    there = (near >= 0) & (far >= 0)
-    wide = max(1, len(targets.words))
-    key = (near[there] * wide + far[there]) * len(Verdict) + one.compared.verdict[there]
-    counts = np.bincount(key, minlength=len(sources.words) * wide * len(Verdict)).reshape(-1, len(Verdict))
+    wide = len(targets.words) + 1  # in front of all others is what has no namespace
+    ahead, behind = (sources.codes + 1) * (wide * len(Verdict)), (targets.codes + 1) * len(Verdict)
+    counts = np.zeros((len(sources.words) + 1) * wide * len(Verdict), np.int64)
+    for here in chunks(len(one.sample)):
+        key = ahead.take(one.sample.source[here]) + behind.take(one.sample.target[here])
+        counts += np.bincount(key + one.compared.verdict[here], minlength=len(counts))
+    by_pair = counts.reshape(-1, wide, len(Verdict))[1:, 1:]
     return {
-        (sources.words[pair // wide], targets.words[pair % wide]): tuple(counts[pair].tolist())
-        for pair in np.flatnonzero(counts.any(axis=1)).tolist()
+        (sources.words[near], targets.words[far]): tuple(by_pair[near, far].tolist())
+        for near, far in np.argwhere(by_pair.any(axis=2)).tolist()
     }
 
 
@@ -78,11 +80,14 @@ ReachKey = tuple[str, str, str, str, str, str]
 def reach(one: Comparison) -> dict[ReachKey, Reach]:
     """Of the cells of which anybody says something and that were probed: declared, or by a policy."""
     sample, every = one.sample, one.answers.every
-    telling = np.array([entry.source != "none" for entry in every] or [False], np.bool_)[one.answers.number]
+    telling = np.array([entry.source != "none" for entry in every] or [False], np.bool_)
+    if not telling.any():
+        return {}
     known = (one.answers.answer == Expected.ALLOW) | (one.answers.answer == Expected.DENY)
     sources, targets = sample.tables.sources.namespaces, sample.tables.targets.namespaces
-    near, far = sources.codes[sample.source], targets.codes[sample.target]
-    cells = np.flatnonzero(telling & known & (near >= 0) & (far >= 0) & (one.compared.sent > 0))
+    cells = np.flatnonzero(telling.take(one.answers.number) & known & (one.compared.sent > 0))
+    cells = cells[(sources.codes[sample.source[cells]] >= 0) & (targets.codes[sample.target[cells]] >= 0)]
+    near, far = sources.codes[sample.source[cells]], targets.codes[sample.target[cells]]
     words = [entry.source for entry in every]
     kinds = sorted(set(words))
     said = np.array([kinds.index(word) for word in words] or [0], np.int64)
@@ -91,7 +96,7 @@ def reach(one: Comparison) -> dict[ReachKey, Reach]:
     connection = np.array([numbers[ask] for ask in asked] or [0], np.int64)
     sizes = (len(sources.words), len(targets.words), max(1, len(numbers)), max(1, len(kinds)), 2)
     deny = (one.answers.answer[cells] == Expected.DENY).astype(np.int64)
-    columns = (near[cells], far[cells], connection[sample.ask[cells]], said[one.answers.number[cells]], deny)
+    columns = (near, far, connection[sample.ask[cells]], said[one.answers.number[cells]], deny)
     key = np.ravel_multi_index(columns, sizes) if len(cells) else np.zeros(0, np.int64)
     found, inverse = np.unique(key, return_inverse=True)
     paths = np.bincount(inverse, minlength=len(found))
@@ -125,7 +130,7 @@ def statuses(one: Comparison) -> tuple[Status, ...]:
     """Every declaration, in the order in which they were declared."""
     every = one.answers.every
     counts: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
-    if every:
+    if any(entry.name for entry in every):
         by_number = np.bincount(
             one.answers.number * len(Verdict) + one.compared.verdict, minlength=len(every) * len(Verdict)
         ).reshape(-1, len(Verdict))
