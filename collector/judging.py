@@ -15,6 +15,7 @@ import structlog
 from collector.derivation import ExpectSettings
 from collector.matrix.slices import Slices, finished
 from collector.matrix.store import Matrix
+from collector.process import give_back
 from collector.sessions import AgentWord, Heard, Sessions
 from collector.verdict.cause import causes
 from collector.verdict.comparison import Comparer
@@ -47,6 +48,8 @@ ARRIVING_NS: Final = 2 * SECOND
 """How long a report may be on its way, the waiting time of its last probes included."""
 RETURNING_NS: Final = 30 * SECOND
 """After which every agent has tried again to reach a collector that was away (agent.contact)."""
+MANY: Final = 100_000
+"""Paths from which on what a pass took of memory is worth giving back."""
 BEGUN: Final = 5
 """How often a sample is begun anew where the matrix is replanned meanwhile; after that it is taken without a pause."""
 
@@ -116,6 +119,9 @@ class Judging:
             self._spent = 0.0
             sample = await self._sampled(now_ns)
             self.judgement = await asyncio.to_thread(self._judged, sample)
+            del sample
+            if self.judgement.cells >= MANY:
+                await asyncio.to_thread(give_back)
             self._told(self.judgement)
             if fresh := crossing(self._memory, sample):
                 self._confirm(fresh)

@@ -1,5 +1,6 @@
-"""What the collector asks of its own process: descriptors for its agents, and a garbage collector that keeps out of the way."""
+"""What the collector asks of its own process: descriptors, a garbage collector that keeps out of the way, and memory back."""
 
+import ctypes
 import gc
 import resource
 
@@ -32,3 +33,13 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_YOUNG, 10, 10)
+
+
+def give_back() -> None:
+    """Give memory that nobody uses back to the system (malloc_trim(3)); nothing happens where the C library has no such call.
+
+    It would be kept for arrays to come: beside 5,000 nodes, 100 MiB between two passes over all that is measured of them.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
