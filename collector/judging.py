@@ -116,15 +116,17 @@ class Judging:
     async def look(self, now_ns: int) -> None:
         """One pass, unless it is too soon for any."""
         if self._may_judge(now_ns):
-            self._spent = 0.0
-            sample = await self._sampled(now_ns)
-            self.judgement = await asyncio.to_thread(self._judged, sample)
-            del sample
+            await self._judge(now_ns)
             if self.judgement.cells >= MANY:
                 await asyncio.to_thread(give_back)
-            self._told(self.judgement)
-            if fresh := crossing(self._memory, sample):
-                self._confirm(fresh)
+
+    async def _judge(self, now_ns: int) -> None:
+        self._spent = 0.0
+        sample = await self._sampled(now_ns)
+        self.judgement = await asyncio.to_thread(self._judged, sample)
+        self._told(self.judgement)
+        if fresh := crossing(self._memory, sample):
+            self._confirm(fresh)
 
     async def _rest(self, began_ns: int) -> None:
         """Wait for the next pass: a while, or until it is urgent."""
