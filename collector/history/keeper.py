@@ -76,6 +76,8 @@ class Keeper:
         self._now_ns = now_ns
         self._now = now
         self._said = ""
+        self._reading = asyncio.Semaphore(1)
+        """Questions that are read for at a time: judging needs the same threads, and anybody may ask."""
         self._whole = whole
         self._memories: dict[str, Memory] = {}
         self._waiting: set[str] = set()
@@ -181,7 +183,8 @@ class Keeper:
     async def points(self, dimension: str, source: str, target: str) -> list[Point]:
         """The last hour of one pair; none where the file fails."""
         try:
-            return await asyncio.to_thread(self._file.points, dimension, source, target)
+            async with self._reading:
+                return await asyncio.to_thread(self._file.points, dimension, source, target)
         except HistoryError as error:
             self._complain(str(error))
             return []
@@ -189,7 +192,8 @@ class Keeper:
     async def incidents(self, most: int, *, since: int, until: int) -> list[dict[str, Any]]:
         """Incidents that were open in a span, in seconds since 1970, the latest first; none where the file fails."""
         try:
-            found = await asyncio.to_thread(self._file.incidents, most, since=since, until=until)
+            async with self._reading:
+                found = await asyncio.to_thread(self._file.incidents, most, since=since, until=until)
         except HistoryError as error:
             self._complain(str(error))
             return []
@@ -198,7 +202,8 @@ class Keeper:
     async def incident(self, name: str, since: str) -> dict[str, Any] | None:
         """One of them, by its id and when it began, or the latest one; None where there is none or the file fails."""
         try:
-            found = await asyncio.to_thread(self._file.incident, name, since)
+            async with self._reading:
+                found = await asyncio.to_thread(self._file.incident, name, since)
         except HistoryError as error:
             self._complain(str(error))
             return None

@@ -1,4 +1,5 @@
 import asyncio
+import threading
 
 import pytest
 
@@ -133,3 +134,28 @@ async def test_a_file_that_fails_leaves_nothing_to_know_and_stops_nobody(opened:
     await kept.keeper.keep_memories(["told"])
     assert kept.keeper.recalled("told") is None
     assert kept.failures == 2
+
+
+async def test_survive_34_however_many_look_back_there_is_a_thread_left_for_everything_else(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept(opened)
+    released, begun = threading.Event(), 0
+
+    def slow(*_: object) -> list[object]:
+        nonlocal begun
+        begun += 1
+        released.wait(60)
+        return []
+
+    monkeypatch.setattr(kept.file, "points", slow)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(kept.keeper.points("node", "n1", f"n{number}"))
+        async with asyncio.timeout(60):
+            while not begun:  # noqa: ASYNC110 - a thread says so
+                await asyncio.sleep(0.01)
+            await asyncio.to_thread(int)  # which would wait for ever
+        assert begun == 1
+        released.set()
+    assert begun == 200
