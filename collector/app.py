@@ -191,9 +191,7 @@ class Collector:
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
             standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
-            verdicts=Verdicts(
-                lambda: self._judging.judgement, self._written, *((self._history.incident,) if self._history else ())
-            ),
+            verdicts=Verdicts(lambda: self._judging.judgement, self._written, self._history),
             beats=self._beats,
             actions=self._actions,
             sign_in=settings.operators.sign_in,

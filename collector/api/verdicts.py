@@ -7,7 +7,7 @@ long is written in a thread.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from aiohttp import web
@@ -24,21 +24,24 @@ from collector.verdict.status import Status
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 Answer = dict[str, Any]
-Past = Callable[[str, str], Awaitable[Answer | None]]
+OCCURRENCE: Final = ("since", "closed", "seen", "cut_off", "sentence")
+"""What is told of another incident with the same id."""
 MOST: Final = 20_000
 """Most cells of an answer."""
 WORDS: Final = {verdict.word: verdict for verdict in Verdict}
 
 
-async def _forgotten(_name: str, _since: str) -> Answer | None:
-    """Of a collector that has no history."""
-    return None
+class Past(Protocol):
+    """Who remembers incidents that the judgement forgot; see collector.history.keeper."""
+
+    async def incident(self, name: str, since: str) -> Answer | None: ...  # noqa: D102 - see there
+    async def occurrences(self, name: str) -> list[Answer]: ...  # noqa: D102 - see there
 
 
 class Verdicts:
-    """See the module. `written` writes what `judgement` returns; `past` is asked for incidents that the judgement forgot."""
+    """See the module. `written` writes what `judgement` returns; `past` is asked for incidents that it forgot."""
 
-    def __init__(self, judgement: Callable[[], Judgement], written: Written, past: Past = _forgotten) -> None:
+    def __init__(self, judgement: Callable[[], Judgement], written: Written, past: Past | None = None) -> None:
         self.judgement = judgement
         self._written = written
         self._past = past
@@ -65,10 +68,18 @@ class Verdicts:
         name, since = found.get("id", ""), found.get("since", "")
         if not name:
             raise QuestionError("id is needed: one of /api/v1/incidents or /api/v1/history/incidents")
-        one = self._written.whole(self.judgement(), name, since) or await self._past(name, since)
+        judgement = self.judgement()
+        one = self._written.whole(judgement, name, since)
+        if one is None and self._past is not None:
+            one = await self._past.incident(name, since)
         if one is None:
             return json_response({"error": "there is no such incident, or not any more"}, status=404)
-        return json_response({"version": 1, "incident": one})
+        told = [] if self._past is None else await self._past.occurrences(name)
+        told += [self._written.closed(over) for over in judgement.closed if over.incident.id == name]
+        others = {other["since"]: {word: other.get(word) for word in OCCURRENCE} for other in told}
+        others.pop(one["since"], None)
+        latest = sorted(others.values(), key=lambda other: str(other["since"]), reverse=True)
+        return json_response({"version": 1, "incident": one, "others": latest})
 
     async def verdicts(self, request: web.Request) -> web.Response:
         """Every cell with what is expected, what is seen, and what is true of it."""

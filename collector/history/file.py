@@ -154,6 +154,10 @@ class HistoryFile:
         )
         return found[0] if found else None
 
+    def occurrences(self, name: str, most: int) -> list[dict[str, Any]]:
+        """Every incident with an id, the latest first: it says what it is about, and so comes again. Raises HistoryError."""
+        return self._incidents("SELECT body FROM incidents WHERE id = ? ORDER BY since DESC LIMIT ?", (name, most))
+
     def _incidents(self, question: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
         with self._asking() as database:
             rows = database.execute(question, values).fetchall()

@@ -28,6 +28,7 @@ DIMENSIONS: Final = ("zone", "namespace", "node")
 """What is remembered; a dimension with more pairs than one answer has is left out."""
 MOST_WAITING: Final = 200
 """Incidents that wait for a file that fails."""
+MOST_OCCURRENCES: Final = 50
 
 _log = structlog.get_logger()
 
@@ -208,6 +209,15 @@ class Keeper:
             self._complain(str(error))
             return None
         return None if found is None else self._marked(found)
+
+    async def occurrences(self, name: str) -> list[dict[str, Any]]:
+        """How often it came: every incident with this id, the latest first; none where the file fails."""
+        try:
+            found = await asyncio.to_thread(self._file.occurrences, name, MOST_OCCURRENCES)
+        except HistoryError as error:
+            self._complain(str(error))
+            return []
+        return [self._marked(one) for one in found]
 
     def _marked(self, incident: dict[str, Any]) -> dict[str, Any]:
         """With `cut_off` where a collector before us ended while it was open, so that nobody knows its end."""

@@ -105,7 +105,11 @@ class Liar:
         agent = {"vantage": EVIL, "node": EVIL, "state": "silent", "age_seconds": 1, "gaps": 0}
         answers = {
             "incidents": self.incidents,
-            "incident": {"version": 1, "incident": incident(EVIL)},
+            "incident": {
+                "version": 1,
+                "incident": incident(EVIL),
+                "others": [incident(EVIL) | {"since": "2026-11-29T02:00:00Z"}],
+            },
             "history/incidents": self.history,
             "agents": {"agents": [agent]},
             "matrix": {"span_seconds": 60, "cells": []},
@@ -189,6 +193,8 @@ async def test_past_incidents_and_outages_are_listed_and_lead_to_their_own_page(
         await past.get_by_role("link").first.click()
         await expect(page.get_by_role("list", name="What happened")).to_contain_text("opened", timeout=PATIENCE_MS)
         assert "since=2026-11-30T02" in page.url
+        await page.get_by_role("region", name="When it was open at other times").get_by_role("link").click()
+        await expect(page).to_have_url(re.compile("since=2026-11-29T02"))
 
 
 async def test_without_a_history_the_page_says_so_and_lists_what_is_known() -> None:

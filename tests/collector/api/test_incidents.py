@@ -1,4 +1,11 @@
+import json
+from typing import Any
+
+from aiohttp.test_utils import make_mocked_request
+
 from collector.api.incidents import Written
+from collector.api.question import QuestionError
+from collector.api.verdicts import Verdicts
 from collector.notify.deliveries import Delivery
 from collector.notify.notices import Status
 from collector.verdict.judgement import Judgement
@@ -74,3 +81,38 @@ def test_a_timeline_has_what_happened_and_who_was_told_in_order() -> None:
 def test_before_the_first_pass_nothing_is_known() -> None:
     answer = WRITTEN.judgement(Judgement())
     assert (answer["state"], answer["at"], answer["incidents"]) == ("unknown", None, [])
+
+
+class Remembered:
+    """A history with an earlier incident of the same id, and the one that is open as it was a minute ago."""
+
+    async def incident(self, name: str, since: str) -> dict[str, Any] | None:
+        return {"id": name, "since": "2001-09-08T00:00:00.000Z"} if since.startswith("2001-09-08") else None
+
+    async def occurrences(self, name: str) -> list[dict[str, Any]]:
+        return [
+            {"id": name, "since": since, "sentence": "n3"} for since in ("2001-09-09T01:48:20.000Z", "2001-09-08T00:00:00.000Z")
+        ]
+
+
+async def asked(history: Remembered | None, query: str) -> tuple[int, dict[str, Any]]:
+    verdicts = Verdicts(lambda: JUDGED, WRITTEN, history)
+    try:
+        answer = await verdicts.incident(make_mocked_request("GET", f"/api/v1/incident{query}"))
+    except QuestionError as error:
+        return error.status, {}
+    assert isinstance(answer.body, bytes)
+    return answer.status, json.loads(answer.body)
+
+
+async def test_an_incident_names_others_of_the_same_id_and_one_that_was_forgotten_is_remembered() -> None:
+    status, answer = await asked(Remembered(), "?id=00f0")
+    assert (status, answer["incident"]["sentence"]) == (200, "Node n3 is unreachable.")
+    assert [one["since"] for one in answer["others"]] == ["2001-09-08T00:00:00.000Z"]
+    status, answer = await asked(Remembered(), "?id=00f0&since=2001-09-08T00:00:00.000Z")
+    assert (status, answer["incident"]["since"]) == (200, "2001-09-08T00:00:00.000Z")
+    assert [one["since"] for one in answer["others"]] == ["2001-09-09T01:48:20.000Z"]
+    assert (await asked(Remembered(), "?id=00f0&since=1999-01-01T00:00:00.000Z"))[0] == 404
+    assert (await asked(None, "?id=ffff"))[0] == 404
+    assert (await asked(None, ""))[0] == 400
+    assert (await asked(None, "?id=00f0"))[1]["others"] == []

@@ -89,6 +89,7 @@ def test_one_incident_is_found_by_its_id_and_its_beginning_and_the_latest_by_its
     assert file.incident("a", "") == second
     assert file.incident("a", moment(NOW)) is None
     assert file.incident("b", "") is None
+    assert file.occurrences("a", 10) == [second, first]
 
 
 def test_of_too_many_incidents_the_oldest_leave(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import { json } from "../ask.js";
 import { clock, h, number, percent, table } from "../dom.js";
-import { link } from "../route.js";
+import { here, link } from "../route.js";
 import { save } from "../save.js";
 import { facts } from "./incidents.js";
 
@@ -14,11 +14,12 @@ export function incident([id]) {
   return {
     element,
     async refresh({ since = "" }) {
-      const one = (await json("incident", { id, since })).incident;
+      const { incident: one, others = [] } = await json("incident", { id, since });
       body.replaceChildren(h("h1", {}, one.sentence), facts(one),
         one.inhibited_by ? h("p", { class: "notice" }, "A wider incident explains this one: ", h("a", { href: link("incident", {}, [one.inhibited_by]) }, one.inhibited_by), ".") : "",
         h("h2", {}, "What to do"), runbook(one), h("p", {}, "Its paths in ", h("a", { href: matrix(one) }, "the matrix"), ", as ", h("button", { type: "button", onclick: () => save(`netmatrix-incident-${id}.json`, JSON.stringify(one, null, 1), "application/json") }, "JSON"), "."),
         h("h2", {}, "Timeline"), timeline(one),
+        ...(others.length ? [h("h2", {}, "The same before and after"), again(others)] : []),
         h("h2", {}, "Affected paths"), paths(one),
         h("h2", {}, "Evidence"), h("p", {}, one.sent ? `${one.lost} of ${one.sent} probes are lost (${percent(one.loss)}); ${one.witnesses} of ${one.of_witnesses} places that look at it see that.` : "Nothing is counted of it."),
         one.against ? h("p", {}, h("strong", {}, "What would speak against it: "), one.against) : "");
@@ -49,6 +50,12 @@ function timeline(one) {
     h("time", { datetime: step.at }, clock(step.at)), h("strong", { class: TONES[step.what] ?? "" }, step.what),
     step.what === "explained by a wider one" ? h("a", { href: link("incident", {}, [step.words]) }, step.words) : h("span", { class: "quiet" }, step.words)))),
     end && h("p", { class: "quiet" }, end));
+}
+
+// An id says what an incident is about, so that one that comes again has the same.
+function again(others) {
+  return table("When it was open at other times, the latest first", ["From", "Until", "What"], others.map((other) => h("tr", {}, h("td", {}, clock(other.since)),
+    h("td", {}, other.closed ? clock(other.closed) : other.cut_off ? `unknown; last seen ${clock(other.seen)}` : "still open"), h("td", {}, h("a", { href: link("incident", { since: other.since }, [here().words[0]]) }, other.sentence)))));
 }
 
 function paths(one) {
