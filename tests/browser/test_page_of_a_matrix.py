@@ -161,3 +161,23 @@ async def test_from_zones_to_nodes_to_a_pair_with_the_keyboard_and_back(tmp_path
         await expect(page.get_by_role("list", name="Where this is")).to_contain_text("z1 → z1")
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("list", name="Where this is")).to_have_text("all zones")
+
+
+async def test_what_a_person_has_in_hand_stays_while_the_page_is_made_anew(tmp_path: Path) -> None:
+    """The focus on a link, how far a table is scrolled to the side, and selected text."""
+    async with shown(tmp_path, "#/pair?from=n1&to=n2") as (page, _):
+        await page.set_viewport_size({"width": 375, "height": 800})
+        table = page.get_by_role("region", name="n1 → n2", exact=True)
+        await expect(table).to_be_visible()
+        await table.evaluate("one => { one.scrollLeft = 40; one.marked = true; }")
+        await page.get_by_role("link", name="Turn around").focus()
+        await expect(page.locator("body")).to_be_visible()
+        for _ in range(2):
+            await page.get_by_role("button", name="Pause").evaluate("one => (one.click(), one.click())")
+        await page.wait_for_function("() => ![...document.querySelectorAll('.scroll')].some((one) => one.marked)")
+        assert await table.evaluate("one => one.scrollLeft") == 40
+        await expect(page.get_by_role("link", name="Turn around")).to_be_focused()
+        await page.evaluate("getSelection().selectAllChildren(document.querySelector('.ladder'))")
+        await expect(page.locator("#age")).to_contain_text("waiting while text is selected")
+        await page.evaluate("getSelection().removeAllRanges()")
+        await expect(page.locator("#age")).not_to_contain_text("selected")

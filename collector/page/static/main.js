@@ -2,6 +2,7 @@
 
 import { beats, json, Refused, signed } from "./ask.js";
 import { ago, h } from "./dom.js";
+import { hold, selecting } from "./keep.js";
 import { here, link } from "./route.js";
 import { signing } from "./sign.js";
 import { agents } from "./views/agents.js";
@@ -52,10 +53,11 @@ function lost(page) {
 async function refresh() {
   if (state.busy) return void (state.again = true);
   state.busy = true;
-  const view = state.view;
+  const view = state.view, restore = hold(main);
   try {
     if (!state.known) await sign.ready(), (state.known = true), state.restart();
     const [told, seen] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
+    restore();
     sentences(verdict, told);
     state.fresh = performance.now() - 1000 * Math.max(told.age_seconds ?? 0, seen ?? 0);
     state.trouble = "";
@@ -81,14 +83,15 @@ function tell() {
   const old = performance.now() - state.fresh, known = state.fresh !== -1;
   age.classList.toggle("old", Boolean(state.trouble) || (known && !state.paused && old > OLD_MS));
   const words = known ? `data of ${ago(old / 1000)} ago` : "no data yet";
-  age.textContent = state.trouble ? `${words}: ${state.trouble}` : state.paused ? `${words}, paused` : words;
+  const rest = state.trouble ? `: ${state.trouble}` : state.paused ? ", paused" : selecting(main) ? ", waiting while text is selected" : "";
+  age.textContent = words + rest;
 }
 
 // The collector says when there is something new; where that does not get through, the page asks by itself.
 function live() {
   let events = null, beat = 0, last = 0, stream = new AbortController();
   const due = () => {
-    if (state.paused || document.hidden) return;
+    if (state.paused || document.hidden || selecting(main)) return;
     last = performance.now();
     void refresh();
   };

@@ -2,6 +2,7 @@
 
 import { json } from "../ask.js";
 import { ago, choice, clock, h, number, percent, table } from "../dom.js";
+import { choosing } from "../keep.js";
 import { change, link } from "../route.js";
 import { csv, save } from "../save.js";
 
@@ -26,7 +27,7 @@ const mark_of = (one) => h("span", { class: `mark ${one.effect === "leak" ? "lea
 const lasted = (one) => ago((Date.parse(one.closed ?? (one.cut_off ? one.seen : new Date().toISOString())) - Date.parse(one.since)) / 1000);
 
 export function incidents() {
-  let shown = null;
+  let shown = null, drawn = "";
   const open = h("div", {}), tools = h("div", { class: "toolbar" }), past = h("div", {});
   const element = h("div", {}, h("h1", {}, "Incidents"), open, h("h2", {}, "Until now"), tools, past);
 
@@ -42,7 +43,8 @@ export function incidents() {
   }
 
   function toolbar(span, kept) {
-    if (tools.contains(document.activeElement)) return;
+    if (choosing(tools) && drawn === span) return;
+    drawn = span;
     const choices = SPANS.some(([value]) => value === span) ? SPANS : [...SPANS, [span, span]];
     tools.replaceChildren(kept ? choice("Of", span, choices, (value) => change({ span: value })) : "", h("div", { class: "end" },
       h("button", { type: "button", onclick: () => save("netmatrix-incidents.csv", csv(FIELDS, shown.over.map((one) => FIELDS.map((name) => one[name]))), "text/csv") }, "CSV"),

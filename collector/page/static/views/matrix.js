@@ -4,6 +4,7 @@ import { json, picture } from "../ask.js";
 import { Board } from "../board.js";
 import { ago, choice, h, refusal, table } from "../dom.js";
 import { isBad, LEVEL, looks, UNKNOWN } from "../palette.js";
+import { choosing } from "../keep.js";
 import { change, here, link } from "../route.js";
 import { csv, save } from "../save.js";
 import { worst } from "../sums.js";
@@ -45,8 +46,7 @@ export function matrix() {
   }
 
   function toolbar(asked) {
-    const held = tools.contains(document.activeElement) ? document.activeElement.closest("label")?.firstChild.textContent : "";
-    if (held && drawn === JSON.stringify(asked)) return; // somebody chooses just now
+    if (choosing(tools) && drawn === JSON.stringify(asked)) return;
     drawn = JSON.stringify(asked);
     const set = (name) => (value) => change({ [name]: value }), [rows, columns] = dimensions(asked.by);
     const known = (all, one) => (all.some(([value]) => value === one) ? all : [...all, [one, one]]);
@@ -62,7 +62,6 @@ export function matrix() {
         h("button", { type: "button", onclick: () => save("netmatrix.csv", csv(...rowsOf(shown)), "text/csv") }, "CSV"),
         h("button", { type: "button", onclick: exportJson }, "JSON"),
         h("button", { type: "button", onclick: async () => save("netmatrix.png", await board.png()) }, "PNG")));
-    if (held) [...tools.querySelectorAll("label")].find((label) => label.firstChild.textContent === held)?.querySelector("select").focus();
   }
 
   async function exportJson() {

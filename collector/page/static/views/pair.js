@@ -3,6 +3,7 @@
 import { json, Refused } from "../ask.js";
 import { ago, choice, h, latency, number, percent, refusal, table } from "../dom.js";
 import { chart } from "../chart.js";
+import { choosing } from "../keep.js";
 import { change, here, link } from "../route.js";
 import { csv, save } from "../save.js";
 import { probe } from "./probe.js";
@@ -16,7 +17,7 @@ const SPANS = [["", "the last minute"], ["10s", "the last 10 s"], ["5m", "the la
 const FIELDS = ["direction", "layer", "kind", "family", "from", "to", "port", "state", "sent", "received", "loss", "p50_us", "p99_us", "age_seconds", "because"];
 
 export function pair() {
-  let shown = null;
+  let shown = null, drawn = "";
   const crumbs = h("ol", { class: "crumbs", "aria-label": "Where this is" }), title = h("h1", {}), tools = h("div", { class: "toolbar" });
   const words = h("div", {}), ladder = h("div", { class: "two" }), charts = h("div", {}), cells = h("div", {}), now = probe();
   const element = h("div", {}, crumbs, title, tools, words, ladder, now.element, charts, cells);
@@ -47,8 +48,10 @@ export function pair() {
     crumbs.replaceChildren(...[["all zones", link("", { by: "zone", layer, measure })], ...up].map(([text, href]) => h("li", {}, h("a", { href }, text))), h("li", { "aria-current": "page" }, `${from} ↔ ${to}`));
   }
 
-  function toolbar({ span = "" }) {
-    if (tools.contains(document.activeElement)) return; // somebody chooses just now
+  function toolbar(asked) {
+    const { span = "" } = asked;
+    if (choosing(tools) && drawn === JSON.stringify(asked)) return;
+    drawn = JSON.stringify(asked);
     const choices = SPANS.some(([value]) => value === span) ? SPANS : [...SPANS, [span, span]];
     tools.replaceChildren(choice("Over", span, choices, (value) => change({ span: value })), h("a", { class: "button", href: link("pair", { ...here().parameters, from: shown.to, to: shown.from }) }, "Turn around"), h("div", { class: "end" },
       h("button", { type: "button", onclick: () => save("netmatrix-pair.csv", csv(FIELDS, rowsOf(shown)), "text/csv") }, "CSV"),
