@@ -155,7 +155,7 @@ def _tenants(nodes: int) -> tuple[Vantage, ...]:
     return tuple(
         Vantage(
             name=f"{space}-{number}",
-            node=f"n{1 + (TENANTS * place + number) * 5 % nodes}",
+            node=f"n{1 + (TENANTS * place + number) * APART % nodes}",
             namespace=space,
             pod=f"probe-{number}",
             uid=f"00000000-0000-4000-9000-{TENANTS * place + number:012}",

@@ -85,8 +85,10 @@ class Draw:
             programs = into & self._layer(Layer.POD) & np.isin(self._cluster.kind, PROGRAMS)
             rate = float(self._dice.choice([1.0, 0.5]))
             return self._made(kind, Truth("agent", name, "in", Layer.POD), [Part(_places(programs), rate, BACKWARD)])
-        cells = _places((out | into) & self._cluster.long)
-        return self._made(kind, Truth("mtu", name, "both", Layer.MTU), [Part(cells, 1.0)], within_s=600)
+        into, out = into & self._cluster.long, out & self._cluster.long
+        # Few paths have long packets: what nobody sends, nobody misses.
+        direction = "both" if into.any() and out.any() else "in" if into.any() else "out"
+        return self._made(kind, Truth("mtu", name, direction, Layer.MTU), [Part(_places(out | into), 1.0)], within_s=600)
 
     def _lossy_node(self, kind: str, rate: float) -> Fault:
         """Packets into or out of a node, of its pods alone, or requests to its pods alone by a rule that keeps connections."""
@@ -138,6 +140,7 @@ class Draw:
         layers = self._layer(Layer.POD) | self._layer(Layer.MTU)
         layers = layers | self._layer(Layer.HOST) if kind == "pair" else layers
         ahead, back = self._rows(one) & self._columns(other) & layers, self._rows(other) & self._columns(one) & layers
+        self._used |= {self._near.words[one], self._near.words[other]}
         rate = rate or float(self._dice.choice([1.0, 0.7])) if kind == "pair" else 1.0
         both = kind != "pair_stateful" and rate == 1.0 and bool(back.any())
         names = [self._near.words[one], self._near.words[other]]

@@ -4,6 +4,7 @@ In: the ground of a span. Out: families of candidates, each an array of sums wit
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from collector.verdict.candidates import ALL, CLASSES, NETWORK, SHARED, Floats, 
 from collector.verdict.cells import LAYERS, Ints, Mask
 from collector.verdict.frame import Sides
 from wire.path import Layer
+
+OTHERS: Final = 3
+"""Fewest nodes without a label that must be there to see what those with it have in common."""
 
 
 @dataclass(slots=True, eq=False)
@@ -136,9 +140,10 @@ def _zones(ground: Ground, kind: str, layers: str) -> list[Family]:
 
 
 def _by_label(ground: Ground, into: Family, out: Family) -> list[Family]:
-    """Nodes that have a label in common, where several do and not all."""
+    """Nodes that have a label in common, where several do and several do not."""
     result = []
-    shared = {label: numbers for label, numbers in ground.frame.labels.items() if 1 < len(numbers) < len(into.words)}
+    most = len(into.words) - OTHERS
+    shared = {label: numbers for label, numbers in ground.frame.labels.items() if 1 < len(numbers) <= most}
     for label, numbers in shared.items():
         of = np.full(len(into.words) + 1, -1, np.int64)
         of[numbers] = 0

@@ -157,7 +157,7 @@ class Search:
 
     def _best(self, *, long: bool) -> Finding | None:
         """The likeliest candidate of the layer of long packets, or of all others."""
-        scored: list[tuple[float, int, int]] = []
+        scored: list[tuple[bool, float, int, int]] = []
         weights = self._weights * self.live
         happened: dict[int, Floats] = {}
         for number, family in enumerate(self._families):
@@ -167,10 +167,13 @@ class Search:
             some = np.flatnonzero(events >= WITNESSES)
             scores = ratio(events[some], family.usual[some]) / self.dispersion
             known = self._known[number]
-            worth = scores > (np.where(np.isin(some, known), TELLING, self.cost) if len(known) else self.cost)
-            scored += [(score, number, one) for score, one in zip(scores[worth].tolist(), some[worth].tolist(), strict=True)]
-        scored.sort(key=lambda entry: (-entry[0], entry[1], entry[2]))
-        for score, number, one in scored[:TRIED]:
+            told = np.isin(some, known) if len(known) else np.zeros(len(some), np.bool_)
+            worth = scores > np.where(told, TELLING, self.cost)
+            columns = (column[worth].tolist() for column in (~told, -scores, some))
+            scored += [(unknown, below, number, one) for unknown, below, one in zip(*columns, strict=True)]
+        # What has been told explains first: a narrower cause is named beside it for what it leaves.
+        for _, below, number, one in sorted(scored)[:TRIED]:
+            score = -below
             family = self._families[number]
             if family.halves and not self._two_sided(family, one):
                 continue
@@ -255,7 +258,7 @@ class Search:
         base, loss = usual / max(sent, 1), lost / max(sent, 1)
         if scope.layers == Layer.MTU and not self._only_long(scope, loss, base):
             return None
-        scope, certain = sided(scope, ground, (lost, sent), base)
+        scope, certain = sided(scope, ground, (lost, sent), base, self.unexplained)
         layer, sure = layer_of(scope, ground, which, base)
         if scope.kind == "node" and layer is Layer.POD and busy(ground, cells_of(scope, ground), base) > TELLING:
             scope = scope._replace(kind="agent", direction="in")

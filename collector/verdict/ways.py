@@ -4,9 +4,13 @@ Of receipts the longest span is asked, whichever has shown the cause: of a third
 has few of those, while the background brings hardly any.
 """
 
+from collections.abc import Callable
 from typing import Final
 
+import numpy as np
+
 from collector.verdict.candidates import ALL, NETWORK, Ground, Scope
+from collector.verdict.cells import Ints
 from collector.verdict.extent import cells_of, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, one_way, receipts
@@ -24,10 +28,13 @@ TOTAL: Final = 0.9
 """Loss from which nothing gets through, so that no receipt will ever tell a direction."""
 
 
-def sided(scope: Scope, ground: Ground, counts: tuple[int, int], usual: float) -> tuple[Scope, bool]:
+def sided(
+    scope: Scope, ground: Ground, counts: tuple[int, int], usual: float, unexplained: Callable[[Ints], Ints]
+) -> tuple[Scope, bool]:
     """Which cells lose by it, of its lost and sent ones, and whether that is sure; the direction, receipts say afterwards.
 
-    A cause covers both sides where the other one is likelier to lose as much than as little as usual.
+    `unexplained` leaves out what other causes explain: they say nothing of the other side. A cause covers both sides where
+    the other one is likelier to lose as much than as little as usual.
     """
     if scope.kind not in DIRECTED or scope.component == ALL or scope.layers not in {NETWORK, Layer.MTU.value}:
         return scope, True
@@ -37,7 +44,7 @@ def sided(scope: Scope, ground: Ground, counts: tuple[int, int], usual: float) -
             return scope, True
         lost, sent = counts
         other = turned(scope) if between else scope._replace(direction="out" if scope.direction == "in" else "in")
-        alone = cells_of(other, ground) & ~cells_of(scope, ground)
+        alone = unexplained(np.flatnonzero(cells_of(other, ground) & ~cells_of(scope, ground)))
         probes, gone = counted(ground, alone)
         if advantage(gone, probes, lost / max(sent, 1), usual) <= TELLING:
             # What was found is likelier more than the truth than less, so that less must have shown as well.
