@@ -38,8 +38,10 @@ IN_A_HURRY: Final = 0.1
 AT_REST: Final = 0.025
 """Share of a core that judging takes: a pass over the paths of 5,000 nodes takes a quarter of a second, and in a cluster so
 large some probe is lost in every one."""
+UNHEARD: Final = 0.005
+"""The same while no agent at all has reported since the pass before: then only time can change what is true."""
 SLOWEST: Final = 3
-"""By how much that makes the limits above longer at most."""
+"""By how much that makes the limits above longer at most, and twice as much while nobody reports."""
 REPORTS: Final = 1.5
 """Report intervals between two passes, within these limits: each must know more than the one before."""
 COMPLETE: Final = 2
@@ -89,6 +91,9 @@ class Judging:
         self._urgent = asyncio.Event()
         self._spent = 0.0
         """CPU seconds that reading has taken in this pass."""
+        self._newest_ns = 0
+        """When the newest report of the last pass arrived, and whether that was later than in the pass before."""
+        self._is_news = True
         self._began_ns: int | None = None
         self._since_ns: dict[str, int] = {}
         """Since when each agent is expected."""
@@ -132,7 +137,8 @@ class Judging:
         """Wait for the next pass: a while, or until it is urgent."""
         spent_ns = int(self.judgement.took_seconds * SECOND)
         usual_ns = min(PASS_NS, max(LEAST_NS, int(REPORTS * self._report_ns)))
-        pause_ns = max(usual_ns, min(int(spent_ns / AT_REST), SLOWEST * PASS_NS))
+        share, most_ns = (AT_REST, SLOWEST * PASS_NS) if self._is_news else (UNHEARD, 2 * SLOWEST * PASS_NS)
+        pause_ns = max(usual_ns, min(int(spent_ns / share), most_ns))
         hurry_ns = min(int(spent_ns / IN_A_HURRY), SLOWEST * LEAST_NS)
         least_ns = max(LEAST_NS, hurry_ns, 2 * (self._now_ns() - began_ns))  # half of the time at most
         await asyncio.sleep(max(0, began_ns + least_ns - self._now_ns()) / SECOND)
@@ -158,6 +164,8 @@ class Judging:
 
     async def _sampled(self, now_ns: int) -> Sample:
         agents = self._sessions.heard(now_ns)
+        newest_ns = max((agent.arrived_ns or 0 for agent in agents), default=0)
+        self._is_news, self._newest_ns = newest_ns > self._newest_ns, newest_ns
         heard = self._heard(agents, now_ns)
         leaving = frozenset(agent.vantage for agent in agents if agent.state is AgentWord.LEAVING)
 
