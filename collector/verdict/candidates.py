@@ -136,8 +136,8 @@ class Ground:
         _, first, inverse = np.unique(key, return_index=True, return_inverse=True)
         place = lossy[first]
         return Events(
-            self.source[place],
-            self.target[place],
+            self.source[place].astype(np.int64),
+            self.target[place].astype(np.int64),
             layer[first],
             np.bincount(inverse, self.lost[lossy], len(place)).astype(np.int64),
             np.bincount(inverse, self.sent[lossy], len(place)).astype(np.int64),

@@ -136,8 +136,8 @@ class Cells:
     heard_ns: Ints
     """Of each source: when its last report arrived, by the same clock; -1 for one of which none is expected now (it left, it
     has not yet begun, or it leaves)."""
-    source: Ints
-    target: Ints
+    source: Numbers
+    target: Numbers
     layer: Small
     kind: Small
     family: Small

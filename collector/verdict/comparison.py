@@ -69,9 +69,9 @@ def kept(one: Comparison) -> Comparison:
     sample, compared = one.sample, one.compared
     small = replace(
         sample,
-        source=sample.source.astype(np.int32),
-        target=sample.target.astype(np.int32),
-        ask=sample.ask.astype(np.int32),
+        source=sample.source.astype(np.int32, copy=False),
+        target=sample.target.astype(np.int32, copy=False),
+        ask=sample.ask.astype(np.int32, copy=False),
         place=np.zeros(0, np.float32),
         sent=(),
         lost=(),
@@ -80,7 +80,7 @@ def kept(one: Comparison) -> Comparison:
             words if number in set(np.unique(compared.span).tolist()) else NOTHING for number, words in enumerate(sample.words)
         ),
     )
-    answers = Answers(one.answers.number.astype(np.int32), one.answers.every, one.answers.answer)
+    answers = Answers(one.answers.number.astype(np.int32, copy=False), one.answers.every, one.answers.answer)
     return replace(
         one, sample=small, spans=[], answers=answers, since_ns=_thin(one.since_ns), open_until_ns=_thin(one.open_until_ns)
     )

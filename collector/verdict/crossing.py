@@ -53,7 +53,7 @@ def _paths(scope: Scope, sample: Sample) -> list[int]:
     here = np.flatnonzero(between & (sample.reason == Reason.JUDGED))
     ask = sample.ask[here]
     here = here[np.isin(tables.layer[ask], NETWORKS) & np.isin(tables.kind[ask], BURSTING)]
-    _, first = np.unique(sample.source[here] * len(tables.targets) + sample.target[here], return_index=True)
+    _, first = np.unique(sample.source[here].astype(np.int64) * len(tables.targets) + sample.target[here], return_index=True)
     every = here[np.sort(first)]
     spread = np.unique(np.linspace(0, len(every) - 1, min(PATHS, len(every))).astype(np.int64)) if len(every) else every
     chosen: list[int] = every[spread].tolist()

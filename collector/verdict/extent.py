@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 
 from collector.verdict.candidates import ALL, NETWORK, Ground, Scope, of_layers
-from collector.verdict.cells import LAYERS, Codes, Ints, Mask, Small
+from collector.verdict.cells import LAYERS, Codes, Ints, Mask, Numbers, Small
 from collector.verdict.frame import Called
 from wire.path import Layer
 
@@ -13,7 +13,7 @@ BEHIND: Final = tuple(LAYERS.index(layer) for layer in (Layer.SERVICE, Layer.DNS
 """Layers whose targets lie behind the network of a node."""
 
 
-def covered(scope: Scope, ground: Ground, source: Ints, target: Ints, layer: Ints | Small) -> Mask:
+def covered(scope: Scope, ground: Ground, source: Numbers, target: Numbers, layer: Ints | Small) -> Mask:
     """What a cause explains: a node that is cut off also loses everything that lies behind it."""
     result = _ends(scope, ground, source, target)
     if scope.layers != NETWORK:
@@ -55,7 +55,7 @@ def turned(scope: Scope) -> Scope:
     return scope._replace(component=f"{far}>{near}")
 
 
-def _ends(scope: Scope, ground: Ground, source: Ints, target: Ints) -> Mask:
+def _ends(scope: Scope, ground: Ground, source: Numbers, target: Numbers) -> Mask:
     """What lies between the ends of a scope, on any layer."""
     if scope.component == ALL:
         return np.ones(len(source), np.bool_)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from collector.verdict.candidates import ALL, CLASSES, NETWORK, SHARED, Floats, Ground, Scope, Sums, of_layers
-from collector.verdict.cells import LAYERS, Ints, Mask
+from collector.verdict.cells import LAYERS, Ints, Mask, Numbers
 from collector.verdict.frame import Sides
 from wire.path import Layer
 
@@ -175,7 +175,7 @@ def _policies(ground: Ground) -> list[Family]:
     return [Family("policy", "in", Layer.POD.value, words, sent, usual, event)]
 
 
-def _cross(sides: Sides, source: Ints, target: Ints) -> Ints:
+def _cross(sides: Sides, source: Numbers, target: Numbers) -> Ints:
     one, other = sides[0].codes[source], sides[1].codes[target]
     return np.where((one >= 0) & (other >= 0), one * len(sides[0].words) + other, -1)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from collector.verdict.cells import LAYERS, Codes, Ends, Ints, Small, coded
+from collector.verdict.cells import LAYERS, Codes, Ends, Ints, Numbers, Small, coded
 
 Sides = tuple[Codes, Codes]
 """A property of sources and of targets, with numbers in common."""
@@ -41,7 +41,7 @@ class Grouping(NamedTuple):
     layers: Ints
     size: int
 
-    def of(self, source: Ints, target: Ints, layer: Ints | Small) -> Ints:
+    def of(self, source: Numbers, target: Numbers, layer: Ints | Small) -> Ints:
         """Of some cells."""
         result: Ints = self.ahead.take(source)
         result += self.behind.take(target)

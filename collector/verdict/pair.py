@@ -190,7 +190,7 @@ def _kept(sample: Sample, open_: Mask, denied: Mask, reached: tuple[Ints, ...]) 
     flows = np.flatnonzero(open_ & np.isin(tables.kind[sample.ask], FLOWS))
     if not len(flows):
         return which
-    key = sample.source * (len(tables.targets) + 1) + tables.named[sample.target]
+    key = sample.source.astype(np.int64) * (len(tables.targets) + 1) + tables.named[sample.target]
     fresh = np.flatnonzero(denied & ~np.isin(tables.kind[sample.ask], FLOWS) & np.isin(key, key[flows]))
     latest = np.zeros(len(fresh), np.int64)
     seen = np.zeros(len(fresh), np.bool_)

@@ -61,7 +61,7 @@ class _Columns:
     def __init__(self, most: int, spans: int) -> None:
         self.size = 0
         self.paths = np.empty(most, np.uint64)
-        self.source, self.target, self.ask = (np.empty(most, np.int64) for _ in range(3))
+        self.source, self.target, self.ask = (np.empty(most, np.int32) for _ in range(3))
         self.reason: Small = np.empty(most, np.uint8)
         self.place: NDArray[np.float32] = np.empty(most, np.float32)
         self.sent = [np.empty(most, np.int32) for _ in range(spans)]

@@ -87,9 +87,9 @@ class Sample:
     """Reasons by source and by target."""
     paths: Ids
     """The ids of their paths."""
-    source: Ints
-    target: Ints
-    ask: Ints
+    source: Numbers
+    target: Numbers
+    ask: Numbers
     reason: Small
     """By the cell's own windows alone."""
     sent: tuple[Numbers, ...]

@@ -14,7 +14,7 @@ from collector.matrix.nested import Counts, nested, wanted
 from collector.matrix.part import Part, present
 from collector.matrix.slab import Slab
 from collector.matrix.store import Matrix
-from collector.verdict.cells import LAYERS, Ints
+from collector.verdict.cells import LAYERS, Ints, Numbers
 from collector.verdict.sample import NO_WINDOWS, Windows
 from wire.outcome import Outcome
 from wire.path import Layer
@@ -29,7 +29,7 @@ STRANGE: Final = wanted([WRONG_PEER, *map(int, UNNAMED)])
 """What is left out."""
 
 
-def leave_out_strange(found: Counts, layers: Ints, ask: Ints) -> None:
+def leave_out_strange(found: Counts, layers: Ints, ask: Numbers) -> None:
     """Take from sent and lost what says nothing of a way.
 
     That is an answer of somebody else, to whom an address was given again, and a name that was not found of a host outside.
