@@ -201,10 +201,10 @@ async def test_every_view_is_as_wide_as_its_window_in_light_and_in_dark(browser:
 MISSING = {
     "#/nowhere": "There is no such page",
     "#/incident/ffff": "There is no such incident",
-    "#/pair?from=n1&to=n99": "nothing is called that",
+    "#/pair?from=n1&to=n99": "Nothing is called “n99”",
     "#/pair?from=n1&to=n2&span=9y": "span must be a duration",
-    "#/?from=n77": "nothing is called that",
-    "#/?from=zone/z9&to=zone/z1": "nothing is called that",
+    "#/?from=n77": "Nothing is called “n77”",
+    "#/?from=zone/z9&to=zone/z1": "Nothing is called “zone/z9”",
     "#/?by=node:colour": "by must be one of",
     "#/incidents?span=yesterday": "since must be a time",
     "#/pair?from=n1": "needs from and to",

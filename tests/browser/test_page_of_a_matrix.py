@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -181,3 +182,27 @@ async def test_what_a_person_has_in_hand_stays_while_the_page_is_made_anew(tmp_p
         await expect(page.locator("#age")).to_contain_text("waiting while text is selected")
         await page.evaluate("getSelection().removeAllRanges()")
         await expect(page.locator("#age")).not_to_contain_text("selected")
+
+
+WRONG = {
+    "#/pair?from=n1&to=n99": "Nothing is called “n99”",
+    "#/?from=zone/z9&measure=loss": "Nothing is called “zone/z9”",
+    "#/?by=colour": "by must be one of",
+    "#/?layer=moon": "layer must be one of",
+    "#/?span=9y&measure=loss": "span must be a duration",
+    "#/incident/ffff": "There is no such incident",
+}
+
+
+async def test_what_does_not_exist_is_said_while_all_else_on_the_page_stays(tmp_path: Path) -> None:
+    async with shown(tmp_path, "#/?measure=loss") as (page, _):
+        for view, words in WRONG.items():
+            await page.evaluate("view => { location.hash = view; }", view)
+            await expect(page.locator("main")).to_contain_text(words)
+            await expect(page.locator("#verdict")).to_contain_text("Nothing is judged yet")
+            await expect(page.locator("#age")).to_have_text(re.compile(r"^data of \d+ s ago$"))
+            assert await page.locator("main a").count() >= 1, view
+        await page.evaluate("location.hash = '#/?from=zone/z9&measure=loss&by=node'")
+        await page.locator("main").get_by_role("link", name="zone/z2", exact=True).click()
+        await expect(page.locator("#matrix-words")).to_contain_text("1 by")
+        await expect(page.get_by_role("application")).to_be_visible()

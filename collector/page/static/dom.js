@@ -27,9 +27,9 @@ export function table(caption, heads, rows) {
 }
 
 // What was refused, and links to what exists, made by `to` of a name.
-export function refusal(error, to, rest = []) {
-  const list = (error.exists ?? []).flatMap((name, at) => [at ? ", " : " Is it one of these? ", h("a", { href: to(name) }, name)]);
-  return h("p", { class: "notice" }, `${error.message}. `, ...list, list.length ? ". " : "", ...rest);
+export function refusal(error, name, to, rest = []) {
+  const list = (error.exists ?? []).flatMap((one, at) => [at ? ", " : "Is it one of these? ", h("a", { href: to(one) }, one)]);
+  return h("p", { class: "notice" }, list.length ? `Nothing is called “${name}”. ` : `${error.message}. `, ...list, list.length ? ". " : "", ...rest);
 }
 
 export const number = (text) => h("td", { class: "number" }, text);

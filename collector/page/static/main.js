@@ -56,21 +56,30 @@ async function refresh() {
   const view = state.view, restore = hold(main);
   try {
     if (!state.known) await sign.ready(), (state.known = true), state.restart();
-    const [told, seen] = await Promise.all([json("incidents").catch(missing), view?.refresh(here().parameters)]);
+    const [told, seen] = await Promise.allSettled([json("incidents").catch(missing), view?.refresh(here().parameters)]);
+    if (told.status === "fulfilled") sentences(verdict, told.value);
+    if (seen.status === "rejected" && view === state.view) refused(view, seen.reason);
     restore();
-    sentences(verdict, told);
-    state.fresh = performance.now() - 1000 * Math.max(told.age_seconds ?? 0, seen ?? 0);
+    if (told.status === "rejected") throw told.reason;
+    if (seen.status === "rejected" && !answered(seen.reason)) throw seen.reason;
+    state.fresh = performance.now() - 1000 * Math.max(told.value.age_seconds ?? 0, seen.value ?? 0);
     state.trouble = "";
-    document.title = `${told.incidents?.length ? `(${told.incidents.length}) ` : ""}netmatrix`;
+    document.title = `${told.value.incidents?.length ? `(${told.value.incidents.length}) ` : ""}netmatrix`;
   } catch (error) {
     state.trouble = error instanceof Refused ? error.message : String(error);
     if (error instanceof Refused) sign.refused(error);
-    if (view === state.view && error instanceof Refused && error.status >= 400 && error.status < 500) view.refused?.(error);
   } finally {
     state.busy = false;
   }
   tell();
   if (state.again) (state.again = false), void refresh();
+}
+
+// A question that is wrong is answered: the view says so, and nothing is amiss with the collector.
+const answered = (error) => error instanceof Refused && [400, 404, 414].includes(error.status);
+
+function refused(view, error) {
+  if (error instanceof Refused && error.status >= 400 && error.status < 500) view.refused?.(error);
 }
 
 // An older collector has no incidents; it is still worth looking at.

@@ -117,7 +117,7 @@ export function matrix() {
       more.replaceChildren();
       board.element.hidden = true;
       const wrong = error.message.startsWith("to") ? "to" : "from", { parameters } = here();
-      words.replaceChildren(refusal(error, (name) => link("", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Open the whole matrix"), "."]));
+      words.replaceChildren(refusal(error, parameters[wrong], (name) => link("", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Open the whole matrix"), "."]));
     },
   };
 }

@@ -85,7 +85,7 @@ export function pair() {
       now.element.hidden = true;
       for (const part of [tools, ladder, charts, cells]) part.replaceChildren();
       const wrong = error.message.startsWith("to") ? "to" : "from", { parameters } = here();
-      words.replaceChildren(refusal(error, (name) => link("pair", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Back to the matrix"), "."]), h("p", {}, "There are ", ...offered(), "."));
+      words.replaceChildren(refusal(error, parameters[wrong], (name) => link("pair", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Back to the matrix"), "."]), h("p", {}, "There are ", ...offered(), "."));
     },
   };
 }
