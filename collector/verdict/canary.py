@@ -84,6 +84,8 @@ def unenforced(found: Canaries, finding: Finding) -> Finding:
 
 def behind(one: Comparison, cells: Ints, nodes: Collection[str]) -> Mask:
     """Which of some leaks are at pods on these nodes, as sources or as targets, and follow from it."""
+    if not (nodes and len(cells)):
+        return np.zeros(len(cells), np.bool_)
     sources, targets, sample = one.sample.tables.sources, one.sample.tables.targets, one.sample
     near = np.array([end.node in nodes for end in sources.all], np.bool_)
     far = np.array([end.node in nodes for end in targets.all], np.bool_)

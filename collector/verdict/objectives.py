@@ -59,7 +59,7 @@ def windows_of(sample: Sample, answers: Answers) -> Mapping[int, Ids]:
     found: dict[int, list[Ids]] = {}
     left = MOST_PATHS
     for number, entry in enumerate(answers.every):
-        lengths = _lengths(entry)
+        lengths = _lengths(entry) if entry.slo is not None else ()
         if lengths and entry.answer is Answer.ALLOW:
             paths = sample.paths[answers.number == number][:left]
             left -= len(paths)

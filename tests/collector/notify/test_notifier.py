@@ -284,6 +284,7 @@ def notice(**fields: Any) -> Notice:
     [
         ({}, ("Node", "", "n3")),
         ({"kind": "canary"}, ("Node", "", "n3")),
+        ({"kind": "canary", "component": "cluster"}, ("Namespace", "", "netmatrix")),
         ({"kind": "service", "component": "service/shop/cart"}, ("Service", "shop", "cart")),
         ({"kind": "service", "component": "shop/cart"}, ("Service", "shop", "cart")),
         (
