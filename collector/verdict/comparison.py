@@ -20,6 +20,7 @@ from collector.expectation.expected import Expectations
 from collector.verdict.cells import Cells, Expected, Ints, Mask, Reason
 from collector.verdict.changes import Changes, Delay
 from collector.verdict.control import Control
+from collector.verdict.declared import Declared
 from collector.verdict.expecting import Answers, Expecting
 from collector.verdict.history import History, Learned
 from collector.verdict.objectives import Missed, missed, windows_of
@@ -105,6 +106,7 @@ class Comparer:
         self._comparing = Comparing()
         self._changes = Changes()
         self._history = History()
+        self._declared = Declared()
         self._rules = ""
         """Digest of the policies in force; empty before the first pass, or that of the process before."""
         self._policies_ns = ALWAYS
@@ -118,7 +120,8 @@ class Comparer:
         since_ns = self._changes.since(sample.paths, now_ns=sample.now_ns)
         spans = cells_of(sample, answers.answer)
         compared = self._comparing.compared(sample, spans, answers, since_ns)
-        spans, compared, past, last_ns = self._remember(sample, spans, answers, compared)
+        compared, unneeded = self._declared.judged(sample, answers, compared)
+        spans, compared, past, last_ns = self._remember(sample, spans, answers, compared, unneeded)
         agree = compared.verdict == Verdict.OK
         judged = (spans[sample.round].reason == Reason.JUDGED) & ~compared.grace
         judged &= (compared.verdict == Verdict.OK) | (compared.verdict == Verdict.DEGRADED)
@@ -184,13 +187,13 @@ class Comparer:
         return True
 
     def _remember(
-        self, sample: Sample, spans: list[Cells], answers: Answers, compared: Compared
+        self, sample: Sample, spans: list[Cells], answers: Answers, compared: Compared, unneeded: Mask
     ) -> tuple[list[Cells], Compared, Mask, Ints]:
         """Count what was open as what should be, where nobody says anything else."""
         past: Mask = np.zeros(len(sample), np.bool_)
         last_ns: Ints = np.broadcast_to(np.int64(ALWAYS), past.shape)
         expected, verdict = answers.answer.copy(), compared.verdict.copy()
-        expected[compared.grace & (verdict != Verdict.OK)] = Expected.UNKNOWN
+        expected[(compared.grace & (verdict != Verdict.OK)) | unneeded] = Expected.UNKNOWN
         silent = np.flatnonzero((answers.answer == Expected.UNSPECIFIED) | (answers.answer == Expected.UNKNOWN))
         if len(silent):
             judged = spans[sample.round].reason[silent] == Reason.JUDGED

@@ -10,7 +10,7 @@ import numpy as np
 from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Expected, Ints, Mask
 from collector.verdict.comparison import Comparison, open_until
 from collector.verdict.control import Control
-from collector.verdict.pair import Verdict
+from collector.verdict.pair import ALWAYS, Verdict
 from collector.verdict.sample import Sample
 from wire.outcome import Outcome
 
@@ -130,18 +130,27 @@ def _because(one: Comparison, cell: int, verdict: Verdict, sent: int, reached: i
     entry = one.answers.every[int(one.answers.number[cell])]
     seen = f"{reached} of {sent} probes got through in {span_s:.0f} s"
     proof = PROOF[Control(int(one.compared.control[cell]))]
-    if one.compared.grace[cell] and verdict is Verdict.UNKNOWN:
-        ago = (one.sample.now_ns - int(one.since_ns[cell])) / 1e9
-        return f"{seen}, but another thing is expected since {ago:.0f} s, which may still be on its way: {entry.because}"
     if verdict is Verdict.EXCLUDED:
         return "an end of it comes or goes"
     if verdict is Verdict.UNKNOWN:
-        return _unknown(one, cell, sent, entry.because)
+        return _on_its_way(one, cell, seen, entry.because) or _unknown(one, cell, sent, entry.because)
     if verdict in {Verdict.BROKEN, Verdict.TARGET_DOWN} and one.past[cell]:
         return f"{seen}; it was open until {open_until(one, cell)}, and no policy change was seen; {proof}"
     if verdict in {Verdict.OK, Verdict.DEGRADED, Verdict.LEAK} and reached:
         return f"{seen}; {entry.because}"
+    if verdict is Verdict.OK and entry.match == "any" and one.answers.answer[cell] == Expected.ALLOW:
+        proof = "another target of the same declaration is open, which is enough"
     return f"{seen}; {proof}; {entry.because}"
+
+
+def _on_its_way(one: Comparison, cell: int, seen: str, because: str) -> str:
+    """What may still be on its way; empty where that is over, or nothing has changed."""
+    if not one.compared.grace[cell]:
+        return ""
+    if one.since_ns[cell] == ALWAYS:
+        return f"{seen}, but an end of it has just come: {because}"
+    ago = (one.sample.now_ns - int(one.since_ns[cell])) / 1e9
+    return f"{seen}, but another thing is expected since {ago:.0f} s, which may still be on its way: {because}"
 
 
 def _unknown(one: Comparison, cell: int, sent: int, because: str) -> str:
