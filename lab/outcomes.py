@@ -33,6 +33,8 @@ class IncidentExpectation(Timed, frozen=True, forbid_unknown_fields=True, omit_d
     layer: Globs = "*"
     direction: Globs = "*"
     effect: Globs = "*"
+    optional: bool = False
+    """It is true and may be told, but is over so soon that it need not be."""
 
     def fits(self, incident: Mapping[str, Any]) -> bool:
         """Whether an incident is this one but for its layer, which is told by itself."""

@@ -75,6 +75,8 @@ def judge_incident(expected: IncidentExpectation, when: Span, match: Match | Non
     """Judge one expected incident by what was matched."""
     if not sightings:
         return Finding(passed=False, because="the collector said nothing of incidents, so nothing is behind it")
+    if match is None and expected.optional:
+        return Finding(passed=True, because="not seen, and it need not be")
     if match is None:
         seen = [name(incident) for incident, _ in _first_seen(sightings)]
         return Finding(passed=False, because=f"not seen in time; there was {_some(seen)}")

@@ -41,6 +41,14 @@ def test_an_incident_that_fires_in_time_is_as_expected_and_no_false_one() -> Non
     assert false.passed
 
 
+def test_an_optional_incident_need_not_be_seen_is_no_false_one_and_is_judged_where_it_is_seen() -> None:
+    wanted = expected(incidents=[{**WANTED, "optional": True}], false_incidents=0)
+    assert [finding.passed for finding in judged(wanted, seen((14.0, [])))] == [True, True]
+    assert [finding.passed for finding in judged(wanted, seen((14.0, [NODE])))] == [True, True]
+    assert [finding.passed for finding in judged(wanted, seen((14.0, [{**NODE, "layer": "host"}])))] == [False, True]
+    assert [finding.passed for finding in judged(wanted, seen((14.0, [{**NODE, "component": "n4"}])))] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("words", "at", "because"),
     [
