@@ -112,6 +112,6 @@ def _tables() -> Tables | None:
         tables = Tables(ctypes.PyDLL(None, use_errno=True))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             tables.receive(probe, [], told=False)
-    except (OSError, AttributeError) as error:
-        return tables if isinstance(error, BlockingIOError) else None
+    except (OSError, AttributeError):
+        return None
     return tables

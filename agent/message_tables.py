@@ -5,6 +5,7 @@ message, and one pattern reads the control messages of a whole batch. What does 
 """
 
 import ctypes
+import errno
 import itertools
 import mmap
 import os
@@ -137,14 +138,14 @@ class Tables:
         return sent
 
     def receive(self, sock: socket.socket, found: list[Arrival], *, told: bool) -> int:
-        """Add what one call receives, and say how many that are; raises OSError."""
-        count = self._call(sock, 0)
-        packets, hops = self._packets, _HOPS[sock.family]
-        whole, layout = _ARRIVED[sock.family, told]
+        """Add what one call receives, and say how many that are, 0 where nothing is there; raises OSError."""
+        count, family = self._call(sock, 0), sock.family
+        packets, hops = self._packets, _HOPS[family]
+        whole, layout = _ARRIVED[family, told]
         at = -SLOT
         for size, (sender,), control, (kind, seconds, nanoseconds, local, last_kind, hop_limit) in zip(
             self._lengths[:count].tolist(),
-            _SENDER[sock.family].iter_unpack(self._names[: count * _NAME]),
+            _SENDER[family].iter_unpack(self._names[: count * _NAME]),
             self._control_lengths[:count].tolist(),
             layout.iter_unpack(self._controls[: count * _CONTROL]),
             strict=True,
@@ -179,9 +180,11 @@ class Tables:
     def _call(self, sock: socket.socket, flags: int) -> int:
         self._headers[:], self._pieces[:] = self._receiving
         count: int = self._recvmmsg(sock.fileno(), self._headers_at, BATCH, flags | socket.MSG_DONTWAIT, None)
-        if count < 0:
-            raise _failure()
-        return count
+        if count >= 0:
+            return count
+        if ctypes.get_errno() == errno.EAGAIN:
+            return 0
+        raise _failure()
 
     def _messages(self, number: int, length: int) -> Iterator[tuple[int, int, bytes]]:
         """The control messages of one packet (cmsg(3))."""

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from msgspec import Struct
 
@@ -210,9 +211,11 @@ class Runner:
             kinds, self._swept_ns = frozenset(self._probers), now
         for kind in kinds:
             arrived = self._kinds.guarded(kind, self._probers[kind].collect) or ()
-            self._land([one for one in arrived if isinstance(one, Observation)], now)
-            for note in arrived:
-                if isinstance(note, Note) and (track := self._tracks.get(note.path.id)) is not None:
+            notes = [one for one in arrived if isinstance(one, Note)]
+            observations = [one for one in arrived if isinstance(one, Observation)] if notes else arrived
+            self._land(cast("Sequence[Observation]", observations), now)
+            for note in notes:
+                if (track := self._tracks.get(note.path.id)) is not None:
                     self._span.note(track, note)
 
     def _land(self, observations: Sequence[Observation], now: int) -> None:
@@ -225,12 +228,11 @@ class Runner:
             for confirmed, note in told:
                 self._span.note(confirmed, note)
         self._span.observe(judged, now)
-        received = 0
-        for observation in judged:
+        telling = judged
+        if not self._relief.pause_ns:  # there is nothing to be learned from nearly all of them
+            telling = [observation for observation in judged if observation.outcome is not None]
+        for observation in telling:
             outcome = observation.outcome
-            if outcome is None and not self._relief.pause_ns:
-                received += 1  # there is nothing to be learned from nearly all of them
-                continue
             path, track = observation.probe.path, observation.probe.track
             self._counts[path.kind, outcome] += 1
             self._relief.take(path.kind, outcome, now)
@@ -239,8 +241,8 @@ class Runner:
                     self._on_first_loss()
                     self.bursts.suspect(track, now)
                 track.lost_ns = now
-        if received:
-            self._counts[judged[0].probe.path.kind, None] += received
+        if len(telling) < len(judged):
+            self._counts[judged[0].probe.path.kind, None] += len(judged) - len(telling)
 
     def _fail(self, track: Track, outcome: Outcome, now: int, *, resolve_ns: int = 0) -> None:
         """A probe that never left."""
@@ -260,18 +262,19 @@ class Runner:
             self._counts[track.path.kind, Outcome.SKIPPED] += times
         return due
 
-    def _send(self, now: int) -> None:
+    def _send(self, now: int) -> None:  # noqa: C901 - one flat loop, run for every probe
         lots: dict[tuple[Kind, Family, int], _Lot] = {}
         self._take_resolved(lots, now)
         before = left = self._packets.left(now)
-        until = now + PLACE_NS
+        until, sort, lot = now + PLACE_NS, None, _Lot(None)
         for track in (queued := iter(self._queued(now))):
             wait_ns = track.sent_ns + track.spacing_ns - now
             if 0 < wait_ns <= PATIENCE_NS:
                 # The last one left late: this one follows at a distance, unless its own next time comes first.
                 self._waiting[track.id] = track
                 continue
-            lot = lots.get(track.sort) or self._lot_of(lots, track, now)
+            if track.sort is not sort:
+                sort, lot = track.sort, self._lot_of(lots, track, now)
             obstacle = Outcome.SKIPPED if wait_ns > 0 else lot.obstacle
             if obstacle is None and now >= track.peer_until_ns:
                 if self._peers.take(track.path.target, now):

@@ -10,6 +10,7 @@ incarnation and that of a reply has not: a request sent back to its author is th
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -34,12 +35,11 @@ from agent.stamp_layout import (
     MIN_BYTES,
     NO_INCARNATION,
     PLAIN_ANSWER,
-    PLAIN_ANSWER_HEADS,
-    PLAIN_ANSWERED,
     PLAIN_ASKED,
     PLAIN_ASKER,
     PLAIN_BASE,
     PLAIN_HEADS,
+    PLAIN_SAID,
     RECEIVED,
     RECEIVED_AT,
     RECEIVED_BY_KERNEL,
@@ -75,6 +75,7 @@ __all__ = [
     "decode_request",
     "encode_reply",
     "encode_request",
+    "encode_requests",
     "identifier_in",
     "stamp_departure",
     "uid_word",
@@ -134,11 +135,22 @@ def encode_request(
     *, sequence: int, identifier: int, sent_ns: int, key: GroupKey, nonce: bytes, session: bytes, uid: str, padding: int = 0
 ) -> bytes:
     """A request; `sent_ns` since 1970. `padding` above 0 adds an Extra Padding TLV with a value of so many bytes."""
+    (packet,) = encode_requests([(sequence, identifier, nonce, session)], sent_ns=sent_ns, key=key, uid=uid, padding=padding)
+    return packet
+
+
+def encode_requests(
+    asked: Iterable[tuple[int, int, bytes, bytes]], *, sent_ns: int, key: GroupKey, uid: str, padding: int
+) -> list[bytes]:
+    """Requests by sequence, identifier, nonce and session; what they have in common is as in `encode_request`."""
     seconds, nanoseconds = divmod(sent_ns, _SECOND)
-    base = PLAIN_BASE.pack(sequence, seconds, nanoseconds, ERROR_ESTIMATE, session[:2])
-    asked = PLAIN_ASKED.pack(PLAIN_HEADS[0], identifier, key.epoch, nonce, session, _asker(uid))
-    packet = base + asked + HEADS[UNRECOGNIZED][3] + proof.mac(key, base[:4] + asked)
-    return packet + HEADER.pack(UNRECOGNIZED, EXTRA_PADDING, padding) + bytes(padding) if padding else packet
+    epoch, asker, head, packets = key.epoch, _asker(uid), PLAIN_HEADS[0], []
+    tail = HEADER.pack(UNRECOGNIZED, EXTRA_PADDING, padding) + bytes(padding) if padding else b""
+    for sequence, identifier, nonce, session in asked:
+        base = PLAIN_BASE.pack(sequence, seconds, nanoseconds, ERROR_ESTIMATE, session[:2])
+        rest = PLAIN_ASKED.pack(head, identifier, epoch, nonce, session, asker)
+        packets.append(base + rest + HEADS[UNRECOGNIZED][3] + proof.mac(key, base[:4] + rest) + tail)
+    return packets
 
 
 @lru_cache(4)
@@ -204,28 +216,52 @@ def stamp_departure(reply: bytearray, now_ns: int) -> None:
 def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
     """A reply from a datagram; raises StampError."""
     values = PLAIN_ANSWER.unpack(packet) if len(packet) == MIN_BYTES else None
-    if values is None or PLAIN_ANSWER_HEADS(values) != PLAIN_ANSWERED:
+    said = None
+    if values is not None and values[6] == PLAIN_HEADS[1]:
+        signed = packet[:4] + packet[BASE_BYTES:HMAC_AT]
+        said = _said(values[14]) if proof.signer(keys, values[8], signed, values[15]) is not None else None
+    if values is None or said is None:  # taking it apart refuses it, unless its TLVs stand elsewhere
         values = PLAIN_ANSWER.unpack(ordered(packet, _opened(packet, keys)[0]))
-    elif proof.signer(keys, values[8], packet[:4] + packet[BASE_BYTES:HMAC_AT], values[-1]) is None:
-        raise StampError("proof")
+        said = _said(values[14])
     count, departed_s, departed_ns, received_s, received_ns, sequence, _, identifier, _, nonce, session, *seen = values
-    incarnation, highest, bitmap, length, uid, _, sub_type, source, _, method, _, _ = seen
+    incarnation, highest, bitmap, _, _ = seen
     if incarnation == NO_INCARNATION:
         raise StampError("foreign")
-    if sub_type not in (SOURCE_IPV4, SOURCE_IPV6):
+    if said is None or said.source is None:
         raise StampError("malformed")
     return Reply(
         sequence,
         identifier,
         nonce,
         session,
-        uid_text(uid[:length]),
+        said.uid,
         received_s * _SECOND + received_ns,
         departed_s * _SECOND + departed_ns,
-        method == RECEIVED_BY_KERNEL,
-        address_text(source[:4] if sub_type == SOURCE_IPV4 else source),
+        said.by_kernel,
+        said.source,
         Receipt(incarnation, count + 1, highest, int.from_bytes(bitmap, "big")),
     )
+
+
+class _Said(NamedTuple):
+    """What a reply says as the ones before it did."""
+
+    uid: str
+    by_kernel: bool
+    source: str | None
+    """None where no address is told."""
+
+
+@lru_cache(4096)
+def _said(said: bytes) -> _Said | None:
+    """The same as it stands in a packet whose proof holds; None where TLVs are not in their plain places."""
+    length, uid, location, sub_type, source, timestamps, method, mac = PLAIN_SAID.unpack(said)
+    if (location, timestamps, mac) != HEADS[0][1:]:
+        return None
+    if sub_type not in (SOURCE_IPV4, SOURCE_IPV6):
+        return _Said("", by_kernel=False, source=None)
+    address = address_text(source[:4] if sub_type == SOURCE_IPV4 else source)
+    return _Said(uid_text(uid[:length]), method == RECEIVED_BY_KERNEL, address)
 
 
 def _opened(packet: bytes, keys: Iterable[GroupKey]) -> tuple[Mapping[int, tuple[int, int]], GroupKey]:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address
-from operator import itemgetter
 from types import MappingProxyType
 
 from agent import proof
@@ -91,11 +90,9 @@ PLAIN_ASKED = struct.Struct(f"!8sII8s8s{PLAIN_ASKER.size}s")
 PLAIN_TOLD = struct.Struct(f"!B3x{UID_BYTES}s4s{LOCATION_TLV.size}s{TIMESTAMPS_TLV.size + 4}s")
 PLAIN_SIGNED = struct.Struct(f"!I8s4sI8s8s8sI{BITMAP_BITS // 8}s{PLAIN_TOLD.size}s")
 PLAIN_REPLY = struct.Struct(f"!I8x2s2sIII10s2xB3x{PLAIN_SIGNED.size - 4}s4s{proof.MAC_BYTES}s")
-PLAIN_ANSWER = struct.Struct(f"!III4xIII16x8sII8s8s8sI{BITMAP_BITS // 8}sB3x{UID_BYTES}s4s5xB2x16s4sxB2x4s{proof.MAC_BYTES}s")
-PLAIN_ANSWER_HEADS = itemgetter(6, 16, 19, 21)
-"""The heads of all its TLVs."""
-PLAIN_ANSWERED = PLAIN_HEADS[1], *HEADS[0][1:]
-"""What they are in a reply."""
+PLAIN_SAID = struct.Struct(f"!B3x{UID_BYTES}s4s5xB2x16s4sxB2x4s")
+"""What all replies of one reflector to one sender say alike, at the end of a packet and before its MAC."""
+PLAIN_ANSWER = struct.Struct(f"!III4xIII16x8sII8s8s8sI{BITMAP_BITS // 8}s{PLAIN_SAID.size}s{proof.MAC_BYTES}s")
 
 
 class StampError(ValueError):
@@ -137,9 +134,10 @@ def taken_apart(packet: bytes) -> Mapping[int, tuple[int, int]]:
 
 
 def ordered(packet: bytes, offsets: Mapping[int, tuple[int, int]]) -> bytes:
-    """The same packet with its TLVs where AT has them, as far as we read them."""
+    """The same packet with its TLVs where AT has them, and with their heads, as far as we read them."""
     return packet[:BASE_BYTES] + b"".join(
-        packet[offsets[kind][0] - 4 : offsets[kind][0] + size] for kind, (_, size) in AT.items()
+        head + packet[offsets[kind][0] : offsets[kind][0] + size]
+        for head, (kind, (_, size)) in zip(HEADS[0], AT.items(), strict=True)
     )
 
 

@@ -49,8 +49,9 @@ class OpenSpan:
             if latency_ns is None:
                 measures = _failed(observation, track)
             else:
-                tally.latencies_ns.append(latency_ns)
-                if len(tally.latencies_ns) >= MOST_KEPT:
+                latencies_ns = tally.latencies_ns
+                latencies_ns.append(latency_ns)
+                if len(latencies_ns) >= MOST_KEPT:
                     tally.count()
                 if observation.timed is not tally.timed:
                     tally.timed = observation.timed if tally.timed is _UNTIMED else tally.timed | observation.timed

@@ -12,6 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import repeat
+from operator import attrgetter
 
 from agent import bulk, kernel, stamp
 from agent.bulk import Arrival
@@ -32,9 +33,11 @@ FAMILIES = {Family.IPV4: socket.AF_INET, Family.IPV6: socket.AF_INET6}
 SENDS_BEFORE_DRAIN = 64
 """The default receive buffer holds 128 undrained probes with both stamps."""
 MOST_PER_DRAIN = 4096
+Answered = tuple[Arrival, Flight | None, Answer]
 _SEND_ATTEMPTS = 3
 REMEMBERED_ANSWERS = 4096
 """Flights that were answered, of which a second answer would be a duplicate: at least so many."""
+_track = attrgetter("track")
 _HOPS: tuple[Mapping[FactName, str], ...] = (NO_FACTS, *({FactName.HOP_LIMIT: str(hops)} for hops in range(1, 256)))
 """The fact of every hop limit: the same mapping each time, which its reader need not read twice."""
 
@@ -78,8 +81,8 @@ class DatagramProber(ABC):
         """The packets of these flights have left."""
 
     @abstractmethod
-    def _answer(self, arrival: Arrival, line: Line) -> tuple[Flight | None, Answer] | None:
-        """The flight that this answers, and how; None where it is to be ignored, and no flight where that was given up."""
+    def _answers(self, arrivals: Sequence[Arrival], line: Line) -> list[Answered]:
+        """What of this is an answer, which flight it answers, and how; no flight where that was given up."""
 
     @abstractmethod
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:
@@ -103,7 +106,7 @@ class DatagramProber(ABC):
             if start and not start % SENDS_BEFORE_DRAIN:
                 self._drain_all()
             some = probes[start : start + most]
-            if self.numbers_paths and len({probe.path.id for probe in some}) < len(some):
+            if self.numbers_paths and len(set(map(_track, some))) < len(some):
                 for one in some:
                     self._launch([one], failed)
             else:
@@ -156,6 +159,9 @@ class DatagramProber(ABC):
     def _launch(self, probes: Sequence[Probe], failed: list[Observation]) -> None:
         """Send these; add those that failed at once."""
         lots: dict[tuple[Family, bool, int], tuple[list[Probe], list[Course]]] = {}
+        sort: tuple[Family, bool, int] | None = None
+        some: list[Probe] = []
+        courses: list[Course] = []
         for probe in probes:
             track = probe.track
             course: Course | None = None if track is None else track.course
@@ -168,11 +174,11 @@ class DatagramProber(ABC):
                 except ValueError:
                     failed.append(Observation(probe, outcome=Outcome.UNSUPPORTED))
                     continue
-            lot = lots.get(course.sort)
-            if lot is None:
-                lot = lots[course.sort] = [], []
-            lot[0].append(probe)
-            lot[1].append(course)
+            if course.sort is not sort:
+                sort = course.sort
+                some, courses = lots.setdefault(sort, ([], []))
+            some.append(probe)
+            courses.append(course)
         for (family, whole, _), (some, courses) in lots.items():
             try:
                 line = self._lines.current(family, whole=whole)
@@ -200,9 +206,10 @@ class DatagramProber(ABC):
 
     def _boarded(self, line: Line, probes: list[Probe], courses: list[Course]) -> tuple[list[Flight], list[bytes]]:
         """Flights and packets of probes of one sort; raises OSError where there are none."""
-        self._number = max(self._number, *[probe.number for probe in probes])
+        numbers = [probe.number for probe in probes]
+        self._number = max(self._number, *numbers)
         first, random = self._first_identifier, os.urandom(8 * len(probes))
-        identifiers = [(first + probe.number) & 0xFFFFFFFF for probe in probes]
+        identifiers = [(first + number) & 0xFFFFFFFF for number in numbers]
         nonces = [random[at : at + 8] for at in range(0, len(random), 8)]
         packets, tokens = self._requests(line, courses, identifiers, nonces)
         addresses = [course.address for course in courses]
@@ -274,28 +281,28 @@ class DatagramProber(ABC):
         facts = {FactName.MTU: str(error.mtu)} if error.mtu else NO_FACTS
         self._ready.append(Observation(flight.probe, outcome=outcome, facts=facts))
 
-    def _take(self, arrivals: Sequence[Arrival], heard_on: Line) -> None:
+    def _take(self, arrivals: Sequence[Arrival], heard_on: Line) -> None:  # noqa: C901, PLR0912 - one flat loop, per answer
+        answers = self._answers(arrivals, heard_on)
+        self.ignored += len(arrivals) - len(answers)
         read_ns, offset_ns, ready = time.monotonic_ns(), kernel.realtime_offset_ns(), self._ready
-        for arrival in arrivals:
-            answered = self._answer(arrival, heard_on)
-            if answered is None:
-                self.ignored += 1
-                continue
-            flight, answer = answered
+        under_way, remembered, landed = self._flights, self._answered.room(), 0
+        for arrival, flight, answer in answers:
             if answer.notes:
                 ready += answer.notes
             if flight is None:
                 self.ignored += 1
                 continue
-            probe, course = flight.probe, flight.course
-            if self._flights.pop(flight.identifier, None) is None:
+            probe, course, identifier = flight.probe, flight.course, flight.identifier
+            if under_way.pop(identifier, None) is None:
                 if not course.is_apart:
                     ready.append(Note(probe.path, {Measure.DUPLICATES: 1}))
                 continue
-            self._answered.put(flight.identifier, flight)
-            line = flight.line
-            line.under_way -= 1
-            line.landed_ns, line.silent, course.silent = read_ns, 0, 0
+            remembered[identifier] = flight
+            course.silent = 0
+            if flight.line is heard_on:
+                landed += 1
+            else:
+                _answered(flight.line, 1, read_ns)
             if probe.number < course.newest and not course.is_apart:
                 ready.append(Note(probe.path, {Measure.REORDERED: 1}))
             else:
@@ -317,6 +324,13 @@ class DatagramProber(ABC):
                 ready.append(Observation(probe, latency_ns, None, timed, answer.confirmed, NO_MEASURES, facts))
             else:
                 ready.append(Observation(probe, None, outcome, timed, answer.confirmed, NO_MEASURES, facts))
+        if landed:
+            _answered(heard_on, landed, read_ns)
+
+
+def _answered(line: Line, flights: int, now_ns: int) -> None:
+    line.under_way -= flights
+    line.landed_ns, line.silent = now_ns, 0
 
 
 def _landed(line: Line, now_ns: int) -> None:

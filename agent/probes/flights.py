@@ -69,7 +69,10 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Remembered(Generic[K, V]):
-    """What was put here last: at least so many, and at most twice as many. The whole of the older ones is forgotten at once."""
+    """What was put here last: at least so many, and at most twice as many with what was put since `room` was asked.
+
+    The whole of the older ones is forgotten at once.
+    """
 
     def __init__(self, least: int) -> None:
         self._least = least
@@ -80,8 +83,8 @@ class Remembered(Generic[K, V]):
         """What was put here under this key, if that was not long ago."""
         return self._young.get(key) or self._old.get(key)
 
-    def put(self, key: K, value: V) -> None:
-        """Remember."""
+    def room(self) -> dict[K, V]:
+        """Where to put what is to be remembered next. Ask for it again before long, since nothing is forgotten meanwhile."""
         if len(self._young) >= self._least:
             self._old, self._young = self._young, {}
-        self._young[key] = value
+        return self._young

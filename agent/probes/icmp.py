@@ -18,16 +18,15 @@ from typing import cast
 from agent import kernel
 from agent.bulk import Arrival
 from agent.packet_length import payload_bytes
-from agent.probes.datagram import FAMILIES, Answer, Course, DatagramProber, Flight
+from agent.probes.datagram import FAMILIES, Answer, Answered, Course, DatagramProber
 from agent.probes.lines import Line
 from agent.probes.prober import Context
 from agent.stamp import MAGIC
 from wire.path import Family, Icmp, Path
 
 _HEADER = struct.Struct("!BBHHH")
-_ECHO = struct.Struct("!BBHHH4sI8s")
-"""Header, and what tells a probe: magic, identifier and nonce, as far as the payload has room for them."""
-_TOKEN_BYTES = _ECHO.size - _HEADER.size
+_TOKEN_BYTES = struct.calcsize("!4sI8s")
+"""Length of what tells a probe: magic, identifier and nonce, as far as the payload has room for them."""
 _REQUEST_TYPE = {Family.IPV4: 8, Family.IPV6: 128}
 _REPLY_TYPE = {Family.IPV4: 0, Family.IPV6: 129}
 _PROTOCOL = {Family.IPV4: socket.IPPROTO_ICMP, Family.IPV6: socket.IPPROTO_ICMPV6}
@@ -80,33 +79,38 @@ class IcmpProber(DatagramProber):
     ) -> tuple[list[bytes], list[bytes]]:
         size, kind = courses[0].sort[2], _REQUEST_TYPE[line.family]
         own_id = self._raw_ids[line.sock.fileno()] if line.raw else 0  # a ping socket's is the kernel's to fill in
-        echoes = [
-            _ECHO.pack(kind, 0, 0, own_id, identifier & 0xFFFF, MAGIC, identifier, nonce)
+        echo = _echo(size).pack
+        packets = [
+            echo(kind, 0, 0, own_id, identifier & 0xFFFF, MAGIC, identifier, nonce)
             for identifier, nonce in zip(identifiers, nonces, strict=True)
         ]
-        tokens = [echo[_HEADER.size : _HEADER.size + size] for echo in echoes]
-        padding = _padding(size)
-        packets = [echo + padding for echo in echoes] if padding else [echo[: _HEADER.size + size] for echo in echoes]
+        if size < _TOKEN_BYTES:
+            packets = [packet[: _HEADER.size + size] for packet in packets]
+        tokens = [packet[_HEADER.size :] for packet in packets]
         if line.raw and line.family is Family.IPV4:  # of all others the kernel makes the checksum
             packets = [packet[:2] + _checksum(packet).to_bytes(2, "big") + packet[4:] for packet in packets]
         return packets, tokens
 
-    def _answer(self, arrival: Arrival, line: Line) -> tuple[Flight | None, Answer] | None:
-        packet = arrival.packet
-        if line.raw and line.family is Family.IPV4:
-            packet = packet[4 * (packet[0] & 0xF) if packet else 0 :]
-        if len(packet) < _HEADER.size:
-            return None
-        kind, code, _, own_id, sequence = _HEADER.unpack_from(packet)
-        if (kind, code) != (_REPLY_TYPE[line.family], 0) or (line.raw and own_id != self._raw_ids[line.sock.fileno()]):
-            return None
-        newest = self._first_identifier + self._number
-        flight = self.known((newest - ((newest - sequence) & 0xFFFF)) & 0xFFFFFFFF)
-        if flight is None or flight.address != arrival.sender:
-            return None
-        if packet[_HEADER.size : _ECHO.size] != flight.token or packet[_ECHO.size :] != _padding(flight.course.sort[2]):
-            return None
-        return flight, _ANSWER
+    def _answers(self, arrivals: Sequence[Arrival], line: Line) -> list[Answered]:
+        answers: list[Answered] = []
+        raw, reply = line.raw, _REPLY_TYPE[line.family]
+        own_id = self._raw_ids[line.sock.fileno()].to_bytes(2, "big") if raw else b""
+        has_header = raw and line.family is Family.IPV4
+        newest, under_way, answered = self._first_identifier + self._number, self._flights.get, self._answered.get
+        for arrival in arrivals:
+            packet = arrival.packet
+            if has_header:
+                packet = packet[4 * (packet[0] & 0xF) if packet else 0 :]
+            if len(packet) < _HEADER.size or packet[0] != reply or packet[1]:
+                continue
+            identifier = (newest - ((newest - (packet[6] << 8 | packet[7])) & 0xFFFF)) & 0xFFFFFFFF
+            flight = under_way(identifier) or answered(identifier)
+            if flight is None or packet[_HEADER.size :] != flight.token or flight.address != arrival.sender:
+                continue
+            if raw and packet[4:6] != own_id:
+                continue
+            answers.append((arrival, flight, _ANSWER))
+        return answers
 
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:  # noqa: ARG002 - ICMP has no port
         if len(quote) < _HEADER.size:
@@ -122,9 +126,9 @@ class IcmpProber(DatagramProber):
 
 
 @functools.lru_cache
-def _padding(size: int) -> bytes:
-    """What follows the token in a payload of this size."""
-    return bytes(max(size - _TOKEN_BYTES, 0))
+def _echo(size: int) -> struct.Struct:
+    """A packet with a payload of this size: header, magic, identifier and nonce, whole as well where it is shorter."""
+    return struct.Struct(f"!BBHHH4sI8s{max(size - _TOKEN_BYTES, 0)}x")
 
 
 def _random_id() -> int:

@@ -19,7 +19,7 @@ from agent import kernel, stamp
 from agent.bulk import Arrival
 from agent.directions import Directions, Settled
 from agent.packet_length import padding_bytes
-from agent.probes.datagram import FAMILIES, Answer, Course, DatagramProber, Flight
+from agent.probes.datagram import FAMILIES, Answer, Answered, Course, DatagramProber, Flight
 from agent.probes.lines import Line
 from agent.probes.prober import NO_FACTS, Context, Note
 from wire.outcome import Outcome
@@ -90,19 +90,9 @@ class UdpProber(DatagramProber):
             raise OSError(errno.EOPNOTSUPP, "no group key yet")
         key, uid, sent_ns = self.context.keys[0], self.context.uid, time.time_ns()
         sessions = cast("Sequence[Session]", courses)
-        packets = [
-            stamp.encode_request(
-                sequence=session.sequence,
-                identifier=identifier,
-                sent_ns=sent_ns,
-                key=key,
-                nonce=nonce,
-                session=session.name,
-                uid=uid,
-                padding=session.padding,
-            )
-            for session, identifier, nonce in zip(sessions, identifiers, nonces, strict=True)
-        ]
+        sequences = [session.sequence for session in sessions]
+        asked = zip(sequences, identifiers, nonces, [session.name for session in sessions], strict=True)
+        packets = stamp.encode_requests(asked, sent_ns=sent_ns, key=key, uid=uid, padding=sessions[0].padding)
         return packets, [packet[:4] + nonce for packet, nonce in zip(packets, nonces, strict=True)]  # sequence and nonce
 
     def _left(self, flights: Sequence[Flight]) -> None:
@@ -112,7 +102,12 @@ class UdpProber(DatagramProber):
             session.directions.sent(session.sequence, flight.sent_ns)
             session.sequence += 1
 
-    def _answer(self, arrival: Arrival, line: Line) -> tuple[Flight | None, Answer] | None:  # noqa: ARG002 - a reply proves itself
+    def _answers(self, arrivals: Sequence[Arrival], line: Line) -> list[Answered]:  # noqa: ARG002 - a reply proves itself
+        read = ((arrival, self._answer(arrival)) for arrival in arrivals)
+        return [(arrival, *answer) for arrival, answer in read if answer is not None]
+
+    def _answer(self, arrival: Arrival) -> tuple[Flight | None, Answer] | None:
+        """The flight that a packet answers, and how; None where it is to be ignored, and no flight where that was given up."""
         try:
             reply = stamp.decode_reply(arrival.packet, self.context.keys)
         except stamp.StampError:

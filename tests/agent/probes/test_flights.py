@@ -8,7 +8,7 @@ from agent.probes.flights import Remembered
 def test_what_was_put_last_is_remembered_and_never_more_than_twice_as_much(least: int, count: int) -> None:
     remembered = Remembered[int, str](least)
     for number in range(count):
-        remembered.put(number, str(number))
+        remembered.room()[number] = str(number)
         known = [one for one in range(number + 1) if remembered.get(one) == str(one)]
         assert known == list(range(number + 1))[-len(known) :]
         assert min(least, number + 1) <= len(known) <= 2 * least
