@@ -174,6 +174,10 @@ class Agent:
     def _cut(self) -> None:
         """End a span, and begin the next."""
         self._due += self._span_seconds  # not from now: agents that were late together would stay together
+        while self._due <= self._loop.now:  # or we would make up for what we missed, and miss more meanwhile
+            self._tally.count("span skipped")
+            self._due += self._span_seconds
+            self._number += 1
         self._loop.at(self._due, self._cut)
         if self._windows is not None:
             self._sequence += 1

@@ -11,6 +11,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -20,6 +21,8 @@ Lost = Callable[[str], None]
 """Told in a word why there was no answer."""
 
 _CHUNK: Final = 65_536
+SHORT: Final = 0.1
+"""Seconds that a turn may take, before answers to whoever waits may have come unseen."""
 
 
 class Loop:
@@ -28,6 +31,8 @@ class Loop:
     def __init__(self) -> None:
         self.now = time.monotonic()
         """Of this turn, in seconds."""
+        self.stood = 0.0
+        """Seconds in all turns so far that were longer than SHORT: nobody looked at any socket meanwhile."""
         self._epoll = select.epoll()
         self._ready: dict[int, Callable[[], None]] = {}
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -52,14 +57,20 @@ class Loop:
 
     def run(self, until: float, *, ended: Callable[[], bool] = lambda: False) -> None:
         """Turn until a time of the monotonic clock, or until something holds."""
+        self.now, waited = time.monotonic(), 0.0
         while not ended():
-            self.now = time.monotonic()
+            before, self.now = self.now, time.monotonic()
+            if self.now - before > SHORT + waited:
+                self.stood += self.now - before - waited
             while self._timers and self._timers[0][0] <= self.now:
                 heapq.heappop(self._timers)[2]()
             if self.now >= until:
                 return
             due = min(self._timers[0][0] if self._timers else until, until)
-            for file, _ in self._epoll.poll(max(0.0, due - time.monotonic())):
+            asleep = time.monotonic()
+            found = self._epoll.poll(max(0.0, due - asleep))
+            waited = time.monotonic() - asleep
+            for file, _ in found:
                 if ready := self._ready.get(file):
                     ready()
 
@@ -80,14 +91,17 @@ class Connection:
         self._number = 0
 
     def ask(self, request: bytes, answered: Answered, lost: Lost, *, seconds: float) -> None:
-        """Send a request; exactly one of the two callbacks is called, at the latest after so many seconds."""
+        """Send a request; exactly one of the two callbacks is called, at the latest after so many seconds in which we looked.
+
+        What we did not look at since we are 5,000 agents on half a core would be a timeout of all of them, again and again.
+        """
         self._number += 1
         number = self._number
         self._waiting = answered, lost
         self._out = request
         self._in.clear()
         self._head = None
-        self._loop.at(self._loop.now + seconds, lambda: self._fail("timeout") if number == self._number else None)
+        self._loop.at(self._loop.now + seconds, partial(self._expire, number, self._loop.stood))
         try:
             if self._socket is None:
                 self._connect()
@@ -95,6 +109,14 @@ class Connection:
                 self._ready()
         except OSError as error:
             self._fail(type(error).__name__)
+
+    def _expire(self, number: int, stood: float) -> None:
+        """Give a request up, unless it was answered, or we stood still since `stood`: then it has that much more time."""
+        more = self._loop.stood - stood
+        if number == self._number and more > 0:
+            self._loop.at(self._loop.now + more, partial(self._expire, number, self._loop.stood))
+        elif number == self._number:
+            self._fail("timeout")
 
     def close(self) -> None:
         """Close it; whoever waits is told nothing."""
