@@ -1,6 +1,5 @@
 """The page at 1,000 nodes: what a picture weighs, how long a real browser draws it, what many open pages cost the collector."""
 
-import gzip
 import http.client
 import itertools
 import shutil
@@ -95,7 +94,7 @@ class Page:
             played.wait(4, seconds=1800)
             figures = {
                 self.FIRST: first,
-                self.WEIGHT: len(gzip.compress(cluster.get(PICTURE), 1)) / 1000,
+                self.WEIGHT: _weight(cluster) / 1000,
                 **self._drawn(cluster),
             }
             began, cpu = time.monotonic(), cluster.cpu_seconds
@@ -116,6 +115,18 @@ class Page:
             browser.close()
         apart = [after - before for before, after in itertools.pairwise(frames)]
         return {self.DRAW: statistics.median(drawn), self.PAN: statistics.mean(apart)}
+
+
+def _weight(cluster: Cluster) -> int:
+    """Bytes of the picture as a browser gets it."""
+    asking = http.client.HTTPConnection(cluster.url.removeprefix("http://"), timeout=60)
+    asking.request("GET", PICTURE, headers={"Accept-Encoding": "gzip"})
+    answer = asking.getresponse()
+    body = answer.read()
+    asking.close()
+    if answer.status != http.client.OK or answer.headers["Content-Encoding"] != "gzip":
+        raise RuntimeError(f"no picture: {answer.status}")
+    return len(body)
 
 
 def _first() -> float:
