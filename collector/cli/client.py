@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from collector.cli.table import clean
 
 MAX_ANSWER: Final = 256 * 1024 * 1024
 GOOD: Final = frozenset({200, 202})
+TOKEN_HEADER: Final = "X-Netmatrix-Token"  # noqa: S105 - the name of a header
+"""As in collector.api.signing; the API server takes Authorization off what it proxies."""
 LATER: Final = frozenset({401, 403, 408, 413, 429, 503})
 """Of actions: not with this token, or not now."""
 
@@ -38,6 +41,8 @@ class Client:
         """What it is called in a sentence."""
         self._connect = connect
         self._path = path
+        self._reading: Mapping[str, str] = {}
+        """What a collector is sent that lets nobody read without a token."""
 
     @classmethod
     def at(cls, server: str, *, timeout: float) -> "Client":
@@ -58,27 +63,32 @@ class Client:
     def ask(self, page: str, **query: str | None) -> dict[str, Any]:
         """What `/api/v1/PAGE` answers; parameters that are None are left out. Raises UnreachableError, RefusedError."""
         words = {name.rstrip("_"): value for name, value in query.items() if value is not None}
-        return self._answer("GET", f"{page}?{urlencode(words)}")
+        status, content = self._asked("GET", f"{page}?{urlencode(words)}")
+        if status == HTTPStatus.UNAUTHORIZED and not self._reading:
+            self._reading = {TOKEN_HEADER: self.token()}
+            status, content = self._asked("GET", f"{page}?{urlencode(words)}")
+        return self._read(status, content)
 
     def act(self, action: str, asked: Mapping[str, object], *, seconds: float) -> dict[str, Any]:
         """What comes of an action, waited for so long. The token is the first field, as it must be. Raises what `ask` does."""
         body = json.dumps({"token": self.token(), **{name: value for name, value in asked.items() if value is not None}})
-        return self._answer("POST", f"actions/{action}", body.encode(), seconds=seconds)
+        return self._read(*self._asked("POST", f"actions/{action}", body.encode(), seconds=seconds))
 
-    def _answer(self, method: str, page: str, body: bytes | None = None, *, seconds: float | None = None) -> dict[str, Any]:
+    def _asked(self, method: str, page: str, body: bytes | None = None, *, seconds: float | None = None) -> tuple[int, bytes]:
         connection = self._connect()
         try:
             connection.connect()
             if seconds is not None:
                 connection.sock.settimeout(seconds)
-            connection.request(method, f"{self._path}/api/v1/{page}", body, headers={"Accept": "application/json"})
+            connection.request(
+                method, f"{self._path}/api/v1/{page}", body, headers={"Accept": "application/json", **self._reading}
+            )
             response = connection.getresponse()
-            content = response.read(MAX_ANSWER)
+            return response.status, response.read(MAX_ANSWER)
         except (OSError, HTTPException) as error:
             raise UnreachableError(f"cannot reach {self.server}: {clean(_reason(error))}") from None
         finally:
             connection.close()
-        return self._read(response.status, content)
 
     def _read(self, status: int, content: bytes) -> dict[str, Any]:
         try:

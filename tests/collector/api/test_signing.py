@@ -12,6 +12,8 @@ from aiohttp.test_utils import TestServer
 
 from collector.admission import Refusal, RefusedError
 from collector.api.signing import GOOD_SECONDS, HEADER, REFUSED_A_SECOND, Readers
+from collector.cli import main
+from collector.cli.client import TOKEN_HEADER
 from collector.page import assets
 from collector.permission import Action
 from tests.collector.api.acting import KEY, PROBE, Collector, all_well, with_agents
@@ -185,3 +187,18 @@ async def test_a_page_over_plain_http_under_a_name_is_known_by_its_origin(keys: 
     async with TestServer(port.app) as server, ClientSession(server.make_url("/")) as client:
         origin = f"http://{server.host}:{server.port}"
         assert (await posted(client, SIGN_IN, {"token": KEY}, Origin=origin))[0] == 200
+
+
+async def test_the_command_reads_with_the_token_that_it_has_where_reading_needs_one(
+    keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = Port(keys)
+    assert TOKEN_HEADER == HEADER
+    async with TestServer(port.app) as server:
+        words = ["agents", "--server", str(server.make_url("")).rstrip("/")]
+        monkeypatch.setenv("NETMATRIX_TOKEN", KEY)
+        assert await asyncio.to_thread(main, words) == 1  # none of them reports
+        assert "n1" in capsys.readouterr().out
+        monkeypatch.setenv("NETMATRIX_TOKEN", "a-wrong-key-of-no-use")
+        assert await asyncio.to_thread(main, words) == 3
+        assert "the token is not known" in capsys.readouterr().err
