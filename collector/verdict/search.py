@@ -25,6 +25,8 @@ EXCESS: Final = 4.0
 """A cause loses at least so many times what the background does."""
 GREAT: Final = ((5, 1.0), (10, 0.6), (16, 0.45))
 """Losses of a pair and its loss: it counts once more for each that it reaches. The last alone is what proves a pair."""
+DROPPED: Final = 0.4
+"""Least loss by a policy, which lets a pod's connections through or not: of some pods, or for a part of the span."""
 TELLING: Final = 3.0
 """Nats, and losses that must be expected of a span, that none may speak against a cause: e^-3 is 5 %."""
 SUSPICIOUS: Final = 8.0
@@ -62,7 +64,7 @@ class Search:
     ) -> None:  # fmt: skip
         """`times`: how often each event counts; `known`: what has been told, by `key_of`."""
         self.ground = ground
-        self._weights = self._weight(times)
+        self._times, self._weights = times, self._weight(times)
         self.dispersion = dispersion
         self.shorter = tuple(shorter)
         self._families = families(ground)
@@ -241,7 +243,7 @@ class Search:
         scope, mine = family.scope(one), family.holds(one) & self.live
         which = self.unexplained(np.flatnonzero(cells_of(scope, self.ground)))
         seen = witnesses(scope, self.ground, self.ground.events.place[mine], which)
-        return all(one.seen >= least(one.all, float(np.count_nonzero(mine))) for one in seen)
+        return all(one.seen >= least(one.all, float(self._times[mine].sum())) for one in seen)
 
     def _finding(self, family: Family, one: int, events: float, score: float) -> Finding | None:
         """The candidate in full, None where its losses are not spread as those of a common cause would be."""
@@ -249,11 +251,12 @@ class Search:
         which = self.unexplained(np.flatnonzero(cells_of(scope, ground)))
         mine = family.holds(one) & self.live
         seen = witnesses(scope, ground, ground.events.place[mine], which)
-        if any(one.seen < least(one.all, events) for one in seen) or (family.wide and not even(ground, which)):
+        happened = float(self._times[mine].sum())
+        if any(one.seen < least(one.all, happened) for one in seen) or not even(scope, ground, which):
             return None
         lost, sent = int(ground.events.lost[mine].sum()), int(ground.sent[which].sum())
         usual = float(family.usual[one])
-        if lost < LOSSES or events < EXCESS * usual:
+        if lost < LOSSES or events < EXCESS * usual or (scope.kind == "policy" and lost < DROPPED * sent):
             return None
         base, loss = usual / max(sent, 1), lost / max(sent, 1)
         if scope.layers == Layer.MTU and not self._only_long(scope, loss, base):

@@ -20,8 +20,10 @@ DIRECTED: Final = frozenset({"node", "mtu", "group", "zone_pair", "pair"})
 """Kinds of which packets get lost in a direction."""
 TELLING: Final = 3.0
 """Nats that may speak against a side: e^-3 is 5 %."""
-SURE: Final = 3.8
-"""Nats, from which the receipts are sure: six of one direction. They are asked again and again until then."""
+SURE: Final = 4.4
+"""Nats, from which the receipts are sure: seven of one direction. They are asked again and again until then."""
+LEANING: Final = 1.9
+"""The same where nobody waits any longer: three of one direction."""
 RECEIPTS: Final = 0.1
 """Of the losses, for so many there must be receipts: a third or more are of udp probes."""
 TOTAL: Final = 0.9
@@ -67,8 +69,8 @@ def told_way(finding: Finding, ground: Ground) -> Finding:
     weight = one_way(max(into, out), into + out)
     # The first receipts are of the background: those of a fault come with the next answers.
     certain = abs(weight) > SURE and into + out >= RECEIPTS * counted(ground, cells_of(scope, ground))[1]
-    if weight > 0 and between:
+    if weight > LEANING and between:
         scope = (scope if into > out else turned(scope))._replace(direction="out")
-    elif weight > 0:
+    elif weight > LEANING:
         scope = scope._replace(direction="in" if into > out else "out")
     return finding._replace(scope=scope, certain=finding.certain and certain)

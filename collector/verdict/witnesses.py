@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from collector.verdict.candidates import ALL, Ground, Scope
+from collector.verdict.candidates import ALL, NETWORK, Ground, Scope
 from collector.verdict.cells import Ints, Mask
 from collector.verdict.extent import members
 from collector.verdict.ladder import advantage, counted
@@ -50,23 +50,41 @@ def witnesses(scope: Scope, ground: Ground, events: Ints, which: Ints | Mask) ->
     return result
 
 
-def even(ground: Ground, which: Ints) -> bool:
-    """Whether a wide cause loses about as much without its worst node: else it is that node, and something else."""
-    frame, count = ground.frame, len(ground.frame.words) + 1
-    near, far = frame.node_of_source[ground.source[which]], frame.node_of_target[ground.target[which]]
+def even(scope: Scope, ground: Ground, which: Ints) -> bool:
+    """Whether a cause loses about as much without its worst part: else it is that part, and something else.
+
+    Parts are the nodes of a wide cause, the targets of all that there are, and of a node the others that it is probed with.
+    """
+    parts = _parts(scope, ground, which)
+    if not parts:
+        return True
+    count = int(max(part.max(initial=-1) for part in parts)) + 2
     sent, lost = (
-        np.bincount(near[near >= 0], column[which][near >= 0], count)
-        + np.bincount(far[far >= 0], column[which][far >= 0], count)
-        for column in (ground.sent, ground.lost)
+        np.sum([np.bincount(part + 1, column[which], count) for part in parts], axis=0) for column in (ground.sent, ground.lost)
     )
     loss = np.where(lost >= PLENTY, lost / np.maximum(sent, 1), 0.0)
+    loss[0] = 0.0  # what has no such part
     worst = int(np.argmax(loss))
-    rest = which[(near != worst) & (far != worst)]
+    rest = which[np.all([part + 1 != worst for part in parts], axis=0)]
     others, gone = counted(ground, rest)
     least_loss = loss.item(worst) / UNEVEN
     if others <= 0 or gone >= least_loss * others:
         return True
     return advantage(gone, others, gone / others, least_loss) <= UNLIKELY
+
+
+def _parts(scope: Scope, ground: Ground, which: Ints) -> list[Ints]:
+    """Of each cell the numbers of the parts that it is of, -1 for none."""
+    frame = ground.frame
+    source, target = ground.source[which], ground.target[which]
+    near, far = frame.node_of_source[source], frame.node_of_target[target]
+    if scope.component == ALL:
+        return [frame.name_of_target[target]]
+    if scope.kind == "node":
+        own = np.flatnonzero(members(ground, scope))
+        return [np.where(np.isin(near, own), far, near)] if scope.layers == NETWORK else []
+    wide = scope.kind in {"group", "zone_pair"} or ">" in scope.component
+    return [near, far] if wide and scope.kind != "policy" else []
 
 
 def _apart(source: Ints, target: Ints, own: Ints, direction: str) -> tuple[Ints, list[Ints]]:
