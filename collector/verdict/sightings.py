@@ -20,6 +20,8 @@ UNDECIDED_NS: Final = (20 * 10**9, 150 * 10**9)
 """How long at least and at most an incident waits until its direction is known: for some losses."""
 LONG_NS: Final = 330 * 10**9
 """The same of long packets, which are sent five minutes apart."""
+PAIR_NS: Final = 40 * 10**9
+"""The same of a pair, where few answers get through that could bring a receipt."""
 RECEIPTS: Final = 16
 RECENT: Final = 0.5
 """Loss since the last sighting, from which nobody reaches a node: reports of it are up to five seconds old."""
@@ -103,4 +105,6 @@ def _undecided_ns(finding: Finding) -> int:
     least, most = UNDECIDED_NS
     if finding.scope.layers == Layer.MTU:
         return LONG_NS
+    if finding.scope.kind == "pair":
+        return PAIR_NS
     return min(max(least, RECEIPTS * finding.span_ns // max(finding.lost, 1)), most)
