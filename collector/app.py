@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from collector.admission import Admission, SharedKeys
 from collector.api.actions import Actions
@@ -21,6 +21,7 @@ from collector.api.agents import AgentPort
 from collector.api.asking import Asking
 from collector.api.board import Board
 from collector.api.events import Beats
+from collector.api.guard import Handler
 from collector.api.histories import add_history
 from collector.api.incidents import Written
 from collector.api.listener import Listener
@@ -216,6 +217,14 @@ class Collector:
             # There is no login here: who sends a whole request is as known as anybody will be, and so may be a crowd.
             operators.prove(request, yields=True)
 
+        @web.middleware
+        async def asked(request: web.Request, handler: Handler) -> web.StreamResponse:
+            # A question is whole with its head, and its answer may take longer than a connection has to prove itself.
+            if request.method != hdrs.METH_POST:
+                operators.prove(request, yields=True)
+            return await handler(request)
+
+        self._operators.middlewares.insert(0, asked)
         self._operators.on_response_prepare.append(answered)
         async with AsyncExitStack() as serving:
             for runner in runners:

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ import pytest
 import structlog
 import trustme
 import yaml
+from aiohttp import web
 from msgspec.structs import replace
 
-from collector import app, planning
+from collector import app, planning, ports
 from collector.__main__ import main
+from collector.api.listener import Listener
+from collector.api.verdicts import Verdicts
 from collector.app import Collector
 from collector.configuration import Configuration
 from collector.judging import Judging
@@ -327,4 +331,20 @@ async def test_a_pass_of_verdicts_that_fails_ends_neither_the_measuring_nor_the_
     (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
     async with running(tmp_path, authority) as collector, asyncio.timeout(60):
         await tried.wait()
+        assert (await collector.get("/api/v1/incidents"))["state"] == "unknown"
+
+
+async def test_an_answer_that_takes_longer_than_a_connection_has_to_prove_itself_arrives(
+    tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = Verdicts.incidents
+
+    async def late(self: Verdicts, request: web.Request) -> web.Response:
+        await asyncio.sleep(1.0)
+        return await answered(self, request)
+
+    monkeypatch.setattr(ports, "Listener", partial(Listener, proof_seconds=0.2))
+    monkeypatch.setattr(Verdicts, "incidents", late)
+    (tmp_path / "inventory.yaml").write_text(inventory("a", "b"))
+    async with running(tmp_path, authority) as collector, asyncio.timeout(60):
         assert (await collector.get("/api/v1/incidents"))["state"] == "unknown"
