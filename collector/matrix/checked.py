@@ -38,6 +38,11 @@ Counts = NDArray[Any]
 
 _KNOWN_MEASURES: Final = bytes(Measure)
 _BURSTS: Final = bytes(BURSTS)
+_MANY: Final = 1024
+_GAPS: Final = 8
+"""A report of so many windows has nearly all that is planned: with few gaps, to go along takes less than to look up."""
+_ALL: Final = np.ones(MAX_ENTRIES, np.bool_)
+_ALL.flags.writeable = False
 _ZEROS: Final = np.zeros(MAX_ENTRIES, np.int64)
 _ZEROS.flags.writeable = False  # batches share them
 
@@ -204,13 +209,35 @@ def _found(paths: Ids, planned: Planned) -> tuple[Ints, Mask | None]:
     )
     if not len(planned.path):
         return np.zeros(len(paths), np.int64), np.zeros(len(paths), np.bool_)
-    number = planned.path.searchsorted(paths)
-    there = planned.path.take(number, mode="clip") == paths
-    if there.all():
+    number = _walked(paths, planned.path) if len(paths) >= _MANY else None
+    if number is None:
+        number = planned.path.searchsorted(paths)
+        known: Mask = planned.path.take(number, mode="clip") == paths
+    else:
+        known = _ALL[: len(paths)]
+    if known.all():
         there = planned.present.take(number) > 0
         return number, None if there.all() else there
     number = np.minimum(number, len(planned.path) - 1)
-    return number, there & (planned.present[number] > 0)
+    return number, known & (planned.present[number] > 0)
+
+
+def _walked(paths: Ids, planned: Ids) -> Ints | None:
+    """For each path its number, found by going along both; None where one is not planned, or there are many gaps."""
+    number = np.empty(len(paths), np.int64)
+    at = place = 0
+    for _ in range(_GAPS):
+        most = min(len(paths) - at, len(planned) - place)
+        differs = paths[at : at + most] != planned[place : place + most]
+        run = int(differs.argmax()) if differs.any() else most
+        number[at : at + run] = NUMBERS[place : place + run]
+        at, place = at + run, place + run
+        if at == len(paths):
+            return number
+        place += int(planned[place:].searchsorted(paths[at]))
+        if place == len(planned) or planned[place] != paths[at]:
+            return None
+    return None
 
 
 def _refuse_absurd(

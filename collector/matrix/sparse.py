@@ -30,6 +30,11 @@ THROUGH: Final = MEASURE + int(Measure.THROUGH_SEQUENCE)
 """The one measure of which the last counts (wire.window.HIGHEST), since a restarted agent counts from the start."""
 
 
+MANY: Final = 1024
+FEW: Final = 12
+"""So many keys are looked up together, and so many codes a cell has at most as a rule."""
+
+
 class Log:
     """Entries (step, cell, code, value); values are exact up to 2^24, and to seven digits beyond."""
 
@@ -112,11 +117,10 @@ class Ledger:
 
     def add(self, keys: Ints, values: Ints, *, most: int) -> None:
         """Add values under keys of cell and code; of a measure of which the last counts, that is kept. At most `most` keys."""
-        place = self._keys.searchsorted(keys)
+        place = _places(self._keys, keys)
         there = self._keys.take(place, mode="clip") == keys if len(self._keys) else np.zeros(len(keys), np.bool_)
         if not there.all():
-            keys, values = self._known(keys, values, there, most)
-            place = self._keys.searchsorted(keys)
+            keys, values, place = self._known(keys, values, place, there, most)
         through = (keys & CODE) == THROUGH
         if not through.any():
             np.add.at(self._values, place, values)
@@ -126,19 +130,17 @@ class Ledger:
             np.add.at(self._values, place[~through], values[~through])
             self._values[place[through]] = values[through]
 
-    def _known(self, keys: Ints, values: Ints, there: Mask, most: int) -> tuple[Ints, Ints]:
-        """Give missing keys a place as long as there are any; what has one now."""
+    def _known(self, keys: Ints, values: Ints, place: Ints, there: Mask, most: int) -> tuple[Ints, Ints, Ints]:
+        """Give missing keys a place as long as there are any; what has one now, and where."""
         missing = np.unique(keys[~there])
         found = missing[: max(0, most - len(self._keys))]
-        known = np.concatenate([self._keys, found])
-        order = np.argsort(known, kind="stable")
-        self._keys = known[order]
-        self._values = np.concatenate([self._values, np.zeros(len(found), np.int64)])[order]
+        at = self._keys.searchsorted(found)
+        self._keys, self._values = np.insert(self._keys, at, found), np.insert(self._values, at, 0)
         if len(found) < len(missing):
             kept = there | np.isin(keys, found)
             self.dropped += int(len(keys) - np.count_nonzero(kept))
-            keys, values = keys[kept], values[kept]
-        return keys, values
+            keys, values, place = keys[kept], values[kept], place[kept]
+        return keys, values, place + found.searchsorted(keys)  # behind those that were put before it, which are few
 
     def rows(self) -> tuple[Ints, Ints, Ints]:
         """(cell, code, value) in ascending order."""
@@ -165,6 +167,23 @@ class Entries(NamedTuple):
     def where(self, which: Mask) -> "Entries":
         """Some of them."""
         return Entries(self.step[which], self.cell[which], self.code[which], self.value[which])
+
+
+def _places(known: Ints, keys: Ints) -> Ints:
+    """Where each key of a cell and a code is among known ones, which ascend, or where it would be."""
+    if len(keys) < MANY or not len(known):
+        return known.searchsorted(keys)
+    # To halve what is known for each of many keys is one wrong guess of the processor after the other. But of one cell there is
+    # little: so each key begins at the first of its cell, and all go on together.
+    cell = keys >> CELL
+    held = np.bincount(known >> CELL, minlength=int(cell.max()) + 1)
+    place, ended = (np.cumsum(held) - held).take(cell), np.append(known, np.iinfo(np.int64).max)
+    for _ in range(FEW):
+        behind = ended.take(place) < keys
+        if not behind.any():
+            return place
+        place += behind
+    return known.searchsorted(keys)
 
 
 def entries_of(logs: Sequence[Log], starts: Ints, *, first: int, last: int, codes: Mask | None = None) -> Entries:

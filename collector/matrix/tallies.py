@@ -186,8 +186,8 @@ class Tallies:
         rows = zones.take(batch.latency_entry)
         # Weights of bincount are floats; counts of some reports stay far below 2^53, where they are exact.
         counts = np.bincount(rows * width + CLASSIC_OF.take(batch.latency_place), weights=batch.latency_count)[width:]
-        for key in np.flatnonzero(counts).tolist():
-            self.zones.add_at(key // width, 4 + key % width, int(counts[key]))
+        keys = np.flatnonzero(counts)
+        self.zones.add_each(keys // width, 4 + keys % width, counts[keys])
 
     def _add_words(self, batch: Batch, good: Mask, asks: Ints) -> None:
         """Failures by word: few distinct ones, however many cells fail."""

@@ -61,9 +61,9 @@ class Tally:
         for column, value in zip(self._values, values, strict=False):
             column[row] += value
 
-    def add_at(self, row: int, column: int, value: int) -> None:
-        """Add one value."""
-        self._values[column, row] += value
+    def add_each(self, rows: Ints, columns: Ints, values: Numbers | Floats) -> None:
+        """Add one value to each pair of a row and a column, of which none occurs twice."""
+        self._values[columns, rows] += values.astype(np.int64)
 
     def keep(self, wanted: Callable[[Key], bool]) -> None:
         """Drop the rows whose subject is gone. Rows move: ask row_of again."""

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.matrix.batch import NOTHING, REASONS, Batch, Inconsistent, Planned
-from collector.matrix.checked import closely, read
+from collector.matrix.checked import _walked, closely, read
 from collector.matrix.plain import plain
 from tests.collector.small_cluster import SECOND, window
 from wire.outcome import Outcome
@@ -203,3 +203,15 @@ EXTREMES = ("sum_ns", "min_ns", "max_ns")
 
 def received_of(columns: Columns) -> Any:
     return np.frombuffer(columns.received, "<u4")
+
+
+@given(st.sets(st.integers(1, 60), min_size=1), st.data())
+def test_paths_are_found_by_going_along_where_they_are_by_looking_up(known: set[int], data: st.DataObject) -> None:
+    """More than a few gaps, or a path that nobody planned, are left to the other way; never is another number found."""
+    planned = np.array(sorted(known), np.uint64)
+    paths = np.array(sorted(data.draw(st.sets(st.integers(1, 60), min_size=1))), np.uint64)
+    number = _walked(paths, planned)
+    if number is not None:
+        assert planned[number].tolist() == paths.tolist()
+    elif set(paths.tolist()) <= known:
+        assert np.count_nonzero(np.diff(planned.searchsorted(paths), prepend=-1) > 1) >= 7
