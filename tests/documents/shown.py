@@ -96,13 +96,18 @@ def commands() -> tuple[Command, ...]:
     return tuple(command_in(line) for block in blocks(*SHELLS) for line in _lines(block))
 
 
-def mentions() -> Iterator[Command]:
-    """The command lines between backquotes within a sentence, with one of our programs and at least one word after it."""
+def within_sentences(pattern: str) -> Iterator[Shown]:
+    """What stands between backquotes in one line and looks like that."""
     for document in DOCUMENTS:
         text = document.read_text()
-        for found in re.finditer(r"`((?:(?:kubectl )?netmatrix|(?:\.venv/bin/)?python -m [a-z.]+) [^`\n]+)`", text):
-            line = re.sub(r"[\[\]]", "", found[1]) if " [--" in found[1] else found[1]
-            yield command_in(Shown(document, text.count("\n", 0, found.start()) + 1, "", line))
+        for found in re.finditer(rf"`({pattern})`", text):
+            yield Shown(document, text.count("\n", 0, found.start()) + 1, "", found[1])
+
+
+def mentions() -> Iterator[Command]:
+    """The command lines within a sentence, of one of our programs and with at least one word after it."""
+    for one in within_sentences(r"(?:(?:kubectl )?netmatrix|(?:\.venv/bin/)?python -m [a-z.]+) [^`\n]+"):
+        yield command_in(one._replace(text=re.sub(r"[\[\]]", "", one.text) if " [--" in one.text else one.text))
 
 
 def slug(heading: str) -> str:
