@@ -19,7 +19,7 @@ WIDESPREAD: Final = 0.2
 """Share of the nodes; where more are blamed one by one, or more agents are silent, it is one incident."""
 FEWEST: Final = 3
 """So few are told one by one."""
-MOST_OF: Final = 0.4
+MOST_OF: Final = 1 / 3
 """Share of all agents that do not fall silent at once, each by itself."""
 LEFT: Final = 2
 """Nodes whose agents must still be heard for others to be told one by one: of three, two at once are the collector's."""

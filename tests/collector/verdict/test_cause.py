@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.verdict.candidates import Scope
 from collector.verdict.cause import causes
 from collector.verdict.cells import Bursts, Cells, Reason
 from collector.verdict.noise import SILENCE
@@ -79,6 +80,44 @@ def test_a_single_pair_is_named_when_it_loses_much_and_not_when_it_loses_some() 
 
     assert found(lost(11)) == [("pair", "n1>n2", "out", Layer.HOST)]
     assert found(lost(3)) == []
+
+
+@pytest.mark.parametrize("nodes", [3, 4, 5])
+def test_a_dead_node_of_a_few_is_a_node_before_all_of_a_span_is_lost(nodes: int) -> None:
+    assert found(mesh(nodes, lambda _, to, layer: 15 * (to == 1 and layer in NETWORK), sent=25)) == [
+        ("node", "n1", "in", Layer.HOST)
+    ]
+
+
+def test_a_node_that_loses_to_one_other_above_all_is_that_pair() -> None:
+    def lost(at: int, to: int, layer: Layer) -> int:
+        return layer in NETWORK and (60 * ((at, to) in {(1, 2), (2, 1)}) or 1 * (1 in {at, to}))
+
+    assert [one[:2] for one in found(mesh(8, lost, sent=60))] == [("pair", "n1>n2")]
+
+
+def test_what_a_pair_of_a_few_loses_again_and_again_counts_each_time() -> None:
+    def passes(times: int) -> list[tuple[str, str]]:
+        noise, findings = SILENCE, []
+        for number in range(times):
+            now = 1000 + 10 * number
+            short, longer = (
+                mesh(3, lambda _, to, layer: 1 * (to == 1 and layer in NETWORK), sent=seconds * 3, span_s=seconds, now_s=now)
+                for seconds in (10, 60)
+            )
+            findings, noise = causes([short, longer], noise)
+        return [(one.scope.kind, one.scope.component) for one in findings]
+
+    assert passes(1) == []
+    assert passes(5) == [("node", "n1")]
+
+
+def test_what_has_been_told_takes_less_to_be_seen_again() -> None:
+    cells = mesh(8, lambda _, to, layer: 1 * (to == 1 and layer is Layer.POD), sent=40)
+    few = replace(cells, lost=np.where(cells.source < 5, cells.lost, 0))
+    assert causes([few], SILENCE)[0] == []
+    known = Scope("node", "n1", "in", "network")
+    assert [one.scope.component for one in causes([few], SILENCE, known=[known])[0]] == ["n1"]
 
 
 def test_two_causes_at_once_are_two() -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from collector.verdict.candidates import Scope
 from collector.verdict.cause import causes
@@ -110,6 +111,20 @@ def test_a_node_that_nobody_reaches_and_whose_agent_is_silent_is_gone_in_both_di
 def test_an_agent_that_is_silent_on_a_node_that_answers_is_the_agent() -> None:
     passes = [silenced(mesh(12, now_s=now), [2], 900) for now in (1000, 1005)]
     assert [(one.kind, one.component) for one in told(passes)[-1]] == [("agent", "n2")]
+
+
+def test_an_agent_on_a_node_that_does_not_answer_is_no_matter_of_the_agent() -> None:
+    def lost(at: int, to: int, layer: Layer) -> int:
+        return 5 * (2 in {at, to} and at < 4 and layer in NETWORK)
+
+    passes = [silenced(mesh(4, lost, now_s=now), [2], 900) for now in (1000, 1005, 1010)]
+    assert [one.kind for one in told(passes)[-1] if one.phase is Phase.FIRING and one.kind == "agent"] == []
+
+
+@pytest.mark.parametrize(("nodes", "silent"), [(3, 2), (4, 3), (9, 3)])
+def test_many_silent_agents_of_a_few_are_the_collector_s_as_well(nodes: int, silent: int) -> None:
+    passes = [silenced(mesh(nodes, now_s=now), list(range(silent)), 900) for now in (1000, 1005)]
+    assert [(one.kind, one.component) for one in told(passes)[-1]] == [("collector", "collector")]
 
 
 def test_many_silent_agents_are_one_incident_of_the_collector() -> None:
