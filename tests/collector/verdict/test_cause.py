@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector.verdict.candidates import Scope
 from collector.verdict.cause import causes
 from collector.verdict.cells import Bursts, Cells, Reason
+from collector.verdict.finding import Finding
 from collector.verdict.noise import SILENCE
 from collector.verdict.search import ratio
 from collector.verdict.witnesses import least
@@ -98,7 +99,7 @@ def test_a_node_that_loses_to_one_other_above_all_is_that_pair() -> None:
 
 def test_what_a_pair_of_a_few_loses_again_and_again_counts_each_time() -> None:
     def passes(times: int) -> list[tuple[str, str]]:
-        noise, findings = SILENCE, []
+        noise, findings = SILENCE, list[Finding]()
         for number in range(times):
             now = 1000 + 10 * number
             short, longer = (
