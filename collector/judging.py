@@ -80,6 +80,7 @@ class Judging:
         self._told = told
         self._confirm = confirm
         """Told which paths, by vantage, to look at again at once."""
+        self._doubtful: Mapping[str, Sequence[int]] = {}
         self._now_ns = now_ns
         self._report_ns = matrix.stale_after_ns // 3
         self._reader = Reader()
@@ -130,8 +131,8 @@ class Judging:
         sample = await self._sampled(now_ns)
         self.judgement = await asyncio.to_thread(self._judged, sample)
         self._told(self.judgement)
-        if fresh := crossing(self._memory, sample):
-            self._confirm(fresh)
+        if self._doubtful:
+            self._confirm(self._doubtful)
 
     async def _rest(self, began_ns: int) -> None:
         """Wait for the next pass: a while, or until it is urgent."""
@@ -225,6 +226,7 @@ class Judging:
             report_ns=self._report_ns,
             since=time.strftime("%H:%M:%S UTC", time.gmtime()),
         )
+        self._doubtful = crossing(self._memory, sample)
         return following(
             self.judgement,
             told,
