@@ -22,8 +22,8 @@ TICK_NS = 50_000_000
 """A tick costs as much as twenty probes, however few it has to do with; and no precision, since the kernel stamps packets."""
 LONGEST_TICK_NS = 4 * TICK_NS
 TICK_PROBES = 200
-"""With fewer probes than this to send in it, a tick is made longer: an idle machine pays for wake-ups and not for probes. Twice
-as many leave in a shortest tick where most are sent."""
+"""With fewer probes than this to send in it, a tick is made longer: an idle machine pays for wake-ups and not for probes. No
+more than that, since a receive buffer of the usual size holds 256 answers, and those of a whole tick may come after it."""
 
 
 def first_due(path: int, interval_ns: int, not_before: int) -> int:

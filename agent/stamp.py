@@ -83,6 +83,8 @@ __all__ = [
 """With what others need of the layout."""
 
 _SECOND = 1_000_000_000
+_SEQUENCE_AT = slice(24, 28)
+"""Where a reply has the sequence number of its request (RFC 8762 section 4.3.1)."""
 
 
 class Receipt(Struct, frozen=True, gc=False):
@@ -118,7 +120,8 @@ class Reply(Struct, frozen=True, gc=False):
     """The sender's own sequence number, returned."""
     identifier: int
     """The sender's own identifier of the probe, returned."""
-    nonce: bytes
+    token: bytes
+    """The sender's own sequence number and nonce, returned, as they stand in its request."""
     session: bytes
     uid: str
     """UID of the pod that answered."""
@@ -232,7 +235,7 @@ def decode_reply(packet: bytes, keys: Iterable[GroupKey]) -> Reply:
     return Reply(
         sequence,
         identifier,
-        nonce,
+        packet[_SEQUENCE_AT] + nonce,
         session,
         said.uid,
         received_s * _SECOND + received_ns,

@@ -118,19 +118,19 @@ class UdpProber(DatagramProber):
             session = self._names.get(reply.session)
         else:
             session = flight.course  # type: ignore[assignment]  # no call for every probe
-            if flight.address != arrival.sender or flight.token != reply.sequence.to_bytes(4, "big") + reply.nonce:
+            if flight.address != arrival.sender or flight.token != reply.token:
                 return None
         if session is None or session.name != reply.session or reply.sequence >= session.sequence:
             return None
         # A probe that was given up has no flight any more, but its answer still says which direction lost others.
         settled = session.directions.replied(reply.sequence, reply.receipt)
         notes = () if settled is None or session.is_apart else _notes(session, settled)
-        facts, outcome, expected, addresses = NO_FACTS, None, session.expected, self.context.addresses
+        facts, outcome, expected, addresses, uid = NO_FACTS, None, session.expected, self.context.addresses, reply.uid
         if addresses and reply.source not in addresses:
             facts = {FactName.SOURCE: reply.source}
-        if expected and reply.uid and reply.uid != expected:
-            facts, outcome = {**facts, FactName.PEER_UID: reply.uid}, Outcome.WRONG_PEER
-        is_expected = expected != "" and reply.uid == expected
+        if expected and uid and uid != expected:
+            facts, outcome = {**facts, FactName.PEER_UID: uid}, Outcome.WRONG_PEER
+        is_expected = expected != "" and uid == expected
         return flight, Answer(notes, reply.departed_ns - reply.received_ns, reply.by_kernel, outcome, is_expected, facts)
 
     def _culprit(self, quote: bytes, address: str, port: int, line: Line) -> int | None:
