@@ -132,7 +132,7 @@ class Expectations:
         return known
 
     def _features(self, end: End) -> Hashable:
-        families = tuple(address_of(end, family) is not None for family in Family)
+        families = (address_of(end, Family.IPV4) is not None, address_of(end, Family.IPV6) is not None)
         if isinstance(end, Host):
             return (end.addresses, end.name)
         if isinstance(end, Node):
@@ -142,6 +142,8 @@ class Expectations:
         return (*own, end.host_network)
 
     def _held(self, end: End) -> tuple[int, ...]:
+        if not self._blocks:
+            return ()
         addresses = [address for family in Family if (address := address_of(end, family)) is not None]
         return tuple(place for place, block in enumerate(self._blocks) if any(block.holds(address) for address in addresses))
 

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from collector.derivation import ExpectSettings
+from collector.discovery.ends import Ends
 from collector.discovery.expecting import expectations_in, expects_the_same
 from collector.discovery.snapshot import Snapshot
 from collector.expectation.contradictions import Contradiction, contradictions
@@ -156,11 +157,12 @@ class Comparer:
         before, settings = self._expecting, self._settings()
         if before is not None and settings == self._made_of and not self._is_due(before.snapshot, sample):
             return before, before.answers(sample)
-        expectations = expectations_in(sample.snapshot, settings)
+        ends = Ends(sample.snapshot)
+        expectations = expectations_in(sample.snapshot, settings, ends)
         self._made_of, self._made_ns = settings, sample.now_ns
         self._looked_at = sample.snapshot
         self._history.learn_ns = settings.learn
-        self._expecting = following = Expecting(sample.snapshot, expectations)
+        self._expecting = following = Expecting(sample.snapshot, expectations, ends)
         self._contradictions = contradictions(expectations)
         answers = following.answers(sample)
         if before is not None:
