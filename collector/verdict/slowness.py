@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.matrix.histograms import Ids
+from collector.verdict.aligned import ordered, places_before
 from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import KINDS, LAYERS, Ints, Mask, Reason
 from collector.verdict.finding import Finding
@@ -77,7 +77,7 @@ class Slowness:
     """See the module; it remembers the past of each path."""
 
     def __init__(self) -> None:
-        self._paths: Ids = np.zeros(0, np.uint64)
+        self._order = ordered(np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._past: Floats = np.zeros(0, np.float32)
         self._seen: NDArray[np.uint8] = np.zeros(0, np.uint8)
         self._pairs_ns: dict[tuple[int, int], int] = {}
@@ -85,7 +85,7 @@ class Slowness:
 
     def findings(self, sample: Sample) -> list[Finding]:
         """After another pass."""
-        self._align(sample.paths)
+        self._align(sample)
         tables, now = sample.tables, sample.place
         timed = (now > 0) & (sample.reason == Reason.JUDGED)
         timed &= np.isin(tables.kind, TIMED)[sample.ask] & np.isin(tables.layer, BETWEEN)[sample.ask]
@@ -100,17 +100,14 @@ class Slowness:
         self._seen = np.where(timed, np.minimum(self._seen + 1, KNOWN), self._seen).astype(np.uint8)
         return found
 
-    def _align(self, paths: Ids) -> None:
-        """Let the past be in the order of these paths."""
-        if np.array_equal(paths, self._paths):
+    def _align(self, sample: Sample) -> None:
+        """Let the past be in the order of the paths of this pass."""
+        if np.array_equal(sample.paths, self._order.paths):
             return
-        past, seen = np.zeros(len(paths), np.float32), np.zeros(len(paths), np.uint8)
-        if len(self._paths):
-            order = np.argsort(self._paths)
-            place = order[np.minimum(np.searchsorted(self._paths, paths, sorter=order), len(order) - 1)]
-            there = self._paths[place] == paths
-            past[there], seen[there] = self._past[place[there]], self._seen[place[there]]
-        self._paths, self._past, self._seen = paths, past, seen
+        before, self._order = self._order, ordered(sample.paths, sample.source)
+        place = places_before(before, self._order)
+        past, seen = np.append(self._past, np.float32(0)), np.append(self._seen, np.uint8(0))  # the last is of what is new
+        self._past, self._seen = past[place], seen[place]
 
     def _found(self, sample: Sample, known: Mask, slow: Mask) -> list[Finding]:
         before_ns, self._pairs_ns = self._pairs_ns, {}
