@@ -80,6 +80,15 @@ def test_latencies_are_levels_of_a_scale() -> None:
     assert code(drawn(matrix, measure="p99"), "n1", "n2") == LEVEL + far
 
 
+def test_of_one_kind_each_latencies_are_the_same_as_among_others() -> None:
+    """There is nothing to add up then, and it is not: each target has its own."""
+    matrix = with_loss()
+    alone, among = (drawn(matrix, measure="p50", **wanted) for wanted in ({"kind": "udp"}, {}))
+    for to in ("n2", "n3"):
+        assert code(alone, "n1", to) == code(among, "n1", to)
+    assert code(alone, "n1", "n2") != code(alone, "n1", "n3")
+
+
 def test_a_dimension_or_measure_that_does_not_exist_is_refused() -> None:
     with pytest.raises(KeyError):
         drawn(matrix_of(), "colour")
