@@ -35,7 +35,8 @@ POLICY = Path(__file__).parent / "examples" / "pay-not-into-shop.yaml"
 DENIED = ("pay", "shop")
 """From where to where that policy closes the way: what is lost there is no loss."""
 SHAPE = Shape(nodes=6, zones=3, namespaces=("shop", "pay"))
-FAULT = Loss(node="n3", direction="in", percent=30.0)
+FAULT = Loss(node="n5", direction="in", percent=30.0)
+"""Of a node that neither shop nor pay has a pod on: what is left of it would explain, for minutes, what is broken there."""
 FAULT_AT, CLEAR_AT = 0.4, 0.75
 """When the fault begins and ends, as shares of the whole time; without an end, of TURN_SECONDS."""
 TURN_SECONDS = 50.0
