@@ -133,7 +133,7 @@ def test_the_demo_runs_without_any_right_and_its_api_answers_outside(nobody: lis
     with subprocess.Popen([*nobody, *words], env=environment, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout
         for line in demo.stdout:
-            if line.startswith("the API is at"):
+            if line.startswith("the page is at"):
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/matrix?by=node", timeout=10) as answer:
                     assert json.load(answer)["rows"] == ["n1", "n2", "n3", "n4", "n5", "n6"]
         assert demo.wait(60) == 0
