@@ -98,7 +98,10 @@ def judge_false(most: int, found: Matches, sightings: Sequence[Sighting]) -> Fin
     names = [name(incident) for incident in found.false]
     held = len(names) <= most
     because = "as expected" if held else f"{len(names)} that nobody expects: {_some(names)}"
-    return Finding(passed=held, because=because, measured={"false_incidents": len(names), "names": names})
+    sentences = [str(incident.get("sentence", "")) for incident in found.false]
+    return Finding(
+        passed=held, because=because, measured={"false_incidents": len(names), "names": names, "sentences": sentences}
+    )
 
 
 def judge_verdict(expected: VerdictExpectation, when: Span, sightings: Sequence[Sighting]) -> Finding:

@@ -17,6 +17,8 @@ from wire.path import Kind, Layer
 
 KERNEL: Final = tuple(KINDS.index(kind) for kind in (Kind.ICMP, Kind.TCP))
 """Kinds that the kernel of the other end answers; a program answers all others."""
+PINGED: Final = (KINDS.index(Kind.ICMP),)
+"""The kind that it answers even where no program listens."""
 SURE: Final = 3.0
 """Nats: e^-3 is 5 %."""
 MOSTLY_ONE_WAY: Final = 0.95
@@ -40,10 +42,13 @@ def layer_of(scope: Scope, ground: Ground, which: Mask | Ints, usual: float) -> 
     return Layer.HOST if weight > 0 else Layer.POD, abs(weight) > SURE or not host_sent
 
 
-def busy(ground: Ground, which: Mask, usual: float) -> float:
-    """By how much it speaks for a busy host that programs lose and kernels do not, in nats, on the pod layer."""
+def busy(ground: Ground, which: Mask, usual: float, answered: tuple[int, ...] = KERNEL) -> float:
+    """By how much it speaks for a busy host that programs lose and kernels do not, in nats, on the pod layer.
+
+    With `PINGED` as what the kernel has `answered`: for a program that has ended.
+    """
     pods = which & (ground.layer == LAYERS.index(Layer.POD))
-    kernel = np.isin(ground.cells.kind, KERNEL)
+    kernel = np.isin(ground.cells.kind, answered)
     program_sent, program_lost = counted(ground, pods & ~kernel)
     kernel_sent, kernel_lost = counted(ground, pods & kernel)
     if not program_lost:

@@ -11,7 +11,7 @@ from collector.verdict.cells import Ints, Mask
 from collector.verdict.extent import cells_of, covered
 from collector.verdict.families import Family, families
 from collector.verdict.finding import Effect, Finding
-from collector.verdict.ladder import advantage, busy, counted, layer_of
+from collector.verdict.ladder import PINGED, advantage, busy, counted, layer_of
 from collector.verdict.servers import on_node
 from collector.verdict.ways import sided
 from collector.verdict.witnesses import WITNESSES, even, least, sources, targets, witnesses
@@ -232,10 +232,8 @@ class Search:
     def _two_sided(self, family: Family, one: int) -> bool:
         """Whether each side alone would be suspicious, so that one side is not blamed for the other."""
         halves = family.halves or ()
-        sides = []
-        for half, other in zip(halves, reversed(halves), strict=True):
-            alone = half.happened(self.live & ~other.holds(one))
-            sides.append(float(ratio(alone[one : one + 1], half.usual[one : one + 1])[0]))
+        alone = [(half, half.happened(self.live & ~other.holds(one))) for half, other in zip(halves, halves[::-1], strict=True)]
+        sides = [float(ratio(losses[one : one + 1], half.usual[one : one + 1])[0]) for half, losses in alone]
         return min(sides, default=0.0) > SIDE and min(sides) > LESSER * max(sides)
 
     def _seen(self, family: Family, one: int) -> bool:
@@ -263,8 +261,11 @@ class Search:
             return None
         scope, certain = sided(scope, ground, (lost, sent), base, self.unexplained)
         layer, sure = layer_of(scope, ground, which, base)
-        if scope.kind == "node" and layer is Layer.POD and busy(ground, cells_of(scope, ground), base) > TELLING:
-            scope = scope._replace(kind="agent", direction="in")
+        if scope.kind == "node" and layer is Layer.POD:
+            whole = cells_of(scope, ground)
+            if busy(ground, whole, base) > TELLING:
+                scope = scope._replace(kind="agent", direction="in")
+            sure = sure and busy(ground, whole, base, PINGED) <= TELLING  # else it waits, as for an agent that starts anew
         return Finding(
             scope, layer, events, usual, lost, sent, *seen[0], score, ground.cells.span_ns,
             fresh=self.is_fresh(scope, loss), certain=certain and sure, effect=_effect(scope, loss),

@@ -108,6 +108,14 @@ def test_programs_that_do_not_answer_where_kernels_do_are_a_busy_host() -> None:
     assert told(replace(doubled, lost=lost)) == [("agent", "n5", "in", Layer.POD)]
 
 
+def test_where_an_end_answers_pings_alone_it_may_be_a_program_that_starts_anew_and_is_not_told_at_once() -> None:
+    doubled = twice(mesh(12))
+    lost = np.where((doubled.kind != KINDS.index(Kind.ICMP)) & named(doubled, target="n5"), 8, 0).astype(np.int64)
+    connected = replace(doubled, kind=np.where(doubled.kind == KINDS.index(Kind.UDP), KINDS.index(Kind.TCP), doubled.kind))
+    (one,) = found(replace(connected, lost=lost))
+    assert (one.scope.kind, one.scope.component, one.certain) == ("node", "n5", False)
+
+
 def twice(cells: Cells) -> Cells:
     """Every cell by the kernel and by a program."""
     columns: dict[str, Any] = {
