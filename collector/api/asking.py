@@ -29,7 +29,7 @@ MAX_SHARED: Final = 16
 MAX_SHARED_BYTES: Final = 32 * 2**20
 """What they hold together, besides the newest: the longest ones have 30 MB, and anybody may ask for sixteen different ones."""
 BEGUN: Final = 5
-"""How often an answer is begun anew when the matrix is replanned meanwhile; after that it is made without a pause."""
+"""How often an answer is begun anew when cells are moved meanwhile; after that it is made without a pause."""
 ENCODED: Final = 1000
 """Elements of a list that are written as JSON at a time."""
 
@@ -116,10 +116,10 @@ class Asking:
             held -= len(body)
 
     async def finished(self, begin: Callable[[], Slices[_T]]) -> _T:
-        """What slices return, with a pause after each; they are begun anew where the matrix is replanned meanwhile."""
+        """What slices return, with a pause after each; they are begun anew where cells are moved meanwhile."""
         for _ in range(BEGUN):
-            generation, slices = self._matrix.generation, begin()
-            while generation == self._matrix.generation:
+            layout, slices = self._matrix.layout, begin()
+            while layout == self._matrix.layout:
                 try:
                     next(slices)
                 except StopIteration as end:

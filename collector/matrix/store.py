@@ -91,6 +91,11 @@ class Matrix:
         self._newest = -1
         """Number of the newest step; step n holds what ended after n and until n + 1 steps after the clock's zero."""
 
+    @property
+    def layout(self) -> tuple[int, int]:
+        """Another one where cells may be at other places than before: nobody keeps a place over that."""
+        return self.generation, self._table.moved
+
     def replan(self, snapshot: Snapshot, plans: Vantages) -> None:
         """Take the places of a snapshot, and who has a plan; each of these is then laid. A removed node vanishes."""
         self._tell(self.table.slabs)

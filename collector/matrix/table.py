@@ -81,6 +81,8 @@ class Table:
         self.steps = steps
         self._empty = Slab(0, steps)
         self._uids: dict[str, str] = {}
+        self.moved = 0
+        """How often the cells of a row went to other places."""
 
     def replan(self, snapshot: Snapshot, vantages: Container[str]) -> None:
         """Take the places of a snapshot: rows of other vantages vanish, and so do cells whose target is gone."""
@@ -174,6 +176,7 @@ class Table:
 
     def _relay(self, row: Row, ids: Ids, *, places: int) -> bool:
         """Move a row's cells to the places that these ids have among each other."""
+        self.moved += 1
         before = row.slab.ids[row.cells]
         present = row.slab.present[row.cells] != ABSENT
         found = np.minimum(np.searchsorted(before, ids), max(0, len(before) - 1))

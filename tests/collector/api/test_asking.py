@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from collector.api import asking as asking_module
 from collector.api.asking import AT_ONCE, BEGUN, MAX_SHARED, Asking
@@ -116,3 +117,24 @@ async def test_an_answer_that_would_be_too_long_is_one_sentence_and_locks_nothin
     for _ in range(2):
         with pytest.raises(QuestionError, match="too many"):
             await work.asking.answer("q", too_many)
+
+
+async def test_survive_20_a_question_begins_again_when_the_plan_of_a_row_moves_its_cells() -> None:
+    """While many agents come for another plan: a place that was kept over that was another cell's, or none."""
+    matrix = matrix_of()
+    plans, begun = plans_of(), 0
+    less = structs.replace(plans["n1"], paths=plans["n1"].paths[1:])
+
+    def slices() -> Slices[int]:
+        nonlocal begun
+        begun += 1
+        yield
+        if begun == 1:
+            matrix.lay("n1", plans["n1"])  # the same, so that nothing moves
+        yield
+        if begun == 1:
+            matrix.lay("n1", less)
+        yield
+        return begun
+
+    assert await Asking(matrix, lambda: 0).finished(slices) == 2
