@@ -80,7 +80,7 @@ class Frame:
     """Services by the nodes of their backends."""
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=1)
 def framed(sources: Ends, targets: Ends) -> Frame:
     """The frame of cells between these ends."""
     words = _words(sources, targets)
