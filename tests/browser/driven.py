@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 CHROMIUM = "chromium"
 SWITCHES = (
@@ -57,7 +57,7 @@ async def opened(
     )
     page = await context.new_page()
     seen = Complaints()
-    page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+    page.on("console", lambda message: seen.errors.append(_said(message)) if message.type == "error" else None)
     page.on("pageerror", lambda error: seen.errors.append(str(error)))
     page.on("request", lambda request: seen.hosts.add(urlsplit(request.url).netloc) if request.url.startswith("http") else None)
     await page.goto(url)
@@ -65,3 +65,8 @@ async def opened(
         yield page, seen
     finally:
         await context.close()
+
+
+def _said(message: ConsoleMessage) -> str:
+    """What it says, and of which address: a refused question is told without."""
+    return f"{message.text} {message.location['url']}"

@@ -89,6 +89,7 @@ async def test_the_fault_is_in_the_sentence_on_top_and_in_its_row_and_column(bro
 
 async def test_two_clicks_lead_from_the_zones_to_the_layer_that_fails(browser: Browser, cluster: Cluster) -> None:
     async with opened(browser, f"{cluster.api_url}/#/?by=zone") as (page, seen):
+        await expect(page.locator("#matrix-words")).to_contain_text("2 by 2")
         await page.get_by_role("application").focus()
         for key in ("ArrowRight", "Enter"):
             await page.keyboard.press(key)

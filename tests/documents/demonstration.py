@@ -136,9 +136,10 @@ def running(folder: Path) -> Iterator[Demonstration]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     terminal = folder / "terminal"
+    here = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     with terminal.open("w") as out:
         process = subprocess.Popen(
-            recipe("demo", port), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=os.environ | {"COLUMNS": "140"}
+            recipe("demo", port), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=here | {"COLUMNS": "140"}
         )
     one = Demonstration(port, terminal)
     try:

@@ -44,11 +44,11 @@ def test_the_demo_shows_a_matrix_within_20_seconds_and_where_a_fault_bites(tmp_p
     assert began is not None, text
     assert first is not None, text
     assert first - began < SECONDS_TO_A_MATRIX
-    assert "FAULT: 30 % of the packets into n3 are dropped" in text
-    bites = re.search(r"it bites at n3: to it (\d+) of (\d+) .* between all others 0 of [1-9]\d* probes lost", text)
+    assert "FAULT: 30 % of the packets into n5 are dropped" in text
+    bites = re.search(r"it bites at n5: to it (\d+) of (\d+) .* between all others 0 of [1-9]\d* probes lost", text)
     assert bites, text
     assert 0 < int(bites[1]) < int(bites[2])
-    assert re.search(r"[1-9]\d* packets lost on the way into n3, 0 on the way out of it", text), text
+    assert re.search(r"[1-9]\d* packets lost on the way into n5, 0 on the way out of it", text), text
     check_cells(json.loads(out.read_text())["cells"])
     assert f"demo{port}" not in labs()
 
