@@ -33,8 +33,11 @@ LEAST_NS: Final = 5 * 10**9
 """The same in time, however often agents report: so long it takes until others have told that they do not reach its node."""
 OVERDUE: Final = 1.15
 """The same for the agent of a node that nobody reaches."""
-GONE: Final = 0.3
-"""Loss at which a node is taken for gone, where its agent is overdue: spans reach back to before it went."""
+LOSSY: Final = 0.3
+"""Loss of a node, from which it is no wonder that its agent is silent."""
+GONE: Final = 0.7
+"""Loss at which a node is taken for gone, where its agent is overdue: spans reach back to before it went, and a node that loses
+half of its packets in one direction is only late with its reports."""
 ONE_BY_ONE: Final = frozenset({"node", "pair", "zone_pair", "group", "mtu"})
 """Kinds that a widespread fault is in place of."""
 
@@ -58,9 +61,10 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
         end = cells.sources[number]
         place = by_node.get(end.node)
         node = None if place is None else result[place]
-        if node is not None and place is not None and node.layer is Layer.HOST and node.loss >= GONE:
-            scope = node.scope._replace(direction="both", sides="both")
-            result[place] = node._replace(scope=scope, certain=True, effect="unreachable")
+        if node is not None and place is not None and node.layer is Layer.HOST and node.loss >= LOSSY:
+            if node.loss >= GONE:
+                scope = node.scope._replace(direction="both", sides="both")
+                result[place] = node._replace(scope=scope, certain=True, effect="unreachable")
         elif number in quiet and not deaf:
             if place is not None:
                 gone.add(place)
@@ -96,7 +100,7 @@ def _cut_off(cells: Cells) -> set[str]:
     near = np.where(source.codes[cells.source] >= 0, own[source.codes[cells.source]], -1)
     which = np.flatnonzero(cells.judged & (far >= 0) & (near != far))
     sent, lost = (np.bincount(far[which], column[which], len(nodes.words)) for column in (cells.sent, cells.lost))
-    return {nodes.words[number] for number in np.flatnonzero((sent >= ASKED) & (lost >= GONE * sent)).tolist()}
+    return {nodes.words[number] for number in np.flatnonzero((sent >= ASKED) & (lost >= LOSSY * sent)).tolist()}
 
 
 def _silent(cells: Cells, now_ns: int, silent_ns: int) -> list[int]:

@@ -108,6 +108,14 @@ def test_a_node_that_nobody_reaches_and_whose_agent_is_silent_is_gone_in_both_di
     ]
 
 
+def test_a_node_that_loses_half_and_whose_agent_is_late_for_it_is_not_said_to_be_gone() -> None:
+    def column(now: int) -> Cells:
+        return silenced(mesh(12, lambda _, to, layer: 6 * (to == 2 and layer in NETWORK), now_s=now), [2], now - 8)
+
+    incidents = told([column(now) for now in (1000, 1005, 1010)])[-1]
+    assert [(one.kind, one.component, one.effect) for one in incidents] == [("node", "n2", "loss")]
+
+
 def test_an_agent_that_is_silent_on_a_node_that_answers_is_the_agent() -> None:
     passes = [silenced(mesh(12, now_s=now), [2], 900) for now in (1000, 1005)]
     assert [(one.kind, one.component) for one in told(passes)[-1]] == [("agent", "n2")]
