@@ -3,6 +3,7 @@
 In: the ground of a span. Out: families of candidates, each an array of sums with one element a component.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,6 +53,12 @@ class Family:
     def scope(self, number: int) -> Scope:
         """What a component is."""
         return Scope(self.kind, self.words[number], self.direction, self.layers)
+
+    def named(self, keys: AbstractSet[tuple[str, str, str]]) -> Ints:
+        """Which components some scopes name; these are given by `key_of`."""
+        names = {name for kind, name, layers in keys if (kind, layers) == (self.kind, self.layers)}
+        names |= {">".join(reversed(name.split(">"))) for name in names}
+        return np.array([self.words.index(name) for name in sorted(names) if name in self.words], np.int64)
 
     @property
     def many(self) -> bool:

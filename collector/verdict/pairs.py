@@ -14,7 +14,8 @@ from collector.verdict.cells import Ints
 from collector.verdict.extent import covered, named, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, layer_of
-from collector.verdict.search import FOUND, TELLING, TOTAL, Search, ratio
+from collector.verdict.search import FOUND, TELLING, Search, ratio
+from collector.verdict.ways import TOTAL
 from collector.verdict.witnesses import sources
 from wire.path import Layer
 

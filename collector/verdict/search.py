@@ -13,8 +13,8 @@ from collector.verdict.families import Family, families
 from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import PINGED, advantage, busy, counted, layer_of
 from collector.verdict.servers import on_node
-from collector.verdict.ways import sided
-from collector.verdict.witnesses import WITNESSES, even, least, sources, targets, witnesses
+from collector.verdict.ways import TOTAL, sided
+from collector.verdict.witnesses import WITNESSES, even, least, sources, targets, without_worst, witnesses
 from wire.path import Layer
 
 ALPHA: Final = 1e-6
@@ -51,8 +51,6 @@ TRIED: Final = 24
 """Candidates of one round that are looked at closely."""
 LEAST_WORTH: Final = 0.1
 """Of what is known already, in nats."""
-TOTAL: Final = 0.9
-"""Loss from which nothing gets through."""
 
 
 class Search:
@@ -68,7 +66,7 @@ class Search:
         self.dispersion = dispersion
         self.shorter = tuple(shorter)
         self._families = families(ground)
-        self._known = [_places(family, known) for family in self._families]
+        self._known = [family.named(known) for family in self._families]
         self.cost = log((sum(len(family.words) for family in self._families) + len(ground.events.source) + 1) / ALPHA)
         """What it takes to name one candidate."""
         self.own: list[Scope] = []
@@ -145,17 +143,24 @@ class Search:
     def shows(self, scope: Scope, loss: float) -> bool | None:
         """Whether this span speaks for a cause rather than for the background, or has too few probes to tell (None).
 
-        What other causes of this span explain says nothing of this one.
+        What other causes of this span explain says nothing of this one, and what one part of it alone loses is that part's.
         """
         ground = self.ground
         which = np.flatnonzero(covered(scope, ground, ground.source, ground.target, ground.layer) & ground.judged)
         for other in self.own:
             if key_of(other) != key_of(scope):
                 which = which[~covered(other, ground, ground.source[which], ground.target[which], ground.layer[which])]
-        sent, lost = counted(ground, which)
-        if sent * loss < TELLING:
+        if counted(ground, which)[0] * loss < TELLING:
             return None
-        return advantage(lost, sent, loss, float(ground.usual(which).sum()) / sent) > 0
+        if self._speaking(which, loss) <= 0:
+            return False
+        rest = without_worst(scope, ground, which)
+        return not len(rest) or self._speaking(rest, loss) > -TELLING
+
+    def _speaking(self, which: Ints, loss: float) -> float:
+        """By how much some cells speak for a loss rather than for the background, in nats."""
+        sent, lost = counted(self.ground, which)
+        return advantage(lost, sent, loss, float(self.ground.usual(which).sum()) / max(sent, 1.0))
 
     def _best(self, *, long: bool) -> Finding | None:
         """The likeliest candidate of the layer of long packets, or of all others."""
@@ -275,13 +280,6 @@ class Search:
         """Whether short packets get through where long ones do not."""
         sent, lost = counted(self.ground, cells_of(scope._replace(layers=NETWORK), self.ground))
         return advantage(lost, sent, loss, usual) <= 0
-
-
-def _places(family: Family, known: frozenset[tuple[str, str, str]]) -> Ints:
-    """Which components of a family are known."""
-    names = {name for kind, name, layers in known if (kind, layers) == (family.kind, family.layers)}
-    names |= {">".join(reversed(name.split(">"))) for name in names}
-    return np.array([family.words.index(name) for name in sorted(names) if name in family.words], np.int64)
 
 
 def _effect(scope: Scope, loss: float) -> Effect:

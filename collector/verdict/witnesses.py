@@ -3,6 +3,7 @@
 In: a scope, its events and its cells. Out: how many different ends lost something, out of how many. Pure.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -58,19 +59,36 @@ def even(scope: Scope, ground: Ground, which: Ints) -> bool:
     parts = _parts(scope, ground, which)
     if not parts:
         return True
-    count = int(max(part.max(initial=-1) for part in parts)) + 2
-    sent, lost = (
-        np.sum([np.bincount(part + 1, column[which], count) for part in parts], axis=0) for column in (ground.sent, ground.lost)
-    )
+    sent, lost = _by_part(parts, ground, which)
     loss = np.where(lost >= PLENTY, lost / np.maximum(sent, 1), 0.0)
-    loss[0] = 0.0  # what has no such part
     worst = int(np.argmax(loss))
-    rest = which[np.all([part + 1 != worst for part in parts], axis=0)]
-    others, gone = counted(ground, rest)
+    others, gone = counted(ground, _without(worst, parts, which))
     least_loss = loss.item(worst) / UNEVEN
     if others <= 0 or gone >= least_loss * others:
         return True
     return advantage(gone, others, gone / others, least_loss) <= UNLIKELY
+
+
+def without_worst(scope: Scope, ground: Ground, which: Ints) -> Ints:
+    """Those of a cause's cells that are not of the part that loses most (see `even`); all of what has no parts."""
+    parts = _parts(scope, ground, which)
+    return _without(int(np.argmax(_by_part(parts, ground, which)[1])), parts, which) if parts else which
+
+
+def _by_part(parts: Sequence[Ints], ground: Ground, which: Ints) -> list[Ints]:
+    """Sent and lost of each part; in front of all others is what has no such part, and counts for nothing."""
+    count = int(max(part.max(initial=-1) for part in parts)) + 2
+    columns = [
+        np.sum([np.bincount(part + 1, column[which], count) for part in parts], axis=0) for column in (ground.sent, ground.lost)
+    ]
+    for column in columns:
+        column[0] = 0
+    return columns
+
+
+def _without(place: int, parts: Sequence[Ints], which: Ints) -> Ints:
+    result: Ints = which[np.all([part + 1 != place for part in parts], axis=0)]
+    return result
 
 
 def _parts(scope: Scope, ground: Ground, which: Ints) -> list[Ints]:

@@ -1,5 +1,6 @@
 """Few causes from many bad cells."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
@@ -119,6 +120,17 @@ def test_what_has_been_told_takes_less_to_be_seen_again() -> None:
     assert causes([few], SILENCE)[0] == []
     known = Scope("node", "n1", "in", "network")
     assert [one.scope.component for one in causes([few], SILENCE, known=[known])[0]] == ["n1"]
+
+
+def test_what_one_other_alone_loses_does_not_make_a_node_s_old_losses_fresh() -> None:
+    def freshness(now: Callable[[int, int], bool]) -> list[tuple[str, str, bool]]:
+        short = mesh(8, lambda at, to, layer: 10 * (layer is Layer.POD and now(at, to)), sent=10, span_s=10)
+        long = mesh(8, lambda at, to, layer: 60 * (layer in NETWORK and 1 in {at, to}), sent=300, span_s=300)
+        return [(one.scope.kind, one.scope.component, one.fresh) for one in causes([short, long], SILENCE)[0]]
+
+    assert ("node", "n1", False) in freshness(lambda at, to: {at, to} == {1, 2})
+    assert ("node", "n1", False) in freshness(lambda _at, _to: False)
+    assert ("node", "n1", True) in freshness(lambda at, to: {at, to} in ({1, 2}, {1, 3}, {1, 4}))
 
 
 def test_two_causes_at_once_are_two() -> None:
