@@ -80,8 +80,8 @@ class Slowness:
         self._order = ordered(np.zeros(0, np.uint64), np.zeros(0, np.int64))
         self._past: Floats = np.zeros(0, np.float32)
         self._seen: NDArray[np.uint8] = np.zeros(0, np.uint8)
-        self._pairs_ns: dict[tuple[int, int], int] = {}
-        """Since when pairs of nodes have been slow without a wider reason."""
+        self._pairs_ns: dict[str, int] = {}
+        """Since when pairs of nodes, by their names, have been slow without a wider reason."""
 
     def findings(self, sample: Sample) -> list[Finding]:
         """After another pass."""
@@ -206,19 +206,19 @@ def _is_one(cells: _Cells, wide: Sequence[Finding]) -> bool:
     return bool(wide) and wide[0].lost >= NEARLY_ALL * int(cells.slow.sum()) and wide[0].sent < len(cells.slow)
 
 
-def _pairs(cells: _Cells, live: Mask) -> dict[tuple[int, int], Mask]:
-    """Pairs of nodes nearly all of whose paths are slow, by much."""
+def _pairs(cells: _Cells, live: Mask) -> dict[str, Mask]:
+    """Pairs of nodes, as `one>other`, nearly all of whose paths are slow, by much."""
     slow, size = live & cells.slow, max(1, len(cells.words))
     key = np.minimum(cells.near, cells.far) * size + np.maximum(cells.near, cells.far)
     keys, counts = np.unique(key[slow], return_counts=True)
     many = np.argsort(-counts, kind="stable")[:MOST_PAIRS]
-    found: dict[tuple[int, int], Mask] = {}
+    found: dict[str, Mask] = {}
     for number in keys[many[counts[many] >= PAIR_PATHS]].tolist():
         mine = key == number
         bad = mine & slow
         much = float(np.median(_ms(cells.now[bad]) - _ms(cells.before[bad])))
         if bad.sum() >= NEARLY_ALL * mine.sum() and much >= PAIR_MS:
-            found[number // size, number % size] = mine
+            found[f"{cells.words[number // size]}>{cells.words[number % size]}"] = mine
     return found
 
 
@@ -243,10 +243,9 @@ def _of_zones(cells: _Cells, pair: int, mine: Mask, score: float, span_ns: int) 
     return told._replace(witnesses=nodes, of_witnesses=of, nodes=nodes, score=score - WORTH, span_ns=span_ns)
 
 
-def _of_pair(cells: _Cells, pair: tuple[int, int], mine: Mask, span_ns: int) -> Finding:
-    one, other = cells.words[pair[0]], cells.words[pair[1]]
-    scope = Scope("pair", f"{one}>{other}", "both", NETWORK)
-    told = _told(cells, scope, mine, f"between nodes {one} and {other}", "")
+def _of_pair(cells: _Cells, pair: str, mine: Mask, span_ns: int) -> Finding:
+    one, _, other = pair.partition(">")
+    told = _told(cells, Scope("pair", pair, "both", NETWORK), mine, f"between nodes {one} and {other}", "")
     return told._replace(witnesses=2, of_witnesses=2, nodes=2, severity="info", span_ns=span_ns)
 
 

@@ -62,19 +62,23 @@ class Watched:
     """A cluster that is probed each second, and compared when asked."""
 
     def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
         self.now_ns = 1000 * SECOND
-        wants = Wants(tuple(canary_wants(snapshot)))
-        self.plans = compose(snapshot, PlanSettings(), instance=1, generation=1, keys=(), wants=wants)
         self.matrix = Matrix(max_bytes=10**8, stale_after_ns=3 * SECOND)
-        self.matrix.replan(snapshot, self.plans)
-        for name in self.plans.vantages:
-            self.matrix.lay(name, self.plans.plan(name))
+        self.replan(snapshot, generation=1)
         self.takes: Callable[[Path], int] = lambda _: 50_000
         """Latency of what is answered, in nanoseconds."""
         self.translated: set[str] = set()
         """Vantages whose address others see as another."""
         self.comparer, self.reader = Comparer(ExpectSettings), Reader()
+
+    def replan(self, snapshot: Snapshot, *, generation: int) -> None:
+        """Another snapshot, and the plans that follow from it."""
+        self.snapshot = snapshot
+        wants = Wants(tuple(canary_wants(snapshot)))
+        self.plans = compose(snapshot, PlanSettings(), instance=1, generation=generation, keys=(), wants=wants)
+        self.matrix.replan(snapshot, self.plans)
+        for name in self.plans.vantages:
+            self.matrix.lay(name, self.plans.plan(name))
 
     def change(self, snapshot: Snapshot) -> None:
         """Another snapshot, for which nobody has another plan."""

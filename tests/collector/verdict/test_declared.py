@@ -6,9 +6,6 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from collector.discovery.snapshot import Snapshot
-from collector.plan.compose import compose
-from collector.settings import PlanSettings
 from collector.verdict.cells import Expected
 from collector.verdict.comparison import Comparison
 from collector.verdict.explained import rows
@@ -67,19 +64,9 @@ def test_where_each_target_must_be_open_one_that_is_closed_is_broken() -> None:
 class Growing(Watched):
     """A cluster that gets another pod."""
 
-    def grow(self) -> Snapshot:
-        self.snapshot = structs.replace(self.snapshot, vantages=(*self.snapshot.vantages, vantage(9, "n2", "pay")))
-        self.snapshot = structs.replace(
-            self.snapshot,
-            vantages=tuple(
-                structs.replace(one, name="late-n2") if one.pod == "pod-9" else one for one in self.snapshot.vantages
-            ),
-        )
-        self.plans = compose(self.snapshot, PlanSettings(), instance=1, generation=2, keys=())
-        self.matrix.replan(self.snapshot, self.plans)
-        for name in self.plans.vantages:
-            self.matrix.lay(name, self.plans.plan(name))
-        return self.snapshot
+    def grow(self) -> None:
+        late = structs.replace(vantage(9, "n2", "pay"), name="late-n2")
+        self.replan(structs.replace(self.snapshot, vantages=(*self.snapshot.vantages, late)), generation=2)
 
 
 def test_a_pod_that_has_just_come_has_time_to_be_reached() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import structs
 
-from collector.discovery.snapshot import Snapshot
+from collector.discovery.snapshot import Node, Snapshot
 from collector.verdict.finding import Finding
 from collector.verdict.slowness import KNOWN, PAIR_NS, Slowness
 from simulator.cluster import drawn
@@ -81,7 +81,7 @@ def test_one_node_of_three_is_told_though_it_has_most_of_the_paths() -> None:
 def where(slow: Callable[[str, str], bool], latency_ns: int) -> Takes:
     """Of the paths between two nodes, whichever pods they are of."""
     node = {one.name: one.node for one in SIX.vantages}
-    return lambda path: latency_ns if slow(node[path.vantage], path.target.peer) else 200_000
+    return lambda path: latency_ns if slow(node.get(path.vantage, ""), path.target.peer) else 200_000
 
 
 def test_two_zones_between_which_all_takes_longer_are_one_finding_and_no_node_is() -> None:
@@ -113,6 +113,18 @@ def test_a_pair_of_nodes_that_stays_slow_is_told_after_a_while_and_is_no_more_th
     (finding,) = watched.passes(4, slow)
     assert (finding.scope.kind, finding.scope.component, finding.severity) == ("pair", "n1>n2", "info")
     assert watched.passes(8) == []
+
+
+def test_a_pair_of_nodes_is_the_same_pair_after_another_node_has_come() -> None:
+    watched = Slow()
+    watched.passes(KNOWN + 2)
+    slow = where(lambda near, far: {near, far} == {"n1", "n2"}, 40_000_000)
+    watched.passes(PAIR_NS // SECOND // 3 - 1, slow)
+    agent = structs.replace(SIX.vantages[0], name="n0", node="n0", pod="agent-0", uid="u0", addresses=("10.30.9.9",))
+    more = structs.replace(SIX, nodes=(*SIX.nodes, Node("n0", "z0")), vantages=(*SIX.vantages, agent))
+    watched.replan(more, generation=2)
+    (finding,) = watched.passes(4, slow)
+    assert finding.scope.component == "n1>n2"
 
 
 def test_its_memory_is_no_longer_than_the_plan() -> None:
