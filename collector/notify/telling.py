@@ -90,7 +90,8 @@ class Telling:
         """What came of telling what was taken out of the outbox."""
         word = attempt.word
         if word in {Word.SENT, Word.REFUSED}:
-            self._delivered(self.name, self.outbox.out, word is Word.SENT)
+            if self.outbox.out:  # what is only repeated is no news
+                self._delivered(self.name, self.outbox.out, word is Word.SENT)
             self._note(word, self.outbox.sent())
         else:
             self._note(word, 1)

@@ -155,7 +155,8 @@ async def test_an_alertmanager_hears_of_all_that_goes_on_again_and_again(monkeyp
     monkeypatch.setattr(alertmanager, "KEPT_FOR", 10_000)
     async with inbox() as there:
         text = f"alertmanager: {{urls: ['{there.url}/prefix/']}}, external_url: 'http://netmatrix.example', cluster: blue"
-        to = Telling(text)
+        changes: list[int] = []
+        to = Telling(text, remember=lambda: changes.append(1))
         to.notifier._receivers[0]._resend_seconds = 0.05  # type: ignore[attr-defined] # people may not ask for less than 10 s
         async with beside(to.notifier.follow):
             to.passes(incident("a"), incident("b"))
@@ -172,6 +173,7 @@ async def test_an_alertmanager_hears_of_all_that_goes_on_again_and_again(monkeyp
             await there.until(count + 3)
             assert set(alerts(there.got[count:])) == {("b", False)}, "what is over is said once"
             assert to.counted.of["alertmanager/0", "sent"] == 3, "what is repeated is no news"
+            assert len(changes) == 4, "when there is news, and when it has arrived"
 
 
 async def test_alertmanagers_of_a_cluster_are_all_told_and_one_that_is_away_holds_up_nobody() -> None:
