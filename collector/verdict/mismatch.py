@@ -156,7 +156,8 @@ def _objectives(one: Comparison, causes: Sequence[Finding]) -> Iterator[Finding]
         ]
         cells = told(one, np.array(sorted({miss.cell for miss in some}), np.int64))
         cells = cells[~explained(one, cells, wider)]
-        left = [miss for miss in some if miss.cell in set(cells.tolist())]
+        kept = set(cells.tolist())
+        left = [miss for miss in some if miss.cell in kept]
         if not left:
             continue
         first, most = entries(one, cells)[0], worst(left)

@@ -127,8 +127,11 @@ def _latency(sample: Sample, entry: Expectation, cells: Ints, which: Mask) -> It
         slow = _counted(windows.latency, LOWER_NS[windows.latency.place] >= int(most), groups)
         beyond = left & _beyond(slow, of, 1 - quantile) & _goes_on(windows, slow, of)
         left &= ~beyond
+        if not beyond.any():
+            continue
+        every_ns = quantiles(windows.latency, quantile, groups=groups)
         for element in np.flatnonzero(beyond).tolist():
-            took_ns = _took(windows, element, quantile)
+            took_ns = every_ns.item(element)
             word = f"p{quantile * 100:.0f}"
             yield Missed(
                 int(cells[element]),
@@ -145,12 +148,6 @@ def _latency(sample: Sample, entry: Expectation, cells: Ints, which: Mask) -> It
 
 def _counted(latency: Histograms, which: Mask, groups: int) -> Ints:
     return np.bincount(latency.group[which], latency.count[which], groups).astype(np.int64)
-
-
-def _took(windows: Windows, element: int, quantile: float) -> float:
-    mine = windows.latency.group == element
-    alone = Histograms(np.zeros(int(mine.sum()), np.int64), windows.latency.place[mine], windows.latency.count[mine])
-    return float(quantiles(alone, quantile, groups=1)[0])
 
 
 def _beyond(bad: Ints, of: Ints, allowed: float) -> NDArray[Any]:
