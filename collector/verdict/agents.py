@@ -13,6 +13,7 @@ import numpy as np
 from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import Cells
 from collector.verdict.finding import Finding
+from collector.verdict.frame import framed
 from wire.path import Layer
 
 WIDESPREAD: Final = 0.2
@@ -94,13 +95,11 @@ def _places(cells: Cells, agents: Sequence[int]) -> set[str]:
 
 def _cut_off(cells: Cells) -> set[str]:
     """Nodes that do not answer others: what their agents would say does not get out, and that is no matter of the agents."""
-    nodes, far = cells.targets.nodes, cells.targets.nodes.codes[cells.target]
-    source = cells.sources.nodes
-    own = np.array([nodes.words.index(word) if word in nodes.words else -1 for word in source.words] or [-1], np.int64)
-    near = np.where(source.codes[cells.source] >= 0, own[source.codes[cells.source]], -1)
+    frame = framed(cells.sources, cells.targets)
+    near, far = frame.node_of_source[cells.source], frame.node_of_target[cells.target]
     which = np.flatnonzero(cells.judged & (far >= 0) & (near != far))
-    sent, lost = (np.bincount(far[which], column[which], len(nodes.words)) for column in (cells.sent, cells.lost))
-    return {nodes.words[number] for number in np.flatnonzero((sent >= ASKED) & (lost >= LOSSY * sent)).tolist()}
+    sent, lost = (np.bincount(far[which], column[which], len(frame.words)) for column in (cells.sent, cells.lost))
+    return {frame.words[number] for number in np.flatnonzero((sent >= ASKED) & (lost >= LOSSY * sent)).tolist()}
 
 
 def _silent(cells: Cells, now_ns: int, silent_ns: int) -> list[int]:

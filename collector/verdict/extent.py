@@ -70,8 +70,8 @@ def _ends(scope: Scope, ground: Ground, source: Numbers, target: Numbers) -> Mas
         chosen: Mask = named(ground.frame.called[1], scope.component)[target]
         return chosen
     nodes = members(ground, scope)
-    one = nodes[ground.frame.nodes[0].codes[source]] if scope.reach != "in" else np.zeros(len(source), np.bool_)
-    other = nodes[ground.frame.nodes[1].codes[target]] if scope.reach != "out" else np.zeros(len(source), np.bool_)
+    one = nodes[ground.frame.node_of_source[source]] if scope.reach != "in" else np.zeros(len(source), np.bool_)
+    other = nodes[ground.frame.node_of_target[target]] if scope.reach != "out" else np.zeros(len(source), np.bool_)
     either: Mask = one | other
     return either
 

@@ -21,18 +21,6 @@ class Called(NamedTuple):
     """Of a name or a node: numbers of ends."""
 
 
-class Words(NamedTuple):
-    """What is derived from two tables of ends."""
-
-    nodes: Sides
-    zones: Sides
-    namespaces: Sides
-    names: Codes
-    labels: Mapping[str, Ints]
-    called: tuple[Called, Called]
-    behind: Called
-
-
 class Grouping(NamedTuple):
     """What each end and layer adds to the number of the layer and directed zone pair of a cell, in 0 to `size - 1`."""
 
@@ -65,7 +53,6 @@ class Frame:
     """Nodes."""
     node_of_source: Ints
     node_of_target: Ints
-    nodes: Sides
     zones: Sides
     namespaces: Sides
     names: tuple[str, ...]
@@ -83,37 +70,32 @@ class Frame:
 @lru_cache(maxsize=1)
 def framed(sources: Ends, targets: Ends) -> Frame:
     """The frame of cells between these ends."""
-    words = _words(sources, targets)
+    (near, far), zones, namespaces = (_both(sources, targets, field) for field in ("node", "zone", "namespace"))
+    names = coded([end.name for end in targets.all])
+    called = tuple(_called([{end.name, end.node} for end in ends.all]) for ends in (sources, targets))
     return Frame(
-        words=words.nodes[0].words,
-        node_of_source=words.nodes[0].codes,
-        node_of_target=words.nodes[1].codes,
-        nodes=words.nodes,
-        zones=words.zones,
-        namespaces=words.namespaces,
-        names=words.names.words,
-        name_of_target=words.names.codes,
+        words=near.words,
+        node_of_source=near.codes,
+        node_of_target=far.codes,
+        zones=zones,
+        namespaces=namespaces,
+        names=names.words,
+        name_of_target=names.codes,
         grouping=grouping_of(sources, targets),
-        labels=words.labels,
-        called=words.called,
-        behind=words.behind,
+        labels=_by_label(sources, near.words),
+        called=(called[0], called[1]),
+        behind=_called([set(end.behind) for end in targets.all]),
     )
 
 
-def _words(sources: Ends, targets: Ends) -> Words:
-    """Nodes, zones and namespaces of both tables with numbers in common, the names of targets, and nodes by label."""
-    nodes, zones, namespaces = (_both(sources, targets, field) for field in ("node", "zone", "namespace"))
-    place = {name: number for number, name in enumerate(nodes[0].words)}
+def _by_label(sources: Ends, nodes: Sequence[str]) -> dict[str, Ints]:
+    place = {name: number for number, name in enumerate(nodes)}
     members: dict[str, set[int]] = {}
     for end in sources.all:
         for label in end.groups:
             if end.node in place:
                 members.setdefault(label, set()).add(place[end.node])
-    labels = {label: np.array(sorted(numbers), np.int64) for label, numbers in sorted(members.items())}
-    names = coded([end.name for end in targets.all])
-    called = tuple(_called([{end.name, end.node} for end in ends.all]) for ends in (sources, targets))
-    behind = _called([set(end.behind) for end in targets.all])
-    return Words(nodes, zones, namespaces, names, labels, (called[0], called[1]), behind)
+    return {label: np.array(sorted(numbers), np.int64) for label, numbers in sorted(members.items())}
 
 
 def _called(names: Sequence[set[str]]) -> Called:

@@ -18,6 +18,7 @@ from collector.verdict.aligned import ordered, places_before
 from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import KINDS, LAYERS, Ints, Mask, Reason
 from collector.verdict.finding import Finding
+from collector.verdict.frame import framed
 from collector.verdict.sample import Sample
 from wire.histogram import UPPER_NS
 from wire.path import Kind, Layer
@@ -69,7 +70,7 @@ class _Cells(NamedTuple):
     words: tuple[str, ...]
     """Names of the nodes."""
     zone: Ints
-    """Of each node, -1 where it has none."""
+    """Of each node, -1 where it has none; and one element more."""
     zones: tuple[str, ...]
 
 
@@ -126,14 +127,10 @@ class Slowness:
 
 
 def _cells(sample: Sample, known: Mask, slow: Mask, past: Floats) -> _Cells:
-    sources, targets = sample.tables.sources, sample.tables.targets
-    words = tuple(sorted({*sources.nodes.words, *targets.nodes.words}))
-    number = {word: place for place, word in enumerate(words)}
-    near = np.array([number.get(end.node, -1) for end in sources.all], np.int64)
-    far = np.array([number.get(end.node, -1) for end in targets.all], np.int64)
-    of_node = {end.node: end.zone for end in (*targets.all, *sources.all) if end.node}
-    zones = tuple(sorted({*of_node.values()} - {""}))
-    zone = np.array([zones.index(of_node[word]) if of_node.get(word) else -1 for word in words] or [-1], np.int64)
+    frame = framed(sample.tables.sources, sample.tables.targets)
+    near, far = frame.node_of_source, frame.node_of_target
+    zone = np.full(len(frame.words) + 1, -1, np.int64)  # the last is of what has no node
+    zone[far], zone[near] = frame.zones[1].codes, frame.zones[0].codes
     chosen = np.flatnonzero(known & (near[sample.source] >= 0) & (far[sample.target] >= 0))
     chosen = chosen[near[sample.source[chosen]] != far[sample.target[chosen]]]
     return _Cells(
@@ -142,9 +139,9 @@ def _cells(sample: Sample, known: Mask, slow: Mask, past: Floats) -> _Cells:
         slow[chosen],
         sample.place[chosen],
         past[chosen],
-        words,
+        frame.words,
         zone,
-        zones,
+        frame.zones[0].words,
     )
 
 
