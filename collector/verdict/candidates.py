@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.verdict.cells import LAYERS, Cells, Expected, Ints, Mask, Numbers, Reason, Small, chunks
+from collector.verdict.cells import LAYERS, Cells, Ints, Mask, Numbers, Small, chunks
 from collector.verdict.frame import Frame
 from wire.path import Layer
 
@@ -172,12 +172,12 @@ def _summed(spans: Sequence[Cells], frame: Frame, rates: Floats) -> list[AllSums
         keys = into.take(target) + kind_of, out.take(source) + kind_of, names.take(target[shared]) + kind_of[shared]
         usual_rate = rates.take(group)
         for cells, sums in zip(spans, result, strict=True):
-            sent = np.multiply(cells.sent[here], _judged(cells, here), dtype=np.float64)
+            sent = np.multiply(cells.sent[here], cells.judged_in(here), dtype=np.float64)
             sums.by_group[:] += np.bincount(group, sent, len(rates))
             if cells.bursts is not None:
                 mine = (cells.bursts.cell >= here.start) & (cells.bursts.cell < here.stop)
                 cell = cells.bursts.cell[mine]
-                np.add.at(sent, cell - here.start, cells.bursts.sent[mine] * _judged(cells, cell))
+                np.add.at(sent, cell - here.start, cells.bursts.sent[mine] * cells.judged_in(cell))
             usual = sent * usual_rate
             _add(sums.into, keys[0], sent, usual)
             _add(sums.out, keys[1], sent, usual)
@@ -198,11 +198,6 @@ def _nothing(frame: Frame, groups: int) -> AllSums:
         for count in (len(frame.words), len(frame.words), len(frame.names))
     )
     return AllSums(into, out, names, np.zeros(groups))
-
-
-def _judged(cells: Cells, which: slice | Ints) -> Mask:
-    result: Mask = (cells.reason[which] == Reason.JUDGED) & (cells.expected[which] == Expected.ALLOW) & (cells.sent[which] > 0)
-    return result
 
 
 def _with_bursts(cells: Cells) -> tuple[Numbers, Numbers]:

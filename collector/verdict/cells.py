@@ -76,6 +76,10 @@ class End(NamedTuple):
     behind: tuple[str, ...] = ()
     """Of a service or a name server the nodes of its ready backends: while one is gone, connections that go there fail."""
 
+    def is_of(self, component: str) -> bool:
+        """Whether a component of a cause names it, or its node, its zone or a group of nodes."""
+        return component in {self.name, self.node, self.zone, *self.groups} - {""}
+
 
 class Codes(NamedTuple):
     """One property of all ends of a table."""
@@ -168,7 +172,12 @@ class Cells:
     @property
     def judged(self) -> Mask:
         """Which cells count: judged ones that should be open and of which something was sent; a closed path loses nothing."""
-        result: Mask = (self.reason == Reason.JUDGED) & (self.expected == Expected.ALLOW) & (self.sent > 0)
+        return self.judged_in(slice(None))
+
+    def judged_in(self, which: slice | Ints) -> Mask:
+        """The same of some cells."""
+        judged = (self.reason[which] == Reason.JUDGED) & (self.expected[which] == Expected.ALLOW)
+        result: Mask = judged & (self.sent[which] > 0)
         return result
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from collector.matrix.suspects import KINDS
 from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import KINDS as EVERY_KIND
-from collector.verdict.cells import LAYERS, End, Ends, Mask, Reason
+from collector.verdict.cells import LAYERS, Ends, Mask, Reason
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Memory
 from collector.verdict.sample import Sample
@@ -63,9 +63,5 @@ def _paths(scope: Scope, sample: Sample) -> list[int]:
 def _sides(scope: Scope, ends: Ends) -> tuple[Mask, Mask]:
     """Which ends are the one that a scope names, and the other."""
     one, _, other = scope.component.partition(">")
-    masks = (np.array([name != "" and _is(end, name) for end in ends.all] or [False], np.bool_) for name in (one, other))
+    masks = (np.array([end.is_of(name) for end in ends.all] or [False], np.bool_) for name in (one, other))
     return next(masks), next(masks)
-
-
-def _is(end: End, name: str) -> bool:
-    return name in {end.name, end.node, end.zone, *end.groups}

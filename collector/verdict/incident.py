@@ -89,13 +89,12 @@ class Memory(NamedTuple):
     findings: Mapping[Key, Finding] = {}
     """The finding that each incident is told by."""
     counted: Mapping[Key, Counted] = {}
+    timelines: Mapping[Key, Timeline] = {}
 
     @property
     def told(self) -> list[Scope]:
         """What fires, or did until just now."""
         return [self.findings[key].scope for key, hold in self.holds.items() if hold.phase is not Phase.PENDING]
-
-    timelines: Mapping[Key, Timeline] = {}
 
 
 def settled(

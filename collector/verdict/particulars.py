@@ -10,7 +10,7 @@ import numpy as np
 
 from collector.expectation.expected import Expectation
 from collector.verdict.candidates import ALL, Scope
-from collector.verdict.cells import FAMILIES, KINDS, LAYERS, End, Ints, Mask
+from collector.verdict.cells import FAMILIES, KINDS, LAYERS, Ints, Mask
 from collector.verdict.comparison import Comparison
 from collector.verdict.finding import MOST_EVIDENCE, Evidence, Finding, Severity
 from wire.path import Layer
@@ -36,17 +36,13 @@ def explained(one: Comparison, cells: Ints, causes: Sequence[Finding]) -> Mask:
             continue  # what may still be a burst explains nothing yet
         if cause.scope.component == ALL or kind in {"widespread", "collector"}:
             return np.ones(len(cells), np.bool_)
-        ahead, behind = ([_called(end, {name}) for end in sources] for name in (names[0], names[-1]))
-        there, back = ([_called(end, {name}) for end in targets] for name in (names[-1], names[0]))
+        ahead, behind = ([end.is_of(name) for end in sources] for name in (names[0], names[-1]))
+        there, back = ([end.is_of(name) for end in targets] for name in (names[-1], names[0]))
         near = np.array([ahead, behind], np.bool_)[:, sample.source[cells]]
         far = np.array([there, back], np.bool_)[:, sample.target[cells]]
         # Between two ends both of them count: a node that reaches one service badly is no reason for whatever else it asks.
         result |= (near & far).any(axis=0) if len(names) > 1 else near[0] | far[0]
     return result
-
-
-def _called(end: End, names: set[str]) -> bool:
-    return bool(names & {end.node, end.zone, end.name, *end.groups})
 
 
 def entries(one: Comparison, cells: Ints) -> list[Expectation]:
