@@ -4,7 +4,7 @@ In: who is not heard of, and a snapshot with the policies in force. Out: a sente
 is no fault of the network, and looks like one of the agent where nobody says so.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from collector.derivation import ExpectSettings
@@ -29,15 +29,14 @@ def blocked_of(
     snapshot: Snapshot,
     *,
     own: str,
-    addresses: Sequence[str] = (),
     settings: ExpectSettings | None = None,
 ) -> Mapping[str, str]:
-    """By name of a vantage, why it cannot report; `own` is the collector's namespace and `addresses` are its own."""
+    """By name of a vantage, why it cannot report; `own` is the collector's namespace."""
     of_namespaces = [name for name in unheard if "/" in name]
     if not of_namespaces or not (snapshot.policies or snapshot.opaque):
         return {}
     ends = Ends(snapshot)
-    collector = Pod(ends.namespace(own), "netmatrix-collector", LABELS, tuple(addresses), (PORT,))
+    collector = Pod(ends.namespace(own), "netmatrix-collector", LABELS, (), (PORT,))
     policies = Policies(snapshot.policies, snapshot.opaque, profile_in(snapshot, settings or ExpectSettings()))
     found = {}
     for name in of_namespaces:
