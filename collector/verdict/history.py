@@ -46,8 +46,8 @@ class Learned(NamedTuple):
 class History:
     """See the module. `learn_ns` may be changed."""
 
-    def __init__(self, *, learn_ns: int = LEARN_NS) -> None:
-        self.learn_ns = learn_ns
+    def __init__(self) -> None:
+        self.learn_ns = LEARN_NS
         self._kept: tuple[Ids, Ints, Ints] = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64)
         """Paths in ascending order, since when each was open, and when it was last: replaced as a whole, by another thread."""
 
