@@ -252,9 +252,10 @@ class _Screen:
             self.line(text)
 
     def matrix(self, group: Mapping[str, Any] | None, *, above: Sequence[str], below: Sequence[str]) -> None:
-        """The matrix with words above and below it, in place of the last one."""
+        """The matrix with words above and below it, in place of the last one; None where the collector does not answer."""
         columns = shutil.get_terminal_size((128, 50)).columns
-        table = render_matrix(group or {}, colour=self._live, width=columns).rstrip("\n").split("\n")
+        drawn = "the collector does not answer" if group is None else render_matrix(group, colour=self._live, width=columns)
+        table = drawn.rstrip("\n").split("\n")
         wrapped = [[line for text in words for line in textwrap.wrap(text, columns)] for words in (above, below)]
         lines = ["", *wrapped[0], "", *table, *wrapped[1]]
         up = f"\x1b[{self._height}A\x1b[J" if self._live and self._height else ""

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 
 from collector.verdict.candidates import NETWORK, Scope
-from collector.verdict.cells import Cells
+from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Mask, Reason
 from collector.verdict.finding import Finding
 from collector.verdict.frame import framed
-from wire.path import Layer
+from wire.path import Kind, Layer
 
 WIDESPREAD: Final = 0.2
 """Share of the nodes; where more are blamed one by one, or more agents are silent, it is one incident."""
@@ -39,6 +39,8 @@ LOSSY: Final = 0.3
 GONE: Final = 0.7
 """Loss at which a node is taken for gone, where its agent is overdue: spans reach back to before it went, and a node that loses
 half of its packets in one direction is only late with its reports."""
+ANSWERED: Final = (Reason.JUDGED, Reason.IDENTITY)
+"""Reasons of cells that say whether a kernel answers: nobody confirms whose address it is once its agent has ended."""
 ONE_BY_ONE: Final = frozenset({"node", "pair", "zone_pair", "group", "mtu"})
 """Kinds that a widespread fault is in place of."""
 
@@ -94,12 +96,28 @@ def _places(cells: Cells, agents: Sequence[int]) -> set[str]:
 
 
 def _cut_off(cells: Cells) -> set[str]:
-    """Nodes that do not answer others: what their agents would say does not get out, and that is no matter of the agents."""
+    """Nodes that do not answer others: what their agents would say does not get out, and that is no matter of the agents.
+
+    A kernel answers pings whoever else has ended; where nobody pings, whatever is lost counts.
+    """
     frame = framed(cells.sources, cells.targets)
     near, far = frame.node_of_source[cells.source], frame.node_of_target[cells.target]
-    which = np.flatnonzero(cells.judged & (far >= 0) & (near != far))
-    sent, lost = (np.bincount(far[which], column[which], len(frame.words)) for column in (cells.sent, cells.lost))
-    return {frame.words[number] for number in np.flatnonzero((sent >= ASKED) & (lost >= LOSSY * sent)).tolist()}
+    others = (far >= 0) & (near != far)
+    pings = others & (cells.kind == KINDS.index(Kind.ICMP)) & np.isin(cells.reason, ANSWERED)
+    pings &= cells.expected == Expected.ALLOW
+    found, unasked = np.zeros(len(frame.words), np.bool_), np.ones(len(frame.words), np.bool_)
+    for layer in (Layer.POD, Layer.HOST):
+        asked, lossy = _answers(pings & (cells.layer == LAYERS.index(layer)), far, len(frame.words), cells)
+        found, unasked = found | lossy, unasked & ~asked
+    found |= unasked & _answers(others & cells.judged, far, len(frame.words), cells)[1]
+    return {frame.words[number] for number in np.flatnonzero(found).tolist()}
+
+
+def _answers(which: Mask, far: Ints, nodes: int, cells: Cells) -> tuple[Mask, Mask]:
+    """Of each node: whether enough was sent to it to tell, and whether so much of that was lost that nobody gets out."""
+    sent, lost = (np.bincount(far[which], column[which], nodes) for column in (cells.sent, cells.lost))
+    asked = sent >= ASKED
+    return asked, asked & (lost >= LOSSY * sent)
 
 
 def _silent(cells: Cells, now_ns: int, silent_ns: int) -> list[int]:

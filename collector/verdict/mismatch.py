@@ -108,9 +108,14 @@ def _by_namespaces(one: Comparison, cells: Ints, effect: str) -> Iterator[Findin
             dst_namespace=far,
             owner=first.owner,
             expectation=first.name,
-            sentence=f"{len(members)} paths from {near} to {far or 'the outside'} are {word}: {_because(one, members)}.",
+            sentence=f"{_paths(len(members), near, far)} {word}: {_because(one, members)}.",
             against=_against(effect),
         )
+
+
+def _paths(count: int, near: str, far: str) -> str:
+    number, are = ("1 path", "is") if count == 1 else (f"{count} paths", "are")
+    return f"{number} from {near} to {far or 'the outside'} {are}"
 
 
 def _because(one: Comparison, members: Ints) -> str:

@@ -58,7 +58,7 @@ def test_elsewhere_there_is_neither_colour_nor_cursor_and_events_are_lines_of_th
     assert out.getvalue().endswith("below\nFAULT\n")
 
 
-def test_a_collector_that_does_not_answer_is_no_reason_to_stop() -> None:
+def test_a_collector_that_does_not_answer_is_said_and_no_reason_to_stop() -> None:
     out = io.StringIO()
     _Screen(out).matrix(None, above=["one"], below=[])
-    assert "nothing measured yet" in out.getvalue()
+    assert "the collector does not answer" in out.getvalue()

@@ -1,11 +1,13 @@
 """Cells of a few nodes that all probe each other on the pod and host layers, sound but for what a test says."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from collector.verdict.cells import LAYERS, Cells, End, Ends, Reason
-from wire.path import Layer
+from collector.verdict.cells import KINDS, LAYERS, Cells, End, Ends, Reason
+from wire.path import Kind, Layer
 
 SECOND = 10**9
 ZONES = 3
@@ -67,3 +69,22 @@ def mesh(
         np.zeros(count, np.uint8),
         np.full(count, reason, np.uint8),
     )
+
+
+def named(cells: Cells, *, source: str = "", target: str = "") -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Cells from a node, to a node."""
+    near = np.array([end.node for end in cells.sources.all])[cells.source]
+    far = np.array([end.node for end in cells.targets.all])[cells.target]
+    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((near == source) | (not source)) & ((far == target) | (not target))
+    return result
+
+
+def twice(cells: Cells) -> Cells:
+    """Every cell by the kernel and by a program."""
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(cells, name)] * 2)
+        for name in ("source", "target", "layer", "family", "sent", "lost", "expected", "reason")
+    }
+    kinds = np.repeat([KINDS.index(Kind.ICMP), KINDS.index(Kind.UDP)], len(cells)).astype(np.uint8)
+    keep = (columns["layer"] == LAYERS.index(Layer.POD)) | (kinds == KINDS.index(Kind.ICMP))
+    return replace(cells, kind=kinds[keep], **{name: column[keep] for name, column in columns.items()})

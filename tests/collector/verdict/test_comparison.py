@@ -16,6 +16,7 @@ from collector.verdict.status import between_namespaces, mismatching, statuses
 from tests.collector.small_cluster import SECOND
 from tests.collector.verdict.compared import SHUT, SNAPSHOT, Watched, between, into, with_policies
 from wire.outcome import Outcome
+from wire.path import Kind, Path
 
 DENY = {
     "apiVersion": "netmatrix.io/v1alpha1",
@@ -66,6 +67,18 @@ def test_a_path_that_is_open_and_should_be_closed_is_a_leak_by_pair_of_namespace
     }
     assert finding.certain
     assert len(finding.evidence) == finding.paths
+    for one in (finding, other):
+        assert one.sentence.startswith(f"{one.paths} paths from {one.src_namespace} to pay are open, and should be closed: ")
+
+
+def test_a_single_path_is_one_path_in_the_sentence() -> None:
+    def one(path: Path) -> Outcome | None:
+        return (
+            Outcome.TIMEOUT if (path.vantage, path.kind, path.target.name) == ("shop-n1", Kind.TCP, "pod/pay/pod-2") else None
+        )
+
+    (finding,) = told(Watched(with_policies(expectations=(ALLOW,))), 6, one)
+    assert finding.sentence.startswith("1 path from shop to pay is closed, and should be open: ")
 
 
 def test_one_open_probe_is_a_suspicion_and_no_leak() -> None:

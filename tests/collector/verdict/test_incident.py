@@ -7,13 +7,13 @@ import pytest
 
 from collector.verdict.candidates import Scope
 from collector.verdict.cause import causes
-from collector.verdict.cells import Cells
+from collector.verdict.cells import KINDS, LAYERS, Cells, Reason
 from collector.verdict.finding import Finding
 from collector.verdict.hold import Phase
 from collector.verdict.incident import Incident, Memory, identity, settled
 from collector.verdict.noise import SILENCE
-from tests.collector.verdict.small import SECOND, mesh
-from wire.path import Layer
+from tests.collector.verdict.small import SECOND, mesh, named, twice
+from wire.path import Kind, Layer
 
 NETWORK = {Layer.POD, Layer.HOST}
 
@@ -119,6 +119,18 @@ def test_a_node_that_loses_half_and_whose_agent_is_late_for_it_is_not_said_to_be
 def test_an_agent_that_is_silent_on_a_node_that_answers_is_the_agent() -> None:
     passes = [silenced(mesh(12, now_s=now), [2], 900) for now in (1000, 1005)]
     assert [(one.kind, one.component) for one in told(passes)[-1]] == [("agent", "n2")]
+
+
+def test_an_agent_that_has_ended_is_told_though_all_but_pings_to_it_is_lost_and_nobody_confirms_these() -> None:
+    def ended(now: int) -> Cells:
+        cells = silenced(twice(mesh(12, now_s=now)), [2], 900)
+        to_it = named(cells, target="n2") & (cells.layer == LAYERS.index(Layer.POD))
+        pinged = cells.kind == KINDS.index(Kind.ICMP)
+        lost = np.where(to_it & ~pinged, cells.sent, 0)
+        return replace(cells, lost=lost, reason=np.where(to_it & pinged, Reason.IDENTITY, cells.reason).astype(np.uint8))
+
+    incidents = told([ended(now) for now in (1000, 1005, 1010)])[-1]
+    assert [(one.kind, one.component, one.effect, one.phase) for one in incidents] == [("agent", "n2", "silent", Phase.FIRING)]
 
 
 def test_an_agent_on_a_node_that_does_not_answer_is_no_matter_of_the_agent() -> None:

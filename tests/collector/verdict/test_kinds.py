@@ -11,7 +11,7 @@ from collector.verdict.cause import causes
 from collector.verdict.cells import KINDS, LAYERS, Cells, End, Ends, Expected, Ints
 from collector.verdict.finding import Finding
 from collector.verdict.noise import SILENCE
-from tests.collector.verdict.small import mesh
+from tests.collector.verdict.small import mesh, named, twice
 from wire.path import Kind, Layer
 
 NETWORK = {Layer.POD, Layer.HOST}
@@ -23,14 +23,6 @@ def found(*spans: Cells) -> list[Finding]:
 
 def told(*spans: Cells) -> list[tuple[str, str, str, Layer]]:
     return [(one.scope.kind, one.scope.component, one.scope.direction, one.layer) for one in found(*spans)]
-
-
-def named(cells: Cells, *, source: str = "", target: str = "") -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Cells from a node, to a node."""
-    near = np.array([end.node for end in cells.sources.all])[cells.source]
-    far = np.array([end.node for end in cells.targets.all])[cells.target]
-    result: np.ndarray[tuple[int], np.dtype[np.bool_]] = ((near == source) | (not source)) & ((far == target) | (not target))
-    return result
 
 
 def with_receipts(cells: Cells, into: str, *, share: float = 0.5) -> Cells:
@@ -114,17 +106,6 @@ def test_where_an_end_answers_pings_alone_it_may_be_a_program_that_starts_anew_a
     connected = replace(doubled, kind=np.where(doubled.kind == KINDS.index(Kind.UDP), KINDS.index(Kind.TCP), doubled.kind))
     (one,) = found(replace(connected, lost=lost))
     assert (one.scope.kind, one.scope.component, one.certain) == ("node", "n5", False)
-
-
-def twice(cells: Cells) -> Cells:
-    """Every cell by the kernel and by a program."""
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(cells, name)] * 2)
-        for name in ("source", "target", "layer", "family", "sent", "lost", "expected", "reason")
-    }
-    kinds = np.repeat([KINDS.index(Kind.ICMP), KINDS.index(Kind.UDP)], len(cells)).astype(np.uint8)
-    keep = (columns["layer"] == LAYERS.index(Layer.POD)) | (kinds == KINDS.index(Kind.ICMP))
-    return replace(cells, kind=kinds[keep], **{name: column[keep] for name, column in columns.items()})
 
 
 def test_long_packets_alone_are_the_mtu_and_together_with_short_ones_the_node() -> None:
