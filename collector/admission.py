@@ -104,10 +104,17 @@ def bearer(authorization: str | None) -> str:
     """The token of an Authorization header (RFC 6750 section 2.1), 1 to MAX_TOKEN characters of ASCII; raises RefusedError."""
     if not authorization:
         raise RefusedError(Refusal.NO_TOKEN)
-    token = authorization[len(_SCHEME) :]
-    if len(token) > MAX_TOKEN or authorization[: len(_SCHEME)].lower() != _SCHEME:
+    if authorization[: len(_SCHEME)].lower() != _SCHEME:
         raise RefusedError(Refusal.MALFORMED_TOKEN)
-    if not token or not token.isascii():
+    return presentable(authorization[len(_SCHEME) :])
+
+
+def presentable(token: str) -> str:
+    """The same token where it may be one: 1 to MAX_TOKEN characters of ASCII; raises RefusedError.
+
+    A header may have any bytes, and those that are no UTF-8 come as characters that cannot be encoded again.
+    """
+    if not 0 < len(token) <= MAX_TOKEN or not token.isascii():
         raise RefusedError(Refusal.MALFORMED_TOKEN)
     return token
 

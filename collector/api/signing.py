@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from collector.admission import MAX_TOKEN, Refusal, RefusedError, digest_of
+from collector.admission import Refusal, RefusedError, digest_of, presentable
 from collector.api.guard import ACTIONS, Handler, json_response
 from collector.api.question import parameters
 from collector.api.refusals import refusal_of
@@ -70,8 +70,6 @@ class Readers:
 
     async def _admit(self, token: str) -> None:
         """Raises RefusedError."""
-        if not token:
-            raise RefusedError(Refusal.NO_TOKEN)
         key = digest_of(token)
         if self._is_good(key):
             return
@@ -120,9 +118,9 @@ def _token_of(request: web.Request) -> str:
     said = request.headers.get(HEADER, "")
     if not said and request.headers.get(hdrs.AUTHORIZATION, "").lower().startswith(_BEARER):
         said = request.headers[hdrs.AUTHORIZATION][len(_BEARER) :].strip()
-    if len(said) > MAX_TOKEN:
-        raise RefusedError(Refusal.MALFORMED_TOKEN)
-    return said
+    if not said:
+        raise RefusedError(Refusal.NO_TOKEN)
+    return presentable(said)
 
 
 def _refusal(reason: Refusal) -> web.Response:

@@ -127,6 +127,20 @@ async def test_survive_53_refused_tokens_are_bounded_and_keep_nobody_out_who_is_
     assert port.collector.refused["malformed_token"] == 1
 
 
+@pytest.mark.parametrize("name", [HEADER, "Authorization"])
+async def test_a_token_of_bytes_that_are_no_text_is_refused_as_any_other(keys: Path, name: str) -> None:
+    port = Port(keys)
+    async with TestServer(port.app) as server:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(
+            f"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{name}: Bearer ".encode() + b"\xff\xfe\r\n\r\n"
+        )
+        assert (await reader.readline()).split()[1] == b"401"
+        writer.close()
+    assert port.collector.refused == {"malformed_token": 1}
+    assert port.permissions.asked == []
+
+
 async def posted(client: ClientSession, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:
     async with client.post(
         path, json=body, headers={name.replace("_", "-"): value for name, value in headers.items()}
