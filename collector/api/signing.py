@@ -1,8 +1,9 @@
 """Sign-in: who may read, where the operator port is exposed and `operators.sign_in` is `all`.
 
 In: a token in a header of each request, never in a cookie, so that no other page can have a browser send it. Out: the request
-goes on, or one sentence that says why not. The page itself has no data in it and is served to everybody, as are health and
-readiness. Who was let in is so for a minute: a page costs the API server a question a minute, and not one for each picture.
+goes on, or one sentence that says why not. The page itself has no data in it and is served to everybody, as are health,
+readiness and the runbooks, since it is links that lead there, and no link sends a token. Who was let in is so for a minute: a
+page costs the API server a question a minute, and not one for each picture.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from collector.admission import Refusal, RefusedError, digest_of, presentable
+from collector.alerts import RUNBOOKS
 from collector.api.guard import ACTIONS, Handler, json_response
 from collector.api.question import parameters
 from collector.api.refusals import refusal_of
@@ -54,11 +56,11 @@ class Readers:
         self._second = 0.0
 
     def middleware(self) -> Middleware:
-        """Lets through what is open, actions, which have a token in their body, and whoever has a good token."""
+        """Lets through what is open, actions, which have a token in their body, runbooks, and whoever has a good token."""
 
         @web.middleware
         async def signed_in(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if request.path not in OPEN and not request.path.startswith(ACTIONS):
+            if request.path not in OPEN and not request.path.startswith((ACTIONS, f"/{RUNBOOKS}")):
                 try:
                     await self._admit(_token_of(request))
                 except RefusedError as error:

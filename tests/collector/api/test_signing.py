@@ -11,10 +11,11 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from collector.admission import Refusal, RefusedError
+from collector.alerts import RUNBOOKS
 from collector.api.signing import GOOD_SECONDS, HEADER, REFUSED_A_SECOND, Readers
 from collector.cli import main
 from collector.cli.client import TOKEN_HEADER
-from collector.page import assets
+from collector.page import assets, runbooks
 from collector.permission import Action
 from tests.collector.api.acting import KEY, PROBE, Collector, all_well, with_agents
 
@@ -84,10 +85,11 @@ async def test_nothing_of_the_cluster_is_read_without_a_token(keys: Path, path: 
     assert port.collector.refused == {"no_token": 1}
 
 
-async def test_the_page_and_health_are_open_to_all(keys: Path) -> None:
+async def test_the_page_runbooks_and_health_are_open_to_all(keys: Path) -> None:
     port = Port(keys)
     async with port.serving() as client:
-        for path in ("/healthz", "/readyz", "/api/v1/signin", *(f"/{name}" for name in assets())):
+        read_on = (f"/{RUNBOOKS}{name}" for name in runbooks())
+        for path in ("/healthz", "/readyz", "/api/v1/signin", *(f"/{name}" for name in assets()), *read_on):
             assert await status(client, path) == 200, path
         async with client.get("/api/v1/signin") as answer:
             assert await answer.json() == {"version": 1, "sign_in": "all", "tokens": "keys"}
