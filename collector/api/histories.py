@@ -12,7 +12,7 @@ from collector.api.question import QuestionError, count, moment, parameters
 from collector.history.columns import Point
 from collector.history.file import KEPT_INCIDENTS_SECONDS
 from collector.history.outages import outages
-from collector.notify.notices import written
+from collector.moment import written
 
 PREFIXES: Final = ("zone", "namespace", "node")
 MOST: Final = 1000

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from collector.alerts import alert_of, runbook_of
+from collector.moment import written
 from collector.notify.deliveries import Delivery
-from collector.notify.notices import written
 from collector.verdict.incident import Incident
 from collector.verdict.judgement import Closed, Judgement
 

@@ -8,13 +8,14 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from collector.history.columns import Point, point
+from collector.moment import written
 
 KEPT_SECONDS: Final = 3600
 """How long groups are remembered."""
@@ -35,11 +36,6 @@ CREATE TABLE IF NOT EXISTS incidents (
 );
 CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, body BLOB NOT NULL);
 """
-
-
-def moment(seconds: int) -> str:
-    """A time in seconds since 1970 as the API writes it: RFC 3339, in milliseconds, which sorts as text."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _ended(incident: Mapping[str, Any], now: int) -> int:
@@ -143,7 +139,7 @@ class HistoryFile:
         """Incidents that were open at some time in a span, the latest first. Raises HistoryError."""
         return self._incidents(
             "SELECT body FROM incidents WHERE ended >= ? AND since <= ? ORDER BY ended DESC, rowid DESC LIMIT ?",
-            (since, moment(until), most),
+            (since, written(until), most),
         )
 
     def incident(self, name: str, since: str) -> dict[str, Any] | None:

@@ -13,11 +13,12 @@ from typing import Any, Final
 import structlog
 
 from collector.history.columns import Point, packed
-from collector.history.file import HistoryError, HistoryFile, moment
+from collector.history.file import HistoryError, HistoryFile
 from collector.matrix.groups import groups_in_slices
 from collector.matrix.query import ALL, TooManyError
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
+from collector.moment import written
 from collector.verdict.incident import Incident
 from collector.verdict.judgement import Closed, Judgement
 
@@ -221,7 +222,7 @@ class Keeper:
 
     def _marked(self, incident: dict[str, Any]) -> dict[str, Any]:
         """With `cut_off` where a collector before us ended while it was open, so that nobody knows its end."""
-        return {**incident, "cut_off": not incident.get("closed") and incident["since"] < moment(int(self._began))}
+        return {**incident, "cut_off": not incident.get("closed") and incident["since"] < written(int(self._began))}
 
     def _complain(self, sentence: str) -> None:
         self._failed()

@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from collector.alerts import SUMMARIES
-from collector.notify.notices import Notice, Status, written
+from collector.moment import written
+from collector.notify.notices import Notice, Status
 from collector.notify.post import Attempt, Post, Word, skew_seconds
 from collector.notify.telling import Links, Telling
 

@@ -6,11 +6,11 @@ is not told, nor is it for a while after that one is over; one that was told is 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from collector.alerts import SUMMARIES, alert_of
+from collector.moment import written
 from collector.receivers import SEVERITIES
 from collector.template import Value
 from collector.verdict.hold import Phase
@@ -123,11 +123,6 @@ def values(notice: Notice, *, runbook: str, url: str) -> dict[str, Value]:
         "runbook": runbook,
         "url": url,
     }
-
-
-def written(seconds: float) -> str:
-    """A moment in Unix seconds as RFC 3339."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def printable(text: str, most: int) -> str:

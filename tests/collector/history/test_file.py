@@ -9,7 +9,8 @@ import pytest
 
 from collector.history import file as module
 from collector.history.columns import packed
-from collector.history.file import KEPT_INCIDENTS_SECONDS, KEPT_SECONDS, HistoryError, HistoryFile, moment
+from collector.history.file import KEPT_INCIDENTS_SECONDS, KEPT_SECONDS, HistoryError, HistoryFile
+from collector.moment import written
 from tests.collector.history.test_columns import cell
 
 NOW = 1_800_000_000
@@ -75,19 +76,19 @@ def test_a_span_has_what_was_open_in_it_and_not_what_began_or_ended_elsewhere(op
     file = opened()
     spans = {"before": (1, 2), "into": (1, 4), "within": (4, 5), "around": (1, 9), "out": (5, 9), "after": (8, 9)}
     for name, (since, closed) in spans.items():
-        file.add_incidents(NOW, [incident(name, since=moment(NOW - 100 + since), closed=moment(NOW - 100 + closed))])
-    file.add_incidents(NOW, [incident("open", since=moment(NOW - 98))])
+        file.add_incidents(NOW, [incident(name, since=written(NOW - 100 + since), closed=written(NOW - 100 + closed))])
+    file.add_incidents(NOW, [incident("open", since=written(NOW - 98))])
     found = {one["id"] for one in file.incidents(10, since=NOW - 97, until=NOW - 94)}
     assert found == {"into", "within", "around", "out", "open"}
 
 
 def test_one_incident_is_found_by_its_id_and_its_beginning_and_the_latest_by_its_id_alone(opened: Open) -> None:
     file = opened()
-    first, second = (incident("a", since=moment(NOW - ago), closed=moment(NOW - ago + 5)) for ago in (200, 100))
+    first, second = (incident("a", since=written(NOW - ago), closed=written(NOW - ago + 5)) for ago in (200, 100))
     file.add_incidents(NOW, [second, first])
     assert file.incident("a", first["since"]) == first
     assert file.incident("a", "") == second
-    assert file.incident("a", moment(NOW)) is None
+    assert file.incident("a", written(NOW)) is None
     assert file.incident("b", "") is None
     assert file.occurrences("a", 10) == [second, first]
 

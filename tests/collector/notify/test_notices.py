@@ -1,10 +1,9 @@
 from collections.abc import Sequence
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.notify.notices import CALM_NS, LONGEST, RECALLED_NS, Ledger, Notice, Status, followed, values, written
+from collector.notify.notices import CALM_NS, LONGEST, RECALLED_NS, Ledger, Notice, Status, followed, values
 from collector.receivers import VALUES
 from collector.verdict.hold import Phase
 from collector.verdict.incident import MOST, Incident
@@ -142,13 +141,6 @@ def test_a_severity_that_is_not_known_is_the_gravest() -> None:
     story = Story()
     story.passes(incident("a"), incident("b", severity="fatal"))
     assert [notice.severity for notice in story.notices] == [1, 2]
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0, "1970-01-01T00:00:00.000Z"), (1_800_000_000.25, "2027-01-15T08:00:00.250Z")]
-)
-def test_moments_are_written_as_rfc_3339_says(seconds: float, text: str) -> None:
-    assert written(seconds) == text
 
 
 @given(

@@ -15,8 +15,8 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.moment import written
 from collector.notify.alertmanager import alerts_of
-from collector.notify.notices import written
 from collector.notify.post import Attempt, Destination, Post, Word, judged, skew_seconds
 from collector.notify.telling import Links
 from collector.receivers import Authorities, Header
