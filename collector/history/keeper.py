@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
 
@@ -32,6 +32,9 @@ MOST_WAITING: Final = 200
 MOST_OCCURRENCES: Final = 50
 
 _log = structlog.get_logger()
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def opened(path: str, failed: Callable[[], None]) -> HistoryFile | None:
@@ -115,14 +118,17 @@ class Keeper:
 
     async def follow(self) -> None:
         """Keep a minute at a time, for ever, and at once what has changed."""
+        loop = asyncio.get_running_loop()
         while True:
-            try:
-                async with asyncio.timeout(MINUTE - self._now() % MINUTE):
-                    while True:
+            until = loop.time() + MINUTE - self._now() % MINUTE
+            while loop.time() < until:
+                try:
+                    async with asyncio.timeout_at(until):
                         await self._woken.wait()
-                        await self.keep_memories(self._waiting)
-            except TimeoutError:
-                await self.keep()
+                except TimeoutError:
+                    break
+                await self.keep_memories(self._waiting)  # with no timeout: what is half kept when a minute ends would be lost
+            await self.keep()
 
     async def keep_memories(self, names: Iterable[str]) -> None:
         """Keep what the next process must know."""
@@ -184,41 +190,31 @@ class Keeper:
 
     async def points(self, dimension: str, source: str, target: str) -> list[Point]:
         """The last hour of one pair; none where the file fails."""
-        try:
-            async with self._reading:
-                return await asyncio.to_thread(self._file.points, dimension, source, target)
-        except HistoryError as error:
-            self._complain(str(error))
-            return []
+        return await self._read(self._file.points, dimension, source, target) or []
 
     async def incidents(self, most: int, *, since: int, until: int) -> list[dict[str, Any]]:
         """Incidents that were open in a span, in seconds since 1970, the latest first; none where the file fails."""
-        try:
-            async with self._reading:
-                found = await asyncio.to_thread(self._file.incidents, most, since=since, until=until)
-        except HistoryError as error:
-            self._complain(str(error))
-            return []
-        return [self._marked(one) for one in found]
+        found = await self._read(self._file.incidents, most, since=since, until=until)
+        return [self._marked(one) for one in found or []]
 
     async def incident(self, name: str, since: str) -> dict[str, Any] | None:
         """One of them, by its id and when it began, or the latest one; None where there is none or the file fails."""
-        try:
-            async with self._reading:
-                found = await asyncio.to_thread(self._file.incident, name, since)
-        except HistoryError as error:
-            self._complain(str(error))
-            return None
+        found = await self._read(self._file.incident, name, since)
         return None if found is None else self._marked(found)
 
     async def occurrences(self, name: str) -> list[dict[str, Any]]:
         """How often it came: every incident with this id, the latest first; none where the file fails."""
+        found = await self._read(self._file.occurrences, name, MOST_OCCURRENCES)
+        return [self._marked(one) for one in found or []]
+
+    async def _read(self, ask: Callable[_P, _T], *values: _P.args, **named: _P.kwargs) -> _T | None:
+        """What the file answers, one question after the other; None where it fails."""
         try:
-            found = await asyncio.to_thread(self._file.occurrences, name, MOST_OCCURRENCES)
+            async with self._reading:
+                return await asyncio.to_thread(ask, *values, **named)
         except HistoryError as error:
             self._complain(str(error))
-            return []
-        return [self._marked(one) for one in found]
+            return None
 
     def _marked(self, incident: dict[str, Any]) -> dict[str, Any]:
         """With `cut_off` where a collector before us ended while it was open, so that nobody knows its end."""

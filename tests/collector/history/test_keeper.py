@@ -1,5 +1,7 @@
 import asyncio
 import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -127,6 +129,27 @@ async def test_what_the_next_process_must_know_is_kept_when_it_changes_and_at_th
     assert again.keeper.recalled("told") == b"two"
 
 
+async def test_what_changes_as_a_minute_ends_is_kept_all_the_same(opened: Open) -> None:
+    kept, begun, released = Kept(opened, WALL + 59.9), threading.Event(), threading.Event()
+
+    def told() -> bytes:
+        begun.set()
+        released.wait(60)
+        return b"one"
+
+    kept.keeper.remember("told", told)
+    kept.keeper.changed("told")
+    async with asyncio.TaskGroup() as tasks:
+        following = tasks.create_task(kept.keeper.follow())
+        async with asyncio.timeout(30):
+            assert await asyncio.to_thread(begun.wait, 30)
+            await asyncio.sleep(0.2)  # the minute is over
+            released.set()
+            while kept.keeper.recalled("told") is None:  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.01)
+        following.cancel()
+
+
 async def test_a_file_that_fails_leaves_nothing_to_know_and_stops_nobody(opened: Open) -> None:
     kept = Kept(opened)
     kept.keeper.remember("told", lambda: b"one")
@@ -136,22 +159,30 @@ async def test_a_file_that_fails_leaves_nothing_to_know_and_stops_nobody(opened:
     assert kept.failures == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "ask"),
+    [
+        ("points", lambda keeper, number: keeper.points("node", "n1", f"n{number}")),
+        ("incidents", lambda keeper, number: keeper.incidents(number, since=0, until=1)),
+        ("incident", lambda keeper, number: keeper.incident(f"{number}", "")),
+        ("occurrences", lambda keeper, number: keeper.occurrences(f"{number}")),
+    ],
+)
 async def test_survive_34_however_many_look_back_there_is_a_thread_left_for_everything_else(
-    opened: Open, monkeypatch: pytest.MonkeyPatch
+    opened: Open, monkeypatch: pytest.MonkeyPatch, method: str, ask: Callable[[Keeper, int], Coroutine[Any, Any, object]]
 ) -> None:
     kept = Kept(opened)
     released, begun = threading.Event(), 0
 
-    def slow(*_: object) -> list[object]:
+    def slow(*_: object, **__: object) -> None:
         nonlocal begun
         begun += 1
         released.wait(60)
-        return []
 
-    monkeypatch.setattr(kept.file, "points", slow)
+    monkeypatch.setattr(kept.file, method, slow)
     async with asyncio.TaskGroup() as tasks:
         for number in range(200):
-            tasks.create_task(kept.keeper.points("node", "n1", f"n{number}"))
+            tasks.create_task(ask(kept.keeper, number))
         async with asyncio.timeout(60):
             while not begun:  # noqa: ASYNC110 - a thread says so
                 await asyncio.sleep(0.01)
