@@ -34,7 +34,7 @@ class _Rendering:
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()
-        self.made_ns: int | None = None
+        self.made_ns = 0
         self.good_ns = GOOD_NS
         self.bodies: dict[str, bytes] = {}
         """By encoding, the plain one under the empty word."""
@@ -54,41 +54,38 @@ class Renderings:
         self._kept: dict[str, _Rendering] = {}
         self._making = asyncio.Semaphore(AT_ONCE)
 
+    async def body(self, question: str, slices: Callable[[int], Slices[bytes]], *, now_ns: int, encoding: str) -> bytes:
+        """What `slices(now_ns)` returns, or what it returned a moment ago; as it is, or with `gzip`."""
+        return (await self._made(question, slices, now_ns, encoding, is_picture=False)).bodies[encoding]
+
     async def picture(
         self, question: str, slices: Callable[[int], Slices[bytes]], *, now_ns: int, encoding: str
     ) -> tuple[bytes, int]:
         """The same of a picture, with its age in nanoseconds: the longer it took to make, the longer it is good."""
-        body = await self.body(question, slices, now_ns=now_ns, encoding=encoding, strategy=zlib.Z_RLE, lasting=True)
-        rendering = self._kept.get(question)
-        return body, max(0, now_ns - (rendering.made_ns if rendering and rendering.made_ns is not None else now_ns))
+        rendering = await self._made(question, slices, now_ns, encoding, is_picture=True)
+        return rendering.bodies[encoding], max(0, now_ns - rendering.made_ns)
 
-    async def body(
-        self,
-        question: str,
-        slices: Callable[[int], Slices[bytes]],
-        *,
-        now_ns: int,
-        encoding: str,
-        strategy: int = zlib.Z_DEFAULT_STRATEGY,
-        lasting: bool = False,
-    ) -> bytes:
-        """What `slices(now_ns)` returns, or what it returned a moment ago; as it is, or with `gzip`."""
+    async def _made(
+        self, question: str, slices: Callable[[int], Slices[bytes]], now_ns: int, encoding: str, *, is_picture: bool
+    ) -> _Rendering:
+        """One that is good, in this encoding."""
         rendering = self._kept.pop(question, None) or _Rendering()
         self._kept[question] = rendering
         self._make_room()
         async with rendering.lock:
-            good = rendering.made_ns is not None and now_ns - rendering.made_ns < rendering.good_ns
+            good = bool(rendering.bodies) and now_ns - rendering.made_ns < rendering.good_ns
             if not good or encoding not in rendering.bodies:
                 async with self._making:
                     if not good:
                         began_ns = self._clock()
                         rendering.bodies = {"": await self._asking.finished(lambda: slices(now_ns))}
                         rendering.made_ns = now_ns
-                        took_ns = self._clock() - began_ns if lasting else 0
+                        took_ns = self._clock() - began_ns if is_picture else 0
                         rendering.good_ns = min(MOST_GOOD_NS, max(GOOD_NS, GOOD_FOR * took_ns))
                     if encoding:
+                        strategy = zlib.Z_RLE if is_picture else zlib.Z_DEFAULT_STRATEGY
                         rendering.bodies[encoding] = await _compressed(rendering.bodies[""], strategy)
-            return rendering.bodies[encoding]
+        return rendering
 
     def _make_room(self) -> None:
         """Forget the oldest, until what is left besides the newest is within bounds."""

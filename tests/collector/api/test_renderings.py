@@ -58,6 +58,17 @@ async def test_a_picture_is_good_for_longer_the_longer_it_took_and_says_how_old_
     assert work.begun == 2
 
 
+async def test_a_picture_has_its_age_though_it_is_pushed_out_while_it_is_written() -> None:
+    work = Work()
+    await work.renderings.picture("q", work.slices, now_ns=0, encoding="")
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(work.renderings.picture("q", work.slices, now_ns=GOOD_NS - 1, encoding="gzip"))
+        for number in range(2 * MOST):
+            tasks.create_task(work.ask(f"q{number}"))
+    body, age_ns = asking.result()
+    assert (gzip.decompress(body), age_ns) == (bytes(LONG), GOOD_NS - 1)
+
+
 @pytest.mark.parametrize("encoding", ["", "gzip"])
 async def test_survive_34_many_who_want_something_else_each_are_answered_a_few_at_a_time(encoding: str) -> None:
     work = Work()
