@@ -46,20 +46,23 @@ class InconsistentError(ValueError):
 
 @dataclass
 class Clock:
-    """Stands still, save for what a plan costs."""
+    """Stands still, save for what a plan and a report cost."""
 
     now: int = 7
     plan_costs_ns: int = 0
+    report_costs_ns: int = 0
 
 
 @dataclass
 class Row:
     """In the place of the matrix: keeps what it is given, and finds every report of sequence 13 inconsistent."""
 
+    clock: Clock = field(default_factory=Clock)
     taken: list[tuple[int, bool]] = field(default_factory=list)
 
     def apply(self, report: Report, *, arrived_ns: int, counted: bool) -> None:
         assert arrived_ns >= 7
+        self.clock.now += self.clock.report_costs_ns
         if report.sequence == 13:
             raise InconsistentError
         self.taken.append((report.sequence, counted))
@@ -96,7 +99,7 @@ async def serving(
     def handed(_vantage: str, _plan: Plan) -> None:
         clock.now += clock.plan_costs_ns
 
-    row, sessions, board = Row(), Sessions(instance=instance, silent_after_ns=1), Board(plans, handed=handed)
+    row, sessions, board = Row(clock), Sessions(instance=instance, silent_after_ns=1), Board(plans, handed=handed)
     sessions.replan(SNAPSHOT)
     port = AgentPort(
         admission=SharedKeys(SNAPSHOT.vantages),

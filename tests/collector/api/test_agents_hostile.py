@@ -298,3 +298,15 @@ async def test_survive_49_an_agent_that_asks_without_end_uses_up_its_own_share_a
         assert (await deliver(greedy, encode(report(1))))[0] == 429
         assert (await deliver(other, encode(report(1, vantage="b"))))[0] == 200
     assert served.refused == {"shed": 6}
+
+
+@pytest.mark.parametrize("sequence", [1, 13], ids=["taken", "refused"])
+async def test_survive_49_reports_that_cost_too_much_use_up_the_share_of_whoever_sends_them(
+    served: Served, sequence: int
+) -> None:
+    served.clock.report_costs_ns = MOST_NS
+    async with agent(served) as greedy, agent(served, "b") as other:
+        first, _ = await deliver(greedy, encode(report(sequence)))
+        assert first == (400 if sequence == 13 else 200)
+        assert (await deliver(greedy, encode(report(sequence + 1))))[0] == 429
+        assert (await deliver(other, encode(report(1, vantage="b"))))[0] == 200

@@ -163,6 +163,14 @@ async def test_whoever_signs_in_is_told_who_they_are_and_a_wrong_token_is_refuse
         assert await status(client, "/api/v1/matrix") == 200
 
 
+@pytest.mark.parametrize(("mode", "action"), [("actions", Action.PROBE), ("all", Action.READ)])
+async def test_whoever_signs_in_may_do_what_the_page_signs_in_for(keys: Path, mode: str, action: Action) -> None:
+    port = Port(keys, mode)
+    async with port.serving() as client:
+        assert (await posted(client, SIGN_IN, {"token": KEY}, **OF_OUR_PAGE))[0] == 200
+    assert port.collector.asked == [(KEY, action)]
+
+
 async def test_where_there_is_a_sign_in_our_page_has_paths_probed(keys: Path) -> None:
     port = Port(keys, "actions")
     asked = {"token": KEY, "from": "n1", "to": "agent-n2", "kind": "udp"}
