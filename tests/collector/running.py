@@ -73,13 +73,15 @@ class Running:
             return await answer.json() if answer.content_type == "application/json" else await answer.text()
 
 
-def configured(folder: Path, authority: trustme.CA, plan: Mapping[str, object]) -> ssl.SSLContext:
+def configured(
+    folder: Path, authority: trustme.CA, plan: Mapping[str, object], operators: Mapping[str, object] = MappingProxyType({})
+) -> ssl.SSLContext:
     """Write a configuration with certificates; what its clients trust."""
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(folder / "tls.pem")
     configuration = {
         "agents": {"listen": "127.0.0.1:0", "tls": {"certificate": str(folder / "tls.pem"), "key": str(folder / "tls.pem")}},
-        "operators": {"listen": "127.0.0.1:0"},
+        "operators": {"listen": "127.0.0.1:0", **operators},
         "plan": {"interval": "1s", "report": "1s", **plan},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
@@ -90,10 +92,13 @@ def configured(folder: Path, authority: trustme.CA, plan: Mapping[str, object]) 
 
 @asynccontextmanager
 async def running(
-    folder: Path, authority: trustme.CA, plan: Mapping[str, object] = MappingProxyType({})
+    folder: Path,
+    authority: trustme.CA,
+    plan: Mapping[str, object] = MappingProxyType({}),
+    operators: Mapping[str, object] = MappingProxyType({}),
 ) -> AsyncIterator[Running]:
     """A collector in this process, which forgets everything when it is left."""
-    trust = configured(folder, authority, plan)
+    trust = configured(folder, authority, plan, operators)
     stop, ports = asyncio.Event(), asyncio.Queue[tuple[int, int]]()
     collector = Collector(Configuration(folder / "config.yaml"), folder / "inventory.yaml")
     async with asyncio.TaskGroup() as tasks:

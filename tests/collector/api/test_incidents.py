@@ -3,7 +3,7 @@ from typing import Any
 
 from aiohttp.test_utils import make_mocked_request
 
-from collector.api.incidents import Written
+from collector.api.incidents import TOLD_WITHIN, Written
 from collector.api.question import QuestionError
 from collector.api.verdicts import Verdicts
 from collector.notify.deliveries import Delivery
@@ -59,6 +59,7 @@ def test_a_timeline_has_what_happened_and_who_was_told_in_order() -> None:
             Delivery(1_000_000_115.0, "pager", Status.FIRING, taken=True),
             Delivery(1_000_000_116.0, "chat", Status.FIRING, taken=False),
             Delivery(1_000_000_131.0, "pager", Status.RESOLVED, taken=True),
+            Delivery(1_000_000_131.0 + TOLD_WITHIN, "of the next one", Status.FIRING, taken=True),
         ]
 
     steps = (
@@ -78,9 +79,13 @@ def test_a_timeline_has_what_happened_and_who_was_told_in_order() -> None:
     ]
 
 
+def test_a_judgement_has_its_age() -> None:
+    assert WRITTEN.judgement(JUDGED, 115 * SECOND)["age_seconds"] == 3.0
+
+
 def test_before_the_first_pass_nothing_is_known() -> None:
-    answer = WRITTEN.judgement(Judgement())
-    assert (answer["state"], answer["at"], answer["incidents"]) == ("unknown", None, [])
+    answer = WRITTEN.judgement(Judgement(), 115 * SECOND)
+    assert (answer["state"], answer["at"], answer["age_seconds"], answer["incidents"]) == ("unknown", None, None, [])
 
 
 class Remembered:

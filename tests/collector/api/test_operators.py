@@ -1,7 +1,7 @@
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +9,6 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from collector.api.events import Beats
 from collector.api.guard import HEADERS, is_own_host
 from collector.api.operators import operator_app
 from collector.export.exposition import exposition
@@ -44,12 +43,8 @@ class Collector:
         yield
         return exposition(self.matrix, self.sessions, self.plans, now_ns=now_ns, max_series=10_000)
 
-    def app(
-        self, beats: Beats | None = None, standing: Callable[[int], dict[str, Any]] = lambda _: {"version": 1}
-    ) -> web.Application:
+    def app(self, **more: Any) -> web.Application:
         return operator_app(
-            beats=beats,
-            standing=standing,
             matrix=self.matrix,
             sessions=self.sessions,
             plans=lambda: self.plans,
@@ -58,6 +53,7 @@ class Collector:
             ready=lambda: self.clock.ready,
             hosts=["netmatrix.example.test"],
             refused=self.refused.append,
+            **more,
         )
 
 

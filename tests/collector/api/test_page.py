@@ -9,10 +9,11 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from collector.alerts import BY_INCIDENT, OF_ITSELF
-from collector.api import events
+from collector.api import events, pictures, renderings
 from collector.matrix.picture import LEVEL, LOSS_LEVELS, Code
 from collector.page import POLICY, assets, runbooks
-from tests.collector.api.test_operators import Collector
+from tests.collector.api.test_operators import NOW, Collector
+from tests.collector.small_cluster import SECOND
 
 
 @pytest.fixture
@@ -68,6 +69,24 @@ async def test_a_picture_is_a_header_and_a_byte_for_each_pair(client: ClientSess
     assert isinstance(columns, list)
     assert codes[rows.index("n1"), columns.index("n3")] == LEVEL + LOSS_LEVELS.index(0.5)
     assert codes[rows.index("n2"), columns.index("n3")] == Code.UNKNOWN
+
+
+async def test_a_large_cluster_is_drawn_zone_by_zone_where_nobody_says_how(
+    client: ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for most, by in ((3, "node"), (2, "zone")):
+        monkeypatch.setattr(pictures, "MOST_NODES", most)
+        assert (await picture(client, f"?layer={'pod' if most == 3 else 'host'}"))[0]["by"] == by
+
+
+async def test_a_picture_that_took_long_is_answered_again_with_its_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renderings, "GOOD_FOR", 10**12)
+    collector = Collector()
+    async with TestServer(collector.app()) as server, ClientSession(server.make_url("/")) as client:
+        for _ in range(2):
+            async with client.get("/api/v1/picture") as answer:
+                assert answer.headers["Age"] == ("0" if collector.clock.now == NOW else "5")
+            collector.clock.now += 5 * SECOND
 
 
 async def test_before_anything_is_judged_a_picture_of_verdicts_is_empty(client: ClientSession) -> None:
