@@ -2,6 +2,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from msgspec import structs
 
 from collector.api import asking as asking_module
@@ -52,6 +54,28 @@ async def test_survive_34_equal_questions_share_an_answer_that_took_long() -> No
     work.now_ns += SECOND // 2
     await work.ask()
     assert work.begun == 2
+
+
+async def test_pages_are_shared_by_whoever_asks_the_same_and_by_nobody_else() -> None:
+    work, made = Work(), []
+
+    async def page(request: web.Request) -> web.Response:
+        made.append(dict(request.query))
+        work.now_ns += SECOND // 10
+        return web.Response(body=request.query_string.encode(), status=200 if "id" in request.query else 404)
+
+    shared = work.asking.shared(page)
+
+    async def ask(url: str) -> tuple[int, object]:
+        answer = await shared(make_mocked_request("GET", url))
+        return answer.status, answer.body
+
+    assert await ask("/incident?id=a&since=1") == await ask("/incident?since=1&id=a") == (200, b"id=a&since=1")
+    assert await ask("/incident?id=b&since=1") == (200, b"id=b&since=1")
+    assert await ask("/why?id=a&since=1") == (200, b"id=a&since=1")
+    assert len(made) == 3
+    assert (await ask("/incident"), await ask("/incident")) == ((404, b""), (404, b""))
+    assert len(made) == 5, "what is no answer is not kept"
 
 
 async def test_an_answer_that_costs_nothing_is_made_afresh() -> None:

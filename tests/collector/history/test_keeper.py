@@ -4,11 +4,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from collector.api.asking import Asking
 from collector.api.incidents import Written
 from collector.history.file import HistoryError
-from collector.history.keeper import Keeper
+from collector.history.keeper import MOST_WAITING, Keeper
 from collector.verdict.judgement import Closed
 from tests.collector.history.test_file import Open, opened
 from tests.collector.incidents import DEAD, JUDGED
@@ -87,10 +88,6 @@ async def test_incidents_that_could_not_be_written_are_written_with_the_next_min
 ) -> None:
     kept = Kept(opened)
     kept.keeper.hear(JUDGED)
-
-    def full(*_: object) -> None:
-        raise HistoryError("history.db: database or disk is full")
-
     for method in ("add_minute", "add_incidents"):
         with monkeypatch.context() as patch:
             patch.setattr(kept.file, method, full)
@@ -100,6 +97,61 @@ async def test_incidents_that_could_not_be_written_are_written_with_the_next_min
     kept.wall += 60
     await kept.keeper.keep()
     assert ("00f2", True) in await kept.incidents()
+
+
+def full(*_: object) -> None:
+    raise HistoryError("history.db: database or disk is full")
+
+
+async def test_what_is_over_is_written_once_however_long_it_is_told(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(opened)
+    over = JUDGED._replace(incidents=())
+    kept.keeper.hear(over)
+    await kept.keeper.keep()
+    assert await kept.incidents() == [("00f2", True)]
+    monkeypatch.setattr(kept.file, "add_incidents", full)
+    kept.keeper.hear(over)
+    await kept.keeper.keep()
+    assert kept.failures == 0
+
+
+async def test_no_more_than_so_many_wait_for_a_file_that_fails(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(opened)
+    over = tuple(Closed(DEAD._replace(id=f"{number:04x}"), 120 * SECOND) for number in range(MOST_WAITING))
+    kept.keeper.hear(JUDGED._replace(incidents=(), closed=over))
+    with monkeypatch.context() as patch:
+        patch.setattr(kept.file, "add_incidents", full)
+        await kept.keeper.keep()
+    await kept.keeper.keep()
+    assert await kept.incidents() == []
+
+
+async def test_a_file_that_fails_is_said_once_and_again_after_it_was_well(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = Kept(opened)
+    with capture_logs() as said:
+        for fails in (True, True, False, True):
+            with monkeypatch.context() as patch:
+                if fails:
+                    patch.setattr(kept.file, "add_minute", full)
+                await kept.keeper.keep()
+    assert [one["event"] for one in said] == ["history is not kept"] * 2
+    assert kept.failures == 3
+
+
+async def test_what_the_next_process_must_know_is_kept_every_five_minutes_where_nobody_says_that_it_changed(
+    opened: Open,
+) -> None:
+    kept = Kept(opened)
+    kept.keeper.remember("learned", lambda: b"one")
+    for minute in (1, 2, 3, 4):
+        kept.wall = WALL + 60 * minute
+        await kept.keeper.keep()
+        assert kept.keeper.recalled("learned") is None
+    kept.wall = WALL + 300
+    await kept.keeper.keep()
+    assert kept.keeper.recalled("learned") == b"one"
 
 
 async def test_a_file_that_fails_answers_nothing_and_is_counted(opened: Open) -> None:
