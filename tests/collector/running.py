@@ -103,8 +103,8 @@ async def running(
     collector = Collector(Configuration(folder / "config.yaml"), folder / "inventory.yaml")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(collector.run(stop, listening=lambda agents, operators: ports.put_nowait((agents, operators))))
-        agents, operators = await ports.get()
+        agent_port, operator_port = await ports.get()
         try:
-            yield Running(f"https://127.0.0.1:{agents}", f"http://127.0.0.1:{operators}", trust)
+            yield Running(f"https://127.0.0.1:{agent_port}", f"http://127.0.0.1:{operator_port}", trust)
         finally:
             stop.set()
