@@ -81,7 +81,7 @@ class Matrix:
         self._entries = 0
         self.snapshot = Snapshot()
         self.generation = 0
-        """Goes up when the places of cells change their meaning."""
+        """Goes up when the places of cells, or of steps of time, change their meaning."""
         self.unknown_paths = 0
         """Entries left out since their path is in no plan that is remembered."""
         self.unknown_codes = 0
@@ -132,6 +132,7 @@ class Matrix:
             self._settle()  # what waits knows where its step is
             steps = max(FEWEST_STEPS, self._table.steps * 7 // 8)
             self.dropped += self._table.steps - steps
+            self.generation += 1
             numbers = np.arange(self._newest - steps + 1, self._newest + 1)
             self._table.keep_steps((numbers % self._table.steps)[np.argsort(numbers % steps)])
             most = self.max_bytes * SLABS // SHARES - sum(slab.nbytes for slab in self._table.slabs)

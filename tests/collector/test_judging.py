@@ -1,5 +1,6 @@
 """Judging on a clock of the test's own."""
 
+import asyncio
 from types import SimpleNamespace
 
 from collector.judging import Judging
@@ -109,6 +110,18 @@ async def test_a_dead_node_is_one_incident_that_closes_when_it_is_back() -> None
     assert played.told == []
     assert [one.incident.component for one in played.judging.judgement.closed] == ["n3"]
     assert dict(played.judging.judgement.opened) == {("node", played.judging.judgement.closed[0].incident.effect): 1}
+
+
+async def test_survive_33_steps_of_time_that_are_given_up_in_the_middle_of_a_pass_are_not_read() -> None:
+    played = Played()
+    await played.seconds(10)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(played.judging.look(played.clock.now))
+        await asyncio.sleep(0)  # the spans are there, and no slab has been read
+        played.matrix.max_bytes = 10_000
+        played.matrix.lay("n1", PLANS.plan("n1"))
+    assert played.matrix.dropped > 0
+    assert played.state == "ok"
 
 
 async def test_what_is_seen_for_the_first_time_is_looked_at_again_between_it_and_others() -> None:
