@@ -56,7 +56,7 @@ def nested(matrix: "Matrix", slab: Slab, cells: Ints, spans: Sequence["Span"], c
 
 def _entries(matrix: "Matrix", slab: Slab, cells: Ints, span: "Span", codes: Mask) -> Entries:
     """Those of the longest span, with the place among `cells` in place of that in the slab."""
-    rows = [matrix.row_of[number] for number in slab.rows]
+    rows = list(matrix.table.rows_in(slab))
     starts = np.array([row.room.start for row in rows], np.int64)
     found = entries_of([row.words for row in rows], starts, first=span.first, last=span.last, codes=codes)
     place = np.full(slab.places, -1, np.int64)

@@ -80,7 +80,7 @@ class _Columns:
         self.place[here] = _place(Part(matrix, slab, cells, spans[0]))
         layers = matrix.catalogue.layers
         for number, found in enumerate(nested(matrix, slab, cells, spans, WANTED)):
-            leave_out_strange(found, layers, ask)
+            leave_out_strange((found.sent, found.lost), found.words, layers, ask)
             self.sent[number][here] = found.sent
             lossy = np.flatnonzero(found.lost)
             self.lost[number][lossy + here.start] = found.lost[lossy]

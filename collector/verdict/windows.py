@@ -3,14 +3,13 @@
 In: the matrix, and which paths over which window. Out: `Windows`, read slab by slab on the loop of the matrix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
 from collector.matrix.histograms import Histograms, Ids
-from collector.matrix.nested import Counts, nested, wanted
 from collector.matrix.part import Part, present
 from collector.matrix.slab import Slab
 from collector.matrix.store import Matrix
@@ -25,20 +24,18 @@ NOTHING_WANTED: Final[Wanted] = MappingProxyType({})
 OUTSIDE: Final = LAYERS.index(Layer.EXTERNAL)
 UNNAMED: Final = (Outcome.DNS_NXDOMAIN, Outcome.DNS_SERVFAIL, Outcome.DNS_TIMEOUT, Outcome.DNS_ERROR)
 WRONG_PEER: Final = int(Outcome.WRONG_PEER)
-STRANGE: Final = wanted([WRONG_PEER, *map(int, UNNAMED)])
-"""What is left out."""
 
 
-def leave_out_strange(found: Counts, layers: Ints, ask: Numbers) -> None:
-    """Take from sent and lost what says nothing of a way.
+def leave_out_strange(counts: Sequence[Numbers], words: tuple[Ints, Ints, Ints], layers: Ints, ask: Numbers) -> None:
+    """Take from counts, of what was sent and lost, what says nothing of a way.
 
     That is an answer of somebody else, to whom an address was given again, and a name that was not found of a host outside.
     """
-    element, code, value = found.words
+    element, code, value = words
     which = np.flatnonzero((code == WRONG_PEER) | np.isin(code, UNNAMED))
     which = which[(code[which] == WRONG_PEER) | (layers[ask[element[which]]] == OUTSIDE)]
-    for column in (found.sent, found.lost) if len(which) else ():
-        np.subtract.at(column, element[which], value[which].astype(np.int32))
+    for column in counts if len(which) else ():
+        np.subtract.at(column, element[which], value[which].astype(column.dtype))
         np.maximum(column, 0, out=column)
 
 
@@ -53,11 +50,10 @@ def _windows(matrix: Matrix, slab: Slab, paths: Ids, length_ns: int, now_ns: int
     if not len(cells):
         return NO_WINDOWS
     span = matrix.span(now_ns, length_ns)
-    (found,) = nested(matrix, slab, cells, [span], STRANGE)
-    leave_out_strange(found, matrix.catalogue.layers, slab.ask[cells].astype(np.int64))
+    part = Part(matrix, slab, cells, span)
+    leave_out_strange((part.sent, part.lost), part.words, matrix.catalogue.layers, slab.ask[cells])
     asked, start = np.full(len(cells), length_ns, np.int64), np.full(len(cells), span.start_ns, np.int64)
-    sent, lost = found.sent.astype(np.int64), found.lost.astype(np.int64)
-    return Windows(slab.ids[cells], asked, start, sent, lost, Part(matrix, slab, cells, span).histograms())
+    return Windows(slab.ids[cells], asked, start, part.sent, part.lost, part.histograms())
 
 
 def together(windows: list[Windows]) -> Windows:
