@@ -11,6 +11,7 @@ from agent.app import DRAIN_SECONDS, FLUSH_SECONDS, LAND_SECONDS
 from agent.backlog import MAX_BYTES
 from agent.settings import VARIABLES, Settings, read
 from collector.__main__ import arguments
+from collector.discovery.cluster.pods import PODS as FOLLOWED
 from collector.history.file import MOST_BYTES
 from collector.settings import Settings as Configuration
 from collector.settings import parse_settings
@@ -31,12 +32,15 @@ def pods() -> dict[str, Object]:
         "agent": the(base, "DaemonSet", "netmatrix-agent"),
         "collector": the(base, "Deployment", "netmatrix-collector"),
         "vantage": the(rendered("components/vantage"), "StatefulSet", "netmatrix-vantage"),
+        "canary": the(rendered("components/canary"), "DaemonSet", "netmatrix-canary"),
         "host": the(rendered("components/host-network"), "DaemonSet", "netmatrix-vantage"),
     }
 
 
 AGENTS = ("agent", "vantage", "host")
-PODS = (*AGENTS, "collector")
+TALKING = (*AGENTS, "collector")
+"""Those with pages of their own, and something to say before they leave."""
+PODS = (*TALKING, "canary")
 
 
 def pod_of(name: str) -> Any:
@@ -49,6 +53,13 @@ def test_pods_run_as_the_user_of_the_image_with_a_root_that_nobody_can_write(nam
     assert (security["runAsUser"], security["runAsGroup"]) == (USER, USER)
     assert f"USER {USER}:{USER}\n" in (ROOT / "Dockerfile").read_text()
     assert container_of(pods()[name])["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_discovery_follows_every_pod_but_its_own() -> None:
+    labels = [pods()[name]["spec"]["template"]["metadata"]["labels"] for name in PODS if name != "collector"]
+    (components,) = re.findall(r"app.kubernetes.io/component in \((.*)\)", FOLLOWED.labels)
+    assert {one["app.kubernetes.io/component"] for one in labels} == set(components.split(","))
+    assert {f"app.kubernetes.io/name={one['app.kubernetes.io/name']}" for one in labels} == {FOLLOWED.labels.split(",")[0]}
 
 
 @pytest.mark.parametrize("name", ["agent", "vantage"])
@@ -140,7 +151,7 @@ def test_scrape_annotations_name_the_port_of_the_metrics(tmp_path_factory: pytes
         assert annotations["prometheus.io/scrape"] == "true"
 
 
-@pytest.mark.parametrize("name", PODS)
+@pytest.mark.parametrize("name", TALKING)
 def test_probes_ask_pages_that_the_program_has(name: str) -> None:
     source = ROOT / ("collector/api/operators.py" if name == "collector" else "agent/export.py")
     pages = set(re.findall(r'"(/[a-z]+)"', source.read_text()))
@@ -208,7 +219,7 @@ def test_agents_have_no_token_for_the_api_server(name: str) -> None:
     assert all(account["automountServiceAccountToken"] is False for account in accounts)
 
 
-@pytest.mark.parametrize("name", PODS)
+@pytest.mark.parametrize("name", TALKING)
 def test_there_is_time_enough_to_leave(name: str) -> None:
     slept = container_of(pods()[name]).get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
     leaving = LAND_SECONDS + FLUSH_SECONDS + DRAIN_SECONDS

@@ -3,7 +3,7 @@
 from msgspec import structs
 
 from collector.derivation import ExpectSettings
-from collector.discovery.expecting import expectations_in
+from collector.discovery.expecting import expectations_in, expects_the_same
 from collector.expectation.document import declared
 from collector.policy.ends import Connection
 from collector.policy.evaluate import Answer
@@ -39,3 +39,22 @@ def test_without_the_right_to_read_policies_everything_is_unknown() -> None:
     known = expectations_in(structs.replace(SNAPSHOT, policies_read=False), ExpectSettings())
     answer = known.of(ENDS.vantages["n1"], ENDS.pods["shop/db-0"], Connection("TCP", 5432)).answer
     assert answer is Answer.UNKNOWN
+
+
+def test_who_is_ready_says_nothing_of_what_is_expected_and_what_somebody_is_called_does() -> None:
+    (db,), (service,), (node,) = SNAPSHOT.pods, SNAPSHOT.services, SNAPSHOT.nodes
+    first, *others = SNAPSHOT.vantages
+    for same in (
+        {"pods": (structs.replace(db, ready=not db.ready, probed_ports=(5432,)),)},
+        {"services": (structs.replace(service, endpoints=0),)},
+        {"nodes": (structs.replace(node, excluded="cordoned"),)},
+        {"vantages": (structs.replace(first, excluded="not_ready"), *others)},
+    ):
+        assert expects_the_same(SNAPSHOT, structs.replace(SNAPSHOT, **same))
+    for other in (
+        {"pods": (structs.replace(db, labels={"app": "other"}),)},
+        {"pods": ()},
+        {"services": (structs.replace(service, port=81),)},
+        {"policies": (CLOSED,)},
+    ):
+        assert not expects_the_same(SNAPSHOT, structs.replace(SNAPSHOT, **other))

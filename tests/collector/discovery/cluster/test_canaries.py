@@ -1,5 +1,6 @@
 """Which pods are canaries, and from when on they count."""
 
+from collector.discovery.cluster.assemble import assemble
 from collector.discovery.cluster.canaries import Canaries, canaries_of
 from collector.discovery.cluster.kept import Pod
 from collector.discovery.cluster.vantages import vantages_of
@@ -37,3 +38,8 @@ def test_it_does_not_count_before_it_has_settled_since_its_policy_may_still_be_o
     assert ([one.ready for one in young.pods], young.settled) == ([False], NOW - 1 + SETTLING)
     for changed in ({"ready": False, "ready_since": 0.0}, {"terminating": True}):
         assert [one.ready for one in found(pod("canary-1", component="canary", **changed)).pods] == [False]
+
+
+def test_the_snapshot_is_made_anew_when_a_canary_has_settled_though_all_agents_have() -> None:
+    pods = pod("agent-1"), pod("canary-1", component="canary", ready_since=NOW - 1)
+    assert assemble(world(*pods), DiscoverySettings(), now=NOW).settled == NOW - 1 + SETTLING

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from collector.discovery.cluster.addresses import MAX_ADDRESSES
 from collector.discovery.cluster.kept import Namespace, Node, Pod
-from collector.discovery.cluster.vantages import Found, vantages_of
+from collector.discovery.cluster.vantages import MAX_LISTED, Found, vantages_of
 from collector.discovery.cluster.world import Because, World
 from collector.discovery.snapshot import Vantage
 from collector.settings import DiscoverySettings
@@ -145,6 +146,17 @@ def test_agents_and_those_in_the_network_of_their_node_are_as_many_as_there_are_
 def test_survive_54_a_further_network_does_not_lead_to_a_node(address: str) -> None:
     status = msgspec.json.encode([{"name": "shop/fast", "ips": [address]}, {"name": "shop/good", "ips": ["10.9.0.1"]}])
     assert [one.name for one in one(pod(networks=status.decode())).networks] == ["shop/good"]
+
+
+def test_survive_54_of_a_long_list_of_networks_or_of_addresses_only_the_beginning_is_looked_at() -> None:
+    ips = [f"10.9.0.{number}" for number in range(1, 40)]
+    own = [{"name": "shop/own", "ips": ["10.244.0.1"]}] * MAX_LISTED
+    many = {"name": "shop/many", "ips": ips}
+    assert one(pod(networks=msgspec.json.encode([*own, many]).decode())).networks == ()
+    (network,) = one(pod(networks=msgspec.json.encode([*own[1:], many]).decode())).networks
+    assert network.addresses == tuple(ips[:MAX_ADDRESSES])
+    result = found(pod(networks=msgspec.json.encode([{"name": "shop/none", "ips": ["nonsense"] * 1000}]).decode()))
+    assert len(result.refused) == MAX_ADDRESSES
 
 
 def test_survive_54_an_address_that_is_never_probed_is_left_out_and_the_others_stay() -> None:
