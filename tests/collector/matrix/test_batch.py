@@ -167,6 +167,18 @@ def test_survive_50_five_thousand_entries_are_a_batch_and_not_five_thousand_obje
     assert batch.received.sum() == 10_000
 
 
+def test_of_many_paths_those_that_are_there_no_more_or_never_were_are_left_out_and_the_others_keep_their_numbers() -> None:
+    paths = np.arange(0, 4000, 2, dtype=np.uint64)
+    present = np.ones(2000, np.uint8)
+    present[[7, 1999]] = 0
+    planned = Planned(paths, present, np.full(2000, 1000), np.full(2000, 1000))
+    for strange in ((), (101,)):
+        reported = sorted({*range(0, 4000, 2), *strange} - {50, 52, 3000})
+        batch = read(pack([window(path, [50_000]) for path in reported]), span_ns=10 * SECOND, planned=planned)
+        assert batch.cell.tolist() == sorted({*range(2000)} - {7, 25, 26, 1500, 1999})
+        assert batch.unknown_paths == 2 + len(strange)
+
+
 # Latencies, late answers, losses, own failures, measures of each path.
 one_bucket = st.tuples(
     st.lists(st.sampled_from([50_000, 50_001]), max_size=3),

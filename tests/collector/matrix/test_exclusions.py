@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from msgspec import structs
 
-from collector.discovery.snapshot import Door, Service, Snapshot
+from collector.discovery.snapshot import Door, Pod, Service, Snapshot
 from collector.matrix.exclusions import Exclusions
 from collector.matrix.groups import group_by
 from collector.matrix.query import Wanted, cells, worst
@@ -145,9 +145,16 @@ def test_exported_counters_hear_nothing_of_excluded_ends_but_that_it_was_set_asi
     tallies = matrix.tallies
     set_aside = {key: int(values[0]) for key, values in tallies.set_aside.items()}
     nodes = {key: values[:2] for key, values in tallies.nodes.items() if any(values[:2])}
+    assert [key for key, values in tallies.zones.items() if any(values[4:])] == [], "no latency is in a histogram"
+    assert sum(int(times) for _, (times,) in tallies.failures.items()) == (10 if name == "cart" else 0)
     if name == "cart":
         assert set_aside == {("excluded",): 20, ("ill",): 0, ("unconfirmed",): 0}
         assert nodes == {("n3", "in", "pod"): [10, 10], ("n1", "out", "pod"): [10, 10]}
     else:
         assert set_aside[("excluded",)] == 30
         assert nodes == {}
+
+
+def test_a_pod_that_is_not_ready_is_excluded_as_a_target() -> None:
+    pods = tuple(Pod("shop", f"db-{number}", (f"10.30.9.{number}",), "n1", ready=bool(number)) for number in range(2))
+    assert dict(Exclusions(structs.replace(SNAPSHOT, pods=pods)).targets) == {"pod/shop/db-0": "not_ready"}

@@ -241,12 +241,18 @@ def test_a_group_is_unknown_only_where_no_cell_of_it_is_known() -> None:
 
 def test_what_should_be_closed_and_is_loses_nothing_and_a_group_of_it_alone_is_closed() -> None:
     to_cart = [path.id for path in paths_of(SNAPSHOT, "n1") if path.target.name == "pod/shop/cart-0"]
-    lossy = [("n1", window(path, [], failed={Outcome.TIMEOUT: 9})) for path in to_cart]
+    lossy = [("n1", window(path, [5_000], failed={Outcome.TIMEOUT: 9})) for path in to_cart]  # open until a moment ago
     matrix = filled(*lossy, ("n1", window(path_to(matrix_of(), "n1", "agent-n2").id, [1000] * 4)))
     shut = np.array(sorted(to_cart), np.uint64)
     groups = {(one["from"], one["to"]): one for one in group_by(matrix, NOW, "vantage", "target", closed=shut)["cells"]}
     cart, other = groups["n1", "pod/shop/cart-0"], groups["n1", "pod/netmatrix/agent-n2"]
-    assert (cart["state"], cart["sent"], cart["loss"], cart["closed"]) == ("closed", 0, None, len(to_cart))
+    assert (cart["state"], cart["sent"], cart["loss"], cart["p50_us"], cart["closed"]) == (
+        "closed",
+        0,
+        None,
+        None,
+        len(to_cart),
+    )
     assert (other["state"], other["sent"], other["loss"], other["closed"]) == ("measured", 4, 0.0, 0)
     (both,) = [one for one in group_by(matrix, NOW, "node", "node", closed=shut)["cells"] if one["to"] == "n2" and one["sent"]]
     assert (both["state"], both["sent"], both["loss"], both["closed"]) == ("measured", 4, 0.0, len(to_cart))
