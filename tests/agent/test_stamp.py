@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent import stamp
+from agent import proof, stamp, stamp_layout
 from agent.stamp import Receipt, StampError
 from wire.plan import GroupKey
 
@@ -124,6 +124,26 @@ def test_a_request_sent_back_is_no_reply_and_a_reply_is_no_request() -> None:
         stamp.decode_reply(request(), (KEY,))
     with pytest.raises(StampError, match="foreign"):
         stamp.decode_request(reply(request()), (KEY,))
+
+
+def signed_again(packet: bytes) -> bytes:
+    signed = packet[:4] + packet[stamp_layout.BASE_BYTES : stamp_layout.HMAC_AT]
+    return packet[: -proof.MAC_BYTES] + proof.mac(KEY, signed)
+
+
+def test_a_reply_whose_tlvs_stand_in_another_order_says_the_same() -> None:
+    built = reply(request())
+    (location, _), (timestamps, _) = (stamp_layout.AT[kind] for kind in (stamp_layout.LOCATION, stamp_layout.TIMESTAMPS))
+    first, second, end = location - 4, timestamps - 4, stamp_layout.HMAC_AT
+    turned = built[:first] + built[second:end] + built[first:second] + built[end:]
+    assert stamp.decode_reply(signed_again(turned), (KEY,)) == stamp.decode_reply(built, (KEY,))
+
+
+def test_a_reply_that_tells_no_source_address_is_malformed() -> None:
+    built = bytearray(reply(request()))
+    built[stamp_layout.AT[stamp_layout.LOCATION][0] + 5] = 99
+    with pytest.raises(StampError, match="malformed"):
+        stamp.decode_reply(signed_again(bytes(built)), (KEY,))
 
 
 def test_a_uid_too_long_for_the_packet_is_its_digest_at_both_ends() -> None:

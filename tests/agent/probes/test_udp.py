@@ -197,6 +197,22 @@ def test_survive_40_only_the_peer_s_own_answer_is_taken(courier: Courier) -> Non
     assert [observation.confirmed for observation in observations(found)] == [True]
 
 
+def test_two_probes_of_a_path_in_one_batch_have_a_number_each(courier: Courier) -> None:
+    assert courier.prober.send([a_probe(courier.path), a_probe(courier.path)]) == []
+    packets = [courier.sock.recvfrom(4096)[0] for _ in range(2)]
+    assert [int.from_bytes(packet[:4], "big") for packet in packets] == [0, 1]
+
+
+def test_an_answer_that_is_heard_on_another_line_ends_the_waiting_of_its_own(courier: Courier) -> None:
+    packet, _ = courier.request()
+    lines = courier.prober._lines
+    own, other = lines.current(Family.IPV4), lines.current(Family.IPV6)
+    own.silent = other.silent = 1
+    arrived = bulk.Arrival(courier.reflected(packet), bulk.sockaddr("127.0.0.1", courier.sock.getsockname()[1]))
+    courier.prober._take([arrived], other)
+    assert [(line.under_way, line.silent) for line in (own, other)] == [(0, 0), (0, 1)]
+
+
 def test_survive_40_copies_and_overtaken_answers_are_noted(courier: Courier) -> None:
     (first, _), (second, _) = courier.request(), courier.request()
     early, late = courier.reflected(first), courier.reflected(second)
