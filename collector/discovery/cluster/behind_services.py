@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from typing import cast
 
 from collector.discovery.backed import Backed, Backend, ServicePort
+from collector.discovery.cluster import kept
 from collector.discovery.cluster.addresses import usable
 from collector.discovery.cluster.endpoints import Owner, behind, slices_of
 from collector.discovery.cluster.metadata import fit
@@ -23,19 +24,24 @@ def pods_in(world: World) -> Iterator[Pod]:
         addresses, _ = usable(one.addresses)
         if one.ended or not addresses or (one.namespace, one.name) in ours:
             continue
-        yield Pod(
-            namespace=one.namespace,
-            name=one.name,
-            addresses=addresses,
-            node=one.node,
-            labels=one.labels,
-            ports=one.ports,
-            uid=one.uid,
-            host_network=one.host_network,
-            ready=one.ready and not one.terminating,
-            probed_ports=one.probed_ports,
-            annotations=one.annotations,
-        )
+        yield seen(one, addresses)
+
+
+def seen(pod: kept.Pod, addresses: tuple[str, ...]) -> Pod:
+    """A pod of the cluster, with those of its addresses that can be used."""
+    return Pod(
+        namespace=pod.namespace,
+        name=pod.name,
+        addresses=addresses,
+        node=pod.node,
+        labels=pod.labels,
+        ports=pod.ports,
+        uid=pod.uid,
+        host_network=pod.host_network,
+        ready=pod.ready and not pod.terminating,
+        probed_ports=pod.probed_ports,
+        annotations=pod.annotations,
+    )
 
 
 def backed_in(world: World, owners: Collection[Owner]) -> Iterator[Backed]:

@@ -4,9 +4,10 @@ Only those of netmatrix's own namespace count: whoever may make pods elsewhere m
 nothing. One that has just begun does not count yet either, since its policy may be on its way to the node as well.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from collector.discovery.cluster.addresses import usable
+from collector.discovery.cluster.behind_services import seen
 from collector.discovery.cluster.vantages import CANARY
 from collector.discovery.cluster.world import World
 from collector.discovery.snapshot import Pod
@@ -36,19 +37,6 @@ def canaries_of(world: World, settings: DiscoverySettings, now: float) -> Canari
         young = one.ready and now < settled <= now + settling
         if young:
             until.append(settled)
-        found.append(
-            Pod(
-                namespace=one.namespace,
-                name=one.name,
-                addresses=addresses,
-                node=one.node,
-                labels=one.labels,
-                ports=one.ports,
-                uid=one.uid,
-                ready=one.ready and not young and not one.terminating,
-                probed_ports=one.probed_ports,
-                annotations=one.annotations,
-                canary=True,
-            )
-        )
+        pod = seen(one, addresses)
+        found.append(structs.replace(pod, ready=pod.ready and not young, canary=True))
     return Canaries(tuple(found), min(until, default=None))
