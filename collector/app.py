@@ -214,7 +214,7 @@ class Collector:
         self._agents.prove, self._actions.prove = agents.prove, operators.prove
 
         async def answered(request: web.Request, _response: web.StreamResponse) -> None:
-            # There is no login here: who sends a whole request is as known as anybody will be, and so may be a crowd.
+            # Signed in or not, who sends a whole request is as known as anybody will be here, and so may be a crowd.
             operators.prove(request, yields=True)
 
         @web.middleware
