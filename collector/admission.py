@@ -73,7 +73,7 @@ class Admission(Protocol):
     def install(self, vantages: Iterable[Vantage]) -> None:
         """Let these vantages in, and no others from now on."""
 
-    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
+    async def vantage_of(self, authorization: str | None, remote: str) -> str:
         """The vantage that an Authorization header is the token of; raises RefusedError.
 
         `remote` is the address that asks. It proves nothing, and strangers never keep whoever asks from their own waiting.

@@ -120,7 +120,7 @@ class ClusterIdentity:
         self._bundles.forget(self._looked.keys() - namespaces)
         self._looked = {namespace: self._looked.get(namespace, float("-inf")) for namespace in namespaces}
 
-    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
+    async def vantage_of(self, authorization: str | None, remote: str) -> str:
         """See collector.admission.Admission."""
         return await self._reviews.vantage_of(authorization, remote)
 

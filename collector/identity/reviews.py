@@ -72,7 +72,7 @@ class TokenReviews:
         for turns in (self._turns, self._strangers):
             turns.rate = max(LEAST_REVIEWS_A_SECOND, len(self._vantages) // ALL_WITHIN_SECONDS)
 
-    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
+    async def vantage_of(self, authorization: str | None, remote: str) -> str:
         """See collector.admission.Admission."""
         token = bearer(authorization)
         digest, now = digest_of(token), self._now()

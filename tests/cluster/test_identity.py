@@ -63,7 +63,7 @@ class Admitting:
 
     async def ask(self, token: str) -> str:
         try:
-            return await self.reviews.vantage_of(f"Bearer {token}")
+            return await self.reviews.vantage_of(f"Bearer {token}", "")
         except RefusedError as error:
             return error.reason
 

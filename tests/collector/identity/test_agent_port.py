@@ -40,7 +40,7 @@ class Refusing:
     def install(self, vantages: Iterable[Vantage]) -> None:
         raise AssertionError(vantages)
 
-    async def vantage_of(self, authorization: str | None, remote: str = "") -> str:
+    async def vantage_of(self, authorization: str | None, remote: str) -> str:
         assert (authorization, remote) == ("Bearer x", "127.0.0.1")
         raise RefusedError(self.reason)
 
