@@ -14,6 +14,7 @@ from collector.verdict.mismatch import mismatches
 from collector.verdict.objectives import _beyond
 from collector.verdict.status import statuses
 from tests.collector.verdict.compared import Watched, into, with_policies
+from wire.outcome import Outcome
 from wire.path import Layer, Path
 
 MS = 1_000_000
@@ -101,6 +102,15 @@ def test_loss_beyond_its_objective_is_told_and_one_lost_probe_is_not() -> None:
     (finding,) = found
     assert (finding.effect, finding.layer) == ("loss", Layer.POD)
     assert "loss objective of at most 1% lost" in finding.sentence
+
+
+def test_an_answer_of_somebody_else_is_no_loss_on_the_way_to_whom_it_was_meant_for() -> None:
+    strange = watched(loss=LOSS)
+    strange.seconds(30)
+    for _ in range(6):
+        strange.seconds(2)
+        found = told(strange.seconds(1, into("pay", Outcome.WRONG_PEER)))
+    assert found == []
 
 
 def test_a_path_that_is_closed_altogether_is_broken_and_not_also_lossy_then_or_afterwards() -> None:
