@@ -8,7 +8,7 @@ from collector.api.question import QuestionError
 from collector.api.verdicts import Verdicts
 from collector.notify.deliveries import Delivery
 from collector.notify.notices import Status
-from collector.verdict.judgement import Judgement
+from collector.verdict.judgement import Closed, Judgement
 from collector.verdict.timeline import Step, What
 from tests.collector.incidents import DEAD, JUDGED, SECOND
 
@@ -100,8 +100,8 @@ class Remembered:
         ]
 
 
-async def asked(history: Remembered | None, query: str) -> tuple[int, dict[str, Any]]:
-    verdicts = Verdicts(lambda: JUDGED, WRITTEN, history)
+async def asked(history: Remembered | None, query: str, judgement: Judgement = JUDGED) -> tuple[int, dict[str, Any]]:
+    verdicts = Verdicts(lambda: judgement, WRITTEN, history)
     try:
         answer = await verdicts.incident(make_mocked_request("GET", f"/api/v1/incident{query}"))
     except QuestionError as error:
@@ -121,3 +121,11 @@ async def test_an_incident_names_others_of_the_same_id_and_one_that_was_forgotte
     assert (await asked(None, "?id=ffff"))[0] == 404
     assert (await asked(None, ""))[0] == 400
     assert (await asked(None, "?id=00f0"))[1]["others"] == []
+
+
+async def test_others_of_the_same_id_are_also_those_that_are_over_and_in_no_history_yet() -> None:
+    before = Closed(DEAD._replace(since_ns=10 * SECOND), 20 * SECOND)
+    _, answer = await asked(None, "?id=00f0", JUDGED._replace(closed=(*JUDGED.closed, before)))
+    assert [(one["since"], one["closed"]) for one in answer["others"]] == [
+        ("2001-09-09T01:46:50.000Z", "2001-09-09T01:47:00.000Z")
+    ]

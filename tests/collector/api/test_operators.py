@@ -9,11 +9,13 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from collector.api.guard import HEADERS, is_own_host
+from collector.api.asking import AT_ONCE
+from collector.api.guard import HEADERS, is_own_host, json_response
 from collector.api.operators import operator_app
 from collector.export.exposition import exposition
 from collector.matrix.slices import Slices
 from collector.sessions import Sessions
+from collector.verdict.judgement import Judgement
 from tests.collector.small_cluster import SECOND, SNAPSHOT, composed, matrix_of, path_to, report_of, window
 from wire.plan import GroupKey
 from wire.report import Health
@@ -320,3 +322,28 @@ async def test_survive_34_pages_that_take_long_are_made_once_for_all_who_ask_at_
         assert {one.result()["made"] for one in asking} == {1}
         collector.clock.now += SECOND
         assert (await get(client, "/api/v1/self"))["made"] == 2
+
+
+async def test_survive_34_short_pages_wait_for_no_long_ones(collector: Collector) -> None:
+    released = asyncio.Event()
+
+    async def long(_: web.Request) -> web.Response:
+        await released.wait()
+        return json_response({})
+
+    async def short(_: web.Request) -> web.Response:
+        return json_response({"short": True})
+
+    verdicts = SimpleNamespace(judgement=Judgement, pages={"why": long, "verdicts": long, "incidents": short})
+    async with (
+        TestServer(collector.app(verdicts=verdicts)) as server,
+        ClientSession(server.make_url("/")) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        for number in range(AT_ONCE):
+            tasks.create_task(get(client, f"/api/v1/why?n={number}"))
+            tasks.create_task(get(client, f"/api/v1/verdicts?n={number}"))
+        async with asyncio.timeout(30):
+            assert (await get(client, "/api/v1/incidents"))["short"]
+            await get(client, "/api/v1/self")
+        released.set()

@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestServer
 
 from collector.admission import Refusal, RefusedError
 from collector.alerts import RUNBOOKS
+from collector.api import signing
 from collector.api.signing import GOOD_SECONDS, HEADER, REFUSED_A_SECOND, Readers
 from collector.cli import main
 from collector.cli.client import TOKEN_HEADER
@@ -141,6 +142,23 @@ async def test_a_token_of_bytes_that_are_no_text_is_refused_as_any_other(keys: P
         writer.close()
     assert port.collector.refused == {"malformed_token": 1}
     assert port.permissions.asked == []
+
+
+async def test_of_many_who_were_let_in_or_refused_no_more_than_so_much_is_kept(
+    keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing, "MOST_GOOD", 3)
+    port = Port(keys)
+    readers = Readers(port.permissions, refused=lambda _: None, clock=lambda: port.now)
+    for number in range(10):
+        port.permissions.good = f"good-{number}"
+        await readers._admit(f"good-{number}")
+        with pytest.raises(RefusedError):
+            await readers._admit(f"wrong-{number}")
+    assert (len(readers._good), readers._locks) == (3, {})
+    port.permissions.asked.clear()
+    await readers._admit("good-9")
+    assert port.permissions.asked == [], "the newest are kept"
 
 
 async def posted(client: ClientSession, path: str, body: dict[str, Any], **headers: str) -> tuple[int, dict[str, Any]]:

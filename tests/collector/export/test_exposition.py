@@ -242,6 +242,12 @@ def test_open_incidents_survive_the_cap_and_pending_ones_are_not_shown() -> None
     assert found["netmatrix_judging_seconds"] == {(): 0.25}
 
 
+def test_of_each_canary_it_is_told_whether_it_is_as_it_should_be() -> None:
+    canaries = {("n2", "deny"): False, ("n1", "deny"): True, ("n1", "allow"): True}
+    found = scrape(filled(), judgement=JUDGED._replace(canaries=canaries))
+    assert found["netmatrix_policy_canary_ok"] == {key: int(ok) for key, ok in canaries.items()}
+
+
 def test_no_age_is_told_of_what_was_never_judged() -> None:
     assert "netmatrix_judging_age_seconds" not in scrape(filled())
 
