@@ -24,6 +24,7 @@ from collector.api.events import Beats
 from collector.api.guard import Handler
 from collector.api.histories import add_history
 from collector.api.incidents import Written
+from collector.api.known import Names
 from collector.api.listener import Listener
 from collector.api.operators import operator_app
 from collector.api.signing import Readers
@@ -192,7 +193,7 @@ class Collector:
             now_ns=time.monotonic_ns,
             ready=self._known.is_set,
             standing=lambda now_ns: self._standing.answer(self._board, now_ns=now_ns),
-            verdicts=Verdicts(lambda: self._judging.judgement, self._written, self._history),
+            verdicts=Verdicts(lambda: self._judging.judgement, self._written, self._history, Names(self._matrix).exists),
             beats=self._beats,
             actions=self._actions,
             sign_in=settings.operators.sign_in,

@@ -16,7 +16,7 @@ from collector.api.question import QuestionError
 from collector.matrix.store import Matrix
 
 ASKED_OF: Final = frozenset(f"/api/v1/{page}" for page in ("matrix", "pair", "worst", "picture", "history"))
-"""Questions whose `from` and `to` are names in the matrix; those about verdicts know others, and say so themselves."""
+"""Questions whose `from` and `to` are names in the matrix; those about verdicts know others as well, and say so themselves."""
 OFFERED: Final = 12
 """Names that are offered at most."""
 COMPARED: Final = 1000
@@ -51,14 +51,18 @@ class Names:
 
         return known
 
-    def expect(self, side: str, name: str) -> None:
-        """Raises UnknownNameError with names that exist."""
+    def exists(self, name: str) -> bool:
+        """Whether there is something of that name, with paths or without."""
         catalogue = self._matrix.catalogue
         if any(catalogue.named(name, side=one).any() for one in ("from", "to")):
-            return
+            return True
         if self._of is not self._matrix.snapshot:
             self._of, self._every = self._matrix.snapshot, dict.fromkeys(_names(self._matrix))
-        if name not in self._every:
+        return name in self._every
+
+    def expect(self, side: str, name: str) -> None:
+        """Raises UnknownNameError with names that exist."""
+        if not self.exists(name):
             raise unknown(side, name, list(self._every))
 
 

@@ -6,7 +6,7 @@ long is written in a thread.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -39,12 +39,22 @@ class Past(Protocol):
 
 
 class Verdicts:
-    """See the module. `written` writes what `judgement` returns; `past` is asked for incidents that it forgot."""
+    """See the module. `written` writes what `judgement` returns; `past` is asked for incidents that it forgot.
 
-    def __init__(self, judgement: Callable[[], Judgement], written: Written, past: Past | None = None) -> None:
+    `exists` says whether there is something of a name though nothing of it was judged.
+    """
+
+    def __init__(
+        self,
+        judgement: Callable[[], Judgement],
+        written: Written,
+        past: Past | None = None,
+        exists: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.judgement = judgement
         self._written = written
         self._past = past
+        self._exists = exists
 
     @property
     def pages(self) -> Mapping[str, Handler]:
@@ -87,9 +97,7 @@ class Verdicts:
         word = found.get("verdict", "")
         if word and word not in WORDS:
             raise QuestionError(f"verdict is one of {', '.join(WORDS)}, not {word}")
-        one = self.judgement().comparison
-        listed = [] if one is None else await asyncio.to_thread(_listed, one, found)
-        return json_response({"version": 1, "verdicts": listed})
+        return json_response({"version": 1, "verdicts": await self._listed(self.judgement().comparison, found)})
 
     async def why(self, request: web.Request) -> web.Response:
         """All that is known of the cells between two names, with the incidents that have a part in them."""
@@ -100,11 +108,17 @@ class Verdicts:
         if port and not port.isdecimal():
             raise QuestionError("port is a number")
         judgement = self.judgement()
-        one = judgement.comparison
-        cells = [] if one is None else await asyncio.to_thread(_listed, one, found)
+        cells = await self._listed(judgement.comparison, found)
         cells = [cell for cell in cells if not port or cell["port"] == int(port)]
         touched = [self._written.incident(incident) for incident in judgement.incidents if _touches(incident.component, cells)]
         return json_response({"version": 1, "paths": cells, "layers": _ladder(cells), "incidents": touched})
+
+    async def _listed(self, one: Comparison | None, found: Mapping[str, str]) -> list[Answer]:
+        """The cells of a question; none before anything was judged."""
+        if one is None:
+            return []
+        strange = [side for side in ("from", "to") if side in found and not self._exists(found[side])]
+        return await asyncio.to_thread(_listed, one, found, strange)
 
     async def expectations(self, request: web.Request) -> web.Response:
         """Every declaration with its conditions and how many paths have which verdict, and how every canary stands."""
@@ -115,11 +129,13 @@ class Verdicts:
         return json_response({"version": 1, "expectations": listed, "canaries": canaries})
 
 
-def _listed(one: Comparison, found: Mapping[str, str]) -> list[Answer]:
+def _listed(one: Comparison, found: Mapping[str, str], strange: Iterable[str]) -> list[Answer]:
+    """Rows; `strange` are the sides whose name is known here or nowhere."""
+    for side in strange:
+        _expect_known(one, side, found[side])
     which = np.ones(len(one.sample), np.bool_)
     for side in ("from", "to"):
         if name := found.get(side):
-            _expect_known(one, side, name)
             which &= named(one.sample, name, side=side)
     if word := found.get("verdict"):
         which &= one.compared.verdict == WORDS[word]

@@ -20,7 +20,7 @@ export async function behind({ asked, row, column, from, to, code }) {
 // What the worst path of it says of itself: by verdict, or by its losses. Where there are too many paths for that, nothing.
 async function reason(asked, from, to) {
   try {
-    if (asked.measure === "verdict" && !asked.by.includes("zone")) { // verdicts know no zones
+    if (asked.measure === "verdict" && !asked.by.includes("zone")) { // of two zones there may be more paths than are told why of
       const paths = (await json("why", { from, to })).paths.filter((one) => !asked.layer || one.layer === asked.layer);
       const worst = paths.sort((a, b) => ORDER.indexOf(a.verdict) - ORDER.indexOf(b.verdict))[0];
       if (worst) return [because(`${worst.layer} ${worst.kind}, ${worst.verdict.replace("_", " ")}`, worst.because)];
