@@ -49,7 +49,7 @@ export function signing(place, changed) {
 
   function draw() {
     place.replaceChildren(signed.mode === "off" ? "" : signed.token
-      ? h("button", { type: "button", onclick: () => out(), title: signed.user }, "Sign out")
+      ? h("button", { type: "button", onclick: () => (signed.mode === "all" ? location.reload() : out()), title: signed.user }, "Sign out") // with all that was read
       : h("button", { type: "button", onclick: () => open() }, "Sign in"));
   }
 
