@@ -325,9 +325,10 @@ async def test_survive_34_pages_that_take_long_are_made_once_for_all_who_ask_at_
 
 
 async def test_survive_34_short_pages_wait_for_no_long_ones(collector: Collector) -> None:
-    released = asyncio.Event()
+    begun, released = asyncio.Semaphore(0), asyncio.Event()
 
     async def long(_: web.Request) -> web.Response:
+        begun.release()
         await released.wait()
         return json_response({})
 
@@ -344,6 +345,8 @@ async def test_survive_34_short_pages_wait_for_no_long_ones(collector: Collector
             tasks.create_task(get(client, f"/api/v1/why?n={number}"))
             tasks.create_task(get(client, f"/api/v1/verdicts?n={number}"))
         async with asyncio.timeout(30):
+            for _ in range(AT_ONCE):
+                await begun.acquire()
             assert (await get(client, "/api/v1/incidents"))["short"]
             await get(client, "/api/v1/self")
         released.set()

@@ -1,10 +1,14 @@
 """What was learned survives as bytes, and nothing else does."""
 
+import zlib
+
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.history import learned as learned_module
 from collector.history.learned import packed, unpacked
 from collector.verdict.history import MOST_LEARNED, History, Learned
 
@@ -28,6 +32,13 @@ def test_what_contradicts_itself_is_as_none() -> None:
         LEARNED._replace(last_ns=TIMES - 60 * SECOND),
     ):
         assert unpacked(packed(wrong)) is None
+
+
+def test_what_another_version_has_written_or_is_too_long_is_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = msgspec.msgpack.decode(zlib.decompress(packed(LEARNED)))
+    assert unpacked(zlib.compress(msgspec.msgpack.encode([2, *body[1:]]))) is None
+    monkeypatch.setattr(learned_module, "MOST_BYTES", 50)
+    assert unpacked(packed(LEARNED)) is None
 
 
 @given(st.binary(max_size=200), st.integers(0, 60))

@@ -29,6 +29,10 @@ def test_incidents_at_the_same_time_are_one_outage_with_both_causes() -> None:
     ]
 
 
+def test_one_that_begins_as_another_ends_goes_on_with_it() -> None:
+    assert spans(incident("a", 1, 5), incident("b", 5, 10)) == [("01", "10", ["a", "b"])]
+
+
 def test_one_within_another_ends_no_outage_before_its_time() -> None:
     assert spans(incident("a", 1, 30), incident("b", 5, 6), incident("c", 20, 25)) == [("01", "30", ["a", "b", "c"])]
 
