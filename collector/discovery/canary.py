@@ -13,7 +13,7 @@ from wire.path import Family, Layer, Target, Tcp
 
 CLOSED_PORT: Final = 8620
 OPEN_PORT: Final = 9620
-"""As `python -m agent canary` has them; the manifests' tests compare."""
+"""As `python -m agent canary` and the manifests have them; tests compare."""
 
 
 def canary_name(pod: Pod) -> str:
@@ -35,7 +35,7 @@ def canary_wants(snapshot: Snapshot) -> Iterator[Want]:
             vantage = _nearest(near[pod.node], pod, family)
             if address is None or vantage is None:
                 continue
-            target = Target(name=canary_name(pod), peer=pod.node or canary_name(pod), address=address)
+            target = Target(name=canary_name(pod), peer=pod.node, address=address)
             for port in (CLOSED_PORT, OPEN_PORT):
                 yield Want(vantage.name, target, Layer.POD, family, Tcp(port=port))
 

@@ -139,6 +139,10 @@ def test_survive_40_a_wrong_payload_source_or_number_is_ignored_and_a_second_cop
         (echo[: header + 20] + bytes([echo[header + 20] ^ 1]) + echo[header + 21 :], "127.0.0.1"),  # corrupted
         (echo, "127.0.0.2"),  # from another address
         (echo[: header + 6] + bytes([echo[header + 6] ^ 1]) + echo[header + 7 :], "127.0.0.1"),  # another number
+        (echo[: header + 1] + b"\1" + echo[header + 2 :], "127.0.0.1"),  # a code that no reply has
+        *(
+            [(echo[: header + 4] + bytes([echo[header + 4] ^ 1]) + echo[header + 5 :], "127.0.0.1")] if raw else []
+        ),  # another id
         (echo[: header + 7], "127.0.0.1"),
         (echo[:1], "127.0.0.1"),
         (b"", "127.0.0.1"),
