@@ -81,7 +81,7 @@ class PodPort(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pod(Struct, frozen=True, forbid_unknown_fields=True):
-    """A pod without an agent in it, which somebody expects something of or which is behind a service."""
+    """A pod without an agent in it: one that somebody expects something of or that is behind a service, or a canary."""
 
     namespace: Name
     """Kubernetes namespace."""

@@ -85,6 +85,7 @@ def test_survive_29_30_31_a_shortage_of_our_own_is_local_and_backs_off_and_recov
     type(bench.fake).at_once = None
     bench.run(40)
     assert bench.total().received >= 20, "recovers without a restart"
+    assert bench.runner._relief.pause_ns == {}, "and the next shortage begins anew"
 
 
 def test_a_kind_that_cannot_be_sent_is_unsupported_and_never_loss() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.discovery.cluster.addresses import checked
 from collector.discovery.cluster.kept import Endpoint, Namespace, Node, ServicePort, SlicePort
-from collector.discovery.cluster.metadata import MAX_ANNOTATION
+from collector.discovery.cluster.metadata import MAX_ANNOTATION, MAX_NETWORKS_TEXT
 from collector.discovery.cluster.objects import NAMESPACES, NODES, SERVICES, SLICES
 from collector.discovery.cluster.pods import PODS
 from collector.discovery.cluster.resource import Resource
@@ -192,6 +192,13 @@ def test_survive_36_labels_that_are_longer_than_any_that_mean_something_leave_th
         PODS.read(of({"metadata": {"name": "one", "labels": labels}}))
     with pytest.raises(ValueError, match="labels of 79000 characters"):
         SERVICES.read(of({"metadata": {"name": "one"}, "spec": {"selector": labels}}))
+
+
+def test_survive_33_a_list_of_networks_that_is_too_long_is_cut_so_that_it_shows_as_nonsense() -> None:
+    annotations = {"k8s.v1.cni.cncf.io/network-status": f"[{' ' * 100_000}]"}
+    pod = PODS.read(of({"metadata": {"name": "one", "annotations": annotations}}))
+    assert pod.networks == "[".ljust(MAX_NETWORKS_TEXT)
+    assert MAX_NETWORKS_TEXT < 100_000
 
 
 def test_survive_33_what_objects_said_once_is_not_remembered_where_it_is_long() -> None:
