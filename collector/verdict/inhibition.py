@@ -45,10 +45,10 @@ def _covers(wide: Scope, scope: Scope, cells: Cells) -> bool:
     if wide.kind == scope.kind:
         same = wide.component == scope.component and wide.layers == NETWORK != scope.layers
         return same or wide.component == ALL != scope.component
-    if wide.kind not in RANK or scope.kind not in RANK or RANK.index(wide.kind) < RANK.index(scope.kind):
-        return False
     if wide.kind == "pair" and scope.kind == "mtu":
         return wide.layers == NETWORK and sorted(wide.component.split(">")) == sorted(scope.component.split(">"))
+    if wide.kind not in RANK or scope.kind not in RANK or RANK.index(wide.kind) < RANK.index(scope.kind):
+        return False
     ends = set(scope.component.split(">"))
     nodes = {end.node: end for end in cells.sources.all if end.node}
     match wide.kind:
