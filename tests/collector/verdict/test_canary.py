@@ -96,6 +96,13 @@ def test_where_they_are_enforced_but_on_one_node_that_node_is_told_and_leaks_els
     ]
 
 
+def test_what_pods_of_such_a_node_reach_elsewhere_follows_from_it_too() -> None:
+    def says(path: Path) -> Outcome | None:
+        return None if (path.vantage, path.target.name) == ("n2", "pod/pay/pay-1") else Enforced("n1", "n3")(path)
+
+    assert [finding.scope.component for finding in mismatches(watched().seconds(8, says), [], {})] == ["n2"]
+
+
 def test_a_first_answer_is_a_suspicion_that_leaks_wait_for() -> None:
     one = watched()
     one.seconds(20, Enforced(*NODES))

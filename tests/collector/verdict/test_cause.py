@@ -119,7 +119,9 @@ def test_what_has_been_told_takes_less_to_be_seen_again() -> None:
     few = replace(cells, lost=np.where(cells.source < 5, cells.lost, 0))
     assert causes([few], SILENCE)[0] == []
     known = Scope("node", "n1", "in", "network")
-    assert [one.scope.component for one in causes([few], SILENCE, known=[known])[0]] == ["n1"]
+    (again,) = causes([few], SILENCE, known=[known])[0]
+    assert again.scope.component == "n1"
+    assert again.score > 0, "else it would be told without a severity of its own"
 
 
 def test_what_one_other_alone_loses_does_not_make_a_node_s_old_losses_fresh() -> None:
@@ -169,6 +171,13 @@ def test_bursts_speak_for_a_cause_and_are_not_learned_as_usual() -> None:
     three = np.full(len(into), 3, np.int64)
     findings, noise = causes([replace(sound, bursts=Bursts(into, three, three))], SILENCE)
     assert [(one.scope.kind, one.scope.component) for one in findings] == [("node", "n4")]
+    assert noise.blocks == causes([sound], SILENCE)[1].blocks
+
+
+def test_a_burst_that_no_cause_explains_is_not_learned_as_usual_either() -> None:
+    sound, three = mesh(12), np.array([3])
+    findings, noise = causes([replace(sound, bursts=Bursts(np.array([5]), three, three))], SILENCE)
+    assert findings == []
     assert noise.blocks == causes([sound], SILENCE)[1].blocks
 
 

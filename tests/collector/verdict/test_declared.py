@@ -57,6 +57,13 @@ def test_where_any_target_is_enough_and_none_is_open_it_is_broken() -> None:
     assert "broken" in told(one)
 
 
+def test_what_one_source_reaches_is_not_enough_for_another() -> None:
+    snapshot = with_policies(expectations=(declared(ALLOW, match="any"),))
+    one = Watched(structs.replace(snapshot, vantages=(*snapshot.vantages, vantage(5, "n2", "shop"))))
+    shut = closed("pod-2", "pod-3")
+    assert "broken" in told(one.seconds(8, lambda path: shut(path) if path.vantage == "shop-n1" else None))
+
+
 def test_where_each_target_must_be_open_one_that_is_closed_is_broken() -> None:
     assert "broken" in told(Watched(with_policies(expectations=(ALLOW,))).seconds(8, closed("pod-2")))
 
@@ -73,10 +80,11 @@ def test_a_pod_that_has_just_come_has_time_to_be_reached() -> None:
     watched = Growing(with_policies(expectations=(declared(ALLOW, grace={"afterPodStart": "20s", "afterChange": "0s"}),)))
     watched.seconds(5)
     watched.grow()
+    assert of(watched.seconds(8), "pod-9")["verdict"] == "ok", "where it is reached sooner, that is known"
     young = watched.seconds(8, closed("pod-9"))
     assert "broken" not in told(young)
     assert (of(young, "pod-9")["verdict"], "has just come" in of(young, "pod-9")["because"]) == ("unknown", True)
-    assert "broken" in told(watched.seconds(21, closed("pod-9")))
+    assert "broken" in told(watched.seconds(13, closed("pod-9")))
 
 
 def test_those_that_a_collector_begins_with_have_none() -> None:

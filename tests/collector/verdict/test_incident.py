@@ -5,13 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from collector.verdict.agents import with_agents
 from collector.verdict.candidates import Scope
 from collector.verdict.cause import causes
 from collector.verdict.cells import KINDS, LAYERS, Cells, Reason
 from collector.verdict.finding import Finding
-from collector.verdict.hold import Phase
+from collector.verdict.hold import Hold, Phase
 from collector.verdict.incident import Incident, Memory, identity, settled
+from collector.verdict.inhibition import inhibited
 from collector.verdict.noise import SILENCE
+from collector.verdict.sightings import ready
 from tests.collector.verdict.small import SECOND, mesh, named, twice
 from wire.path import Kind, Layer
 
@@ -110,7 +113,7 @@ def test_a_node_that_nobody_reaches_and_whose_agent_is_silent_is_gone_in_both_di
 
 def test_a_node_that_loses_half_and_whose_agent_is_late_for_it_is_not_said_to_be_gone() -> None:
     def column(now: int) -> Cells:
-        return silenced(mesh(12, lambda _, to, layer: 6 * (to == 2 and layer in NETWORK), now_s=now), [2], now - 8)
+        return silenced(mesh(12, lambda _, to, layer: 6 * (to == 2 and layer in NETWORK), now_s=now), [2], now - 13)
 
     incidents = told([column(now) for now in (1000, 1005, 1010)])[-1]
     assert [(one.kind, one.component, one.effect) for one in incidents] == [("node", "n2", "loss")]
@@ -133,12 +136,18 @@ def test_an_agent_that_has_ended_is_told_though_all_but_pings_to_it_is_lost_and_
     assert [(one.kind, one.component, one.effect, one.phase) for one in incidents] == [("agent", "n2", "silent", Phase.FIRING)]
 
 
-def test_an_agent_on_a_node_that_does_not_answer_is_no_matter_of_the_agent() -> None:
-    def lost(at: int, to: int, layer: Layer) -> int:
-        return 5 * (2 in {at, to} and at < 4 and layer in NETWORK)
+@pytest.mark.parametrize(("much", "proven"), [(0, True), (5, False)])
+def test_an_agent_on_a_node_that_does_not_answer_is_no_matter_of_the_agent(much: int, proven: bool) -> None:
+    """No cause has been found for what its node loses."""
+    cells = mesh(4, lambda at, to, layer: much * (2 in {at, to} and layer in NETWORK))
+    (finding,) = with_agents([], silenced(cells, [2], 900), cells.stop_ns, 10 * SECOND)
+    assert (finding.scope.kind, finding.scope.component, finding.proven) == ("agent", "n2", proven)
 
-    passes = [silenced(mesh(4, lost, now_s=now), [2], 900) for now in (1000, 1005, 1010)]
-    assert [one.kind for one in told(passes)[-1] if one.phase is Phase.FIRING and one.kind == "agent"] == []
+
+def test_silent_agents_of_nodes_that_do_not_answer_are_not_the_collector_s() -> None:
+    cells = silenced(mesh(9, lambda at, to, layer: 5 * (min(at, to) < 3 and layer in NETWORK)), [0, 1, 2], 900)
+    found = with_agents([], replace(cells, lost=cells.lost * (cells.target % 9 < 3)), cells.stop_ns, 10 * SECOND)
+    assert {one.scope.kind for one in found} == {"agent"}
 
 
 @pytest.mark.parametrize(("nodes", "silent"), [(3, 2), (4, 3), (9, 3)])
@@ -216,3 +225,44 @@ def test_once_told_an_incident_keeps_id_and_labels_and_its_numbers_follow() -> N
     fired = [one for one in incidents if one.phase is Phase.FIRING]
     assert len({(one.id, one.effect, one.direction, one.layer) for one in fired}) == 1
     assert fired[-1].lost > fired[0].lost
+
+
+@pytest.mark.parametrize(
+    ("finding", "severity"),
+    [
+        (Finding(Scope("node", "n2", "both", "network"), Layer.HOST, score=9.0, effect="unreachable"), "critical"),
+        (Finding(Scope("zone_pair", "z0>z1", "both", "network"), Layer.HOST, lost=9, sent=10, score=9.0), "critical"),
+        (
+            Finding(Scope("zone_pair", "z0>z1", "both", "network"), Layer.HOST, lost=9, sent=10, score=9.0, effect="latency"),
+            "warning",
+        ),
+        (Finding(Scope("expectation", "fast", "both", "pod"), Layer.POD, score=9.0, severity="info"), "info"),
+        (Finding(Scope("policy", "shop>pay", "in", "network"), Layer.POD, score=9.0, effect="leak", severity="info"), "info"),
+    ],
+)
+def test_what_is_declared_has_the_severity_that_somebody_gave_it_and_a_cause_that_of_its_effect(
+    finding: Finding, severity: str
+) -> None:
+    (incident,), _ = settled([finding], mesh(12), Memory(), 1000 * SECOND, cluster="c", report_ns=10 * SECOND)
+    assert incident.severity == severity
+
+
+@pytest.mark.parametrize(
+    ("scope", "least_s", "most_s"),
+    [
+        (Scope("pair", "n1>n2", "both", "network"), 35, 45),
+        (Scope("mtu", "n1", "both", "mtu"), 325, 335),
+        (Scope("node", "n1", "both", "network"), 15, 25),
+    ],
+)
+def test_a_cause_waits_for_its_direction_as_long_as_it_takes_to_see_it(scope: Scope, least_s: int, most_s: int) -> None:
+    finding = Finding(scope, Layer.POD, lost=1000, sent=2000, span_ns=10 * SECOND, certain=False)
+    hold = Hold(Phase.PENDING, 1000 * SECOND, 1000 * SECOND)
+    at = [ready(finding, mesh(12), hold, (1000 + seconds) * SECOND, 10 * SECOND) for seconds in (least_s, most_s)]
+    assert at == [False, True]
+
+
+@pytest.mark.parametrize(("pair", "covers"), [("n1>n2", True), ("n2>n1", True), ("n1>n3", False)])
+def test_a_pair_that_loses_all_packets_explains_its_long_ones_and_no_others(pair: str, covers: bool) -> None:
+    wide = Scope("pair", pair, "both", "network")
+    assert inhibited(Scope("mtu", "n1>n2", "both", "mtu"), [(wide, "wide")], mesh(4)) == "wide" * covers

@@ -47,6 +47,34 @@ def test_without_receipts_both_sides_are_both_directions_and_that_is_not_certain
     assert [one.certain for one in found(around(4, 3))] == [True]
 
 
+@pytest.mark.parametrize(("receipts", "direction", "certain"), [(2, "both", False), (5, "in", False), (8, "in", True)])
+def test_a_few_receipts_tell_a_direction_and_some_more_are_sure(receipts: int, direction: str, certain: bool) -> None:
+    cells = around(4, 1)
+    none = np.zeros(len(cells), np.int64)
+    some = none.copy()
+    some[np.flatnonzero(named(cells, target="n4") & (cells.lost > 0))[:receipts]] = 1
+    (one,) = found(replace(cells, forward=some, backward=none))
+    assert (one.scope.component, one.scope.direction, one.certain) == ("n4", direction, certain)
+
+
+def test_receipts_of_few_of_the_losses_may_be_those_of_the_background() -> None:
+    cells = around(4, 3)
+    some = np.zeros(len(cells), np.int64)
+    some[np.flatnonzero(named(cells, target="n4") & (cells.lost > 0))[:8]] = 1
+    (one,) = found(replace(cells, forward=some, backward=np.zeros_like(some)))
+    assert one.certain is False
+
+
+def test_what_many_nodes_have_in_common_is_no_cause_where_hardly_any_other_is_left_to_compare_with() -> None:
+    def common(nodes: int) -> set[str]:
+        cells = mesh(nodes, lambda _, to, layer: 6 * (to < 3 and layer in NETWORK))
+        sources = Ends(end._replace(groups=("rack=a",) * (place < 3)) for place, end in enumerate(cells.sources.all))
+        return {one.scope.kind for one in found(replace(cells, sources=sources))}
+
+    assert common(8) == {"group"}
+    assert "group" not in common(5)
+
+
 def test_where_nothing_gets_through_no_receipt_is_waited_for() -> None:
     none = np.zeros(len(around(4, 12)), np.int64)
     assert [(one.certain, one.effect) for one in found(replace(around(4, 12), forward=none, backward=none))] == [

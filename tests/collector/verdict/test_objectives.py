@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from collector.matrix.slices import finished
+from collector.verdict import objectives
 from collector.verdict.candidates import Scope
 from collector.verdict.comparison import Comparison
 from collector.verdict.finding import Finding
 from collector.verdict.mismatch import mismatches
-from collector.verdict.objectives import _beyond
+from collector.verdict.objectives import Missed, _beyond, worst
 from collector.verdict.status import statuses
 from tests.collector.verdict.compared import Watched, into, with_policies
 from wire.outcome import Outcome
@@ -122,7 +123,7 @@ def test_a_path_that_is_closed_altogether_is_broken_and_not_also_lossy_then_or_a
 
 
 def test_latency_that_has_ceased_is_no_longer_told_however_long_the_window_is() -> None:
-    one = watched(latency={"p50": "20ms", "window": "5m"})
+    one = watched(latency={"p95": "20ms", "window": "5m"})
     one.takes = slow(45)
     assert len(told(one.seconds(30))) == 1
     one.takes = slow(1)
@@ -155,11 +156,26 @@ def test_nothing_is_read_where_nobody_has_an_objective() -> None:
     assert len(one.look().sample.windows.paths) == 0
 
 
+def test_windows_are_read_of_no_more_than_so_many_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = watched(latency=LATENCY)
+    assert {len(paths) for paths in one.comparer.windows.values()} == {4}
+    monkeypatch.setattr(objectives, "MOST_PATHS", 1)
+    one.seconds(1)
+    assert {len(paths) for paths in one.comparer.windows.values()} == {1}
+
+
+def test_what_is_told_is_the_path_that_misses_most() -> None:
+    some = [Missed(number, "fast", "loss", 2, 10, 10, "", "", excess) for number, excess in enumerate((2.0, 9.0, 5.0))]
+    assert worst(some).cell == 1
+
+
 @pytest.mark.parametrize(
     ("bad", "of", "allowed", "beyond"),
     [
         (0, 0, 0.01, False),
         (1, 1, 0.01, False),
+        (1, 1, 0.0, False),
+        (2, 1000, 0.5, False),
         (3, 300, 0.01, False),
         (12, 300, 0.01, True),
         (5, 5, 0.05, True),

@@ -115,6 +115,15 @@ def test_a_pair_of_nodes_that_stays_slow_is_told_after_a_while_and_is_no_more_th
     assert watched.passes(8) == []
 
 
+def test_a_pair_of_nodes_that_takes_little_more_or_of_which_some_paths_alone_do_is_not_told() -> None:
+    watched = Slow()
+    watched.passes(KNOWN + 2)
+    pair = where(lambda near, far: {near, far} == {"n1", "n2"}, 4_000_000)
+    assert watched.passes(PAIR_NS // SECOND // 3 + 3, pair) == []
+    back = where(lambda near, far: (near, far) == ("n1", "n2"), 40_000_000)
+    assert watched.passes(PAIR_NS // SECOND // 3 + 3, back) == []
+
+
 def test_a_pair_of_nodes_is_the_same_pair_after_another_node_has_come() -> None:
     watched = Slow()
     watched.passes(KNOWN + 2)
