@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from collector.matrix.answers import MICROSECOND, Answer, seconds
 from collector.matrix.histograms import Floats, Ids, Ints, Mask, quantiles_of_rows
-from collector.matrix.part import EXCLUDED, MEASURED, UNKNOWN, UNSAMPLED, Part
+from collector.matrix.part import CLOSED, EXCLUDED, MEASURED, UNKNOWN, UNSAMPLED, Part
 from collector.matrix.places import DIMENSIONS
 from collector.matrix.query import ALL, DEFAULT_SPAN_NS, MAX_CELLS, Asked, Filter, TooManyError, Wanted, asked
 from collector.matrix.slab import Slab
@@ -21,8 +21,6 @@ __all__ = ["Keys", "group_by", "groups_in_slices"]
 
 _BY_ASK = frozenset({"layer", "kind", "family"})
 _SUMS = ("cells", "measured", "unknown", "excluded", "closed", "by_network", "sent", "lost", "late")
-CLOSED: Final = len(STATE_WORDS)
-"""The state of what should be closed and is, which no cell has by itself."""
 _STATES: Final = (*(STATE_WORDS[word] for word in sorted(STATE_WORDS)), "closed")
 _WIDTH = BUCKETS + 1
 MAX_TABLE: Final = 2**22
@@ -46,7 +44,7 @@ def group_by(
 ) -> Answer:
     """Cells added up by a dimension of where they leave from and one of where they lead to; KeyError for others.
 
-    `closed` are ids of paths that should be closed and are, in ascending order: what they lose is no loss.
+    `closed` are ids of paths that should be closed and are: what they lose is no loss.
     A group is measured where one of its cells is, else unknown where one is, else excluded where one is, else unsampled, and
     closed where all are. What excluded and closed cells did is in no sum. Its latency is that of icmp, udp and tcp: an answer
     over HTTP or DNS also takes a server's time, and only counts where there is no other.
@@ -194,12 +192,6 @@ def groups_in_slices(
         yield
     found.number()
 
-    def states(part: Part) -> Ints:
-        found: Ints = part.states(now_ns)
-        if closed is not None:
-            found[np.isin(part.slab.ids[part.cells], closed)] = CLOSED
-        return found
-
     def grouped(slab: Slab) -> tuple[Part, Ints, Mask]:
         """The cells of a slab that are in a group, the number of that, and whether their latency is the network's alone."""
         cells = only.chosen(slab)
@@ -211,12 +203,14 @@ def groups_in_slices(
     sums, latencies = _Sums(len(found.keys)), _Latencies(len(found.keys))
     for slab in slabs:
         part, group, network = grouped(slab)
-        sums.add(part, group, states(part), network)
+        state = part.states(now_ns)
+        state[part.among(closed)] = CLOSED
+        sums.add(part, group, state, network)
         yield
     networked = sums.columns["by_network"] > 0
     for slab in slabs:
         part, group, network = grouped(slab)
-        counts = (network | ~networked[group]) & (part.exclusions.max(axis=0, initial=0) == 0) & (states(part) != CLOSED)
+        counts = (network | ~networked[group]) & (part.exclusions.max(axis=0, initial=0) == 0) & ~part.among(closed)
         latencies.add(part, np.where(counts, group, -1))
         yield
     answer = yield from _answer(keys, found.keys, sums, latencies, span)

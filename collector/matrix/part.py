@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.matrix.exclusions import Codes
-from collector.matrix.histograms import Floats, Histograms, Ints, merged
+from collector.matrix.histograms import Floats, Histograms, Ids, Ints, Mask, merged
 from collector.matrix.slab import PLANNED, Slab
 from collector.matrix.sparse import MORE_LOST, MORE_SENT, entries_of
 from wire.outcome import Outcome
@@ -23,6 +23,8 @@ UNKNOWN: Final = 1
 EXCLUDED: Final = 2
 UNSAMPLED: Final = 3
 """In the order in which a group takes the state of its cells: the lowest wins."""
+CLOSED: Final = 4
+"""The state of what should be closed and is, which no cell has by itself."""
 
 MILLISECOND: Final = 1_000_000
 FEW: Final = 8
@@ -148,6 +150,10 @@ class Part:
     def extremes(self) -> tuple[Floats, Floats]:
         """Shortest and longest latency since the start, infinite and zero where there is none."""
         return self.slab.min_ns[self.cells].astype(np.float64), self.slab.max_ns[self.cells].astype(np.float64)
+
+    def among(self, paths: Ids | None) -> Mask:
+        """Which cells are of these paths."""
+        return np.zeros(len(self), np.bool_) if paths is None else np.isin(self.slab.ids[self.cells], paths)
 
     def states(self, now_ns: int) -> Ints:
         """MEASURED, UNKNOWN, EXCLUDED or UNSAMPLED for every cell.

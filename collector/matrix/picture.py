@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from collector.matrix.catalogue import Catalogue
 from collector.matrix.groups import Keys
 from collector.matrix.histograms import Floats, Ids, Ints, Mask, merged, quantiles
-from collector.matrix.part import MEASURED, UNSAMPLED, Part
+from collector.matrix.part import CLOSED, MEASURED, Part
 from collector.matrix.query import DEFAULT_SPAN_NS, Filter, TooManyError, Wanted, asked
 from collector.matrix.slices import Slices
 from collector.matrix.store import Matrix
@@ -75,7 +75,7 @@ def picture_in_slices(
 ) -> Slices[Picture]:
     """A picture of two dimensions, in slices; rows and columns without a cell are left out.
 
-    `closed` are ids of paths that should be closed and are, in ascending order: what they lose is no loss.
+    `closed` are ids of paths that should be closed and are: what they lose is no loss.
 
     Raises TooManyError for more than MAX_PAIRS, and KeyError for a dimension or measure that does not exist.
     """
@@ -102,8 +102,7 @@ def picture_in_slices(
         some = (group >= 0) & (row >= 0) & (column >= 0)  # a row laid since then waits for the next picture
         if some.any():
             part = Part(matrix, slab, cells[some], span.steps)
-            shut = None if closed is None else np.isin(slab.ids[part.cells], closed)
-            units = _Units(part, matrix.table.catalogue, now_ns, by_network, shut)
+            units = _Units(part, matrix.table.catalogue, now_ns, by_network, part.among(closed))
             np.maximum.at(codes, (row[some] * width + column[some])[units.first], units.codes(levels(units)))
         yield
     return Picture(
@@ -115,7 +114,6 @@ def picture_in_slices(
     )
 
 
-_SHUT: Final = UNSAMPLED + 1
 _CODES: Final = np.array([Code.UNKNOWN, Code.UNKNOWN, Code.EXCLUDED, Code.UNSAMPLED, Code.CLOSED], np.uint8)
 """By the state of a cell; a measured one whose measure is not known is unknown."""
 
@@ -149,7 +147,7 @@ class _Used:
 class _Units:
     """The cells of a part by vantage, target and layer."""
 
-    def __init__(self, part: Part, catalogue: Catalogue, now_ns: int, by_network: Mask, shut: Mask | None) -> None:
+    def __init__(self, part: Part, catalogue: Catalogue, now_ns: int, by_network: Mask, shut: Mask) -> None:
         slab, cells = part.slab, part.cells
         key = slab.row[cells].astype(np.int64) * (len(catalogue.aims) + 1) + slab.aim[cells]
         key = key * len(Layer) + catalogue.layers.take(slab.ask[cells], mode="clip")
@@ -157,8 +155,7 @@ class _Units:
         # Of each unit one cell, and of each cell its unit.
         self.part = part
         self._state = part.states(now_ns)
-        if shut is not None:
-            self._state[shut] = _SHUT
+        self._state[shut] = CLOSED
         self._by_network = by_network.take(slab.ask[cells], mode="clip")
 
     def summed(self, column: Ints) -> Floats:
@@ -178,7 +175,7 @@ class _Units:
 
     def codes(self, levels: Ints) -> Codes:
         """The code of each unit: its level where it is measured and the measure is known."""
-        state = np.full(len(self.first), _SHUT)
+        state = np.full(len(self.first), CLOSED)
         np.minimum.at(state, self.unit, self._state)  # measured before unknown and so on: closed where nothing else is
         result: Codes = _CODES[state]
         known = (state == MEASURED) & (levels >= 0)

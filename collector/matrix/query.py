@@ -181,7 +181,7 @@ def worst_in_slices(
     wanted: Wanted,
     closed: Ids | None = None,
 ) -> Slices[list[Answer]]:
-    """The same in slices. `closed` are ids of paths that should be closed and are, in ascending order: none is among the worst.
+    """The same in slices. `closed` are ids of paths that should be closed and are: none is among the worst.
 
     Among thousands of cells with the same loss, those with the longest latency of all are taken for those with the highest p99.
     """
@@ -190,8 +190,7 @@ def worst_in_slices(
     keys: list[tuple[float, float, int, int]] = []
     for slab in list(matrix.table.slabs):
         part = Part(matrix, slab, only.chosen(slab), span.steps)
-        shut = np.False_ if closed is None else np.isin(slab.ids[part.cells], closed)
-        measured = np.flatnonzero((part.states(now_ns) == MEASURED) & ~shut)
+        measured = np.flatnonzero((part.states(now_ns) == MEASURED) & ~part.among(closed))
         close = _closest(part, measured, max(_CANDIDATES, 4 * k), measure)
         part = Part(matrix, slab, part.cells[close], span.steps)
         p99 = np.nan_to_num(quantiles(part.histograms(), 0.99, groups=len(part)), nan=-1.0)
