@@ -2,9 +2,9 @@
 
 In: Authorization headers, snapshots, and answers of the API server. Out: names of vantages. What can be refused for nothing is
 refused first: a token must claim to be of a pod that discovery knows before the API server is asked about it. There is one
-review of a pod's tokens at a time, and a rate of all together, in the order in which they came: one for pods that ask from
-their own address, which nobody else in a pod network has, and one for everybody else. While the API server is away whoever it
-found valid before stays let in, for as long as `passes` says.
+review of a pod's tokens at a time, and a rate of all together, in the order in which they came: both once for pods that ask
+from their own address, which nobody else in a pod network has, and once for everybody else. While the API server is away
+whoever it found valid before stays let in, for as long as `passes` says.
 """
 
 import time
