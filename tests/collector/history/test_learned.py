@@ -58,3 +58,8 @@ def test_no_more_is_left_to_the_next_process_than_is_bounded_and_that_is_what_wa
     assert len(learned.paths) == min(count, MOST_LEARNED)
     assert bool((learned.paths[1:] > learned.paths[:-1]).all())
     assert int(learned.opened_ns.max()) == (min(count, MOST_LEARNED) - 1) * SECOND
+    later = history.learned("", ahead_ns=SECOND)
+    assert (set((later.opened_ns - learned.opened_ns).tolist()), set((later.last_ns - learned.last_ns).tolist())) == (
+        {SECOND},
+        {SECOND},
+    )

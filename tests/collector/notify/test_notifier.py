@@ -126,6 +126,8 @@ async def test_what_a_webhook_will_never_take_is_given_up_and_the_rest_goes_on()
         await to.until_nothing_waits()
     assert got["id"] == "b"
     assert to.counted.of == {("chat", "refused"): 1, ("chat", "sent"): 1}
+    assert [(one.receiver, one.status, one.taken) for one in to.notifier.deliveries.of("a")] == [("chat", "firing", False)]
+    assert [one.taken for one in to.notifier.deliveries.of("b")] == [True]
 
 
 async def test_a_webhook_gets_the_body_that_people_wrote_and_no_name_leaves_its_text() -> None:

@@ -8,8 +8,12 @@ from collector.matrix.picture import LEVEL, Code, Picture
 from collector.matrix.query import TooManyError, Wanted
 from collector.verdict import pictured
 from collector.verdict.comparison import Comparison
+from collector.verdict.explained import rows
 from collector.verdict.pictured import Shade, picture
 from tests.collector.verdict.compared import SHUT, Watched, into, with_policies
+
+UNSAID = ("unspecified", "timeout")
+"""What policies say nothing of, and what does not come through."""
 
 
 def code(one: Picture, row: str, column: str) -> int:
@@ -47,6 +51,8 @@ def test_a_path_that_is_closed_as_it_should_be_loses_nothing_and_one_that_is_ope
     assert ids is not None
     assert set(one.sample.paths[pictured.closed(one)].tolist()) <= set(ids.tolist())
     assert (np.diff(ids.astype(np.int64)) != 0).all()
+    unsaid = [row["path"] for row in rows(one, np.arange(len(one.sample))) if (row["expected"], row["observed"]) == UNSAID]
+    assert {int(path, 16) for path in unsaid} <= set(ids.tolist()) != set(one.sample.paths[pictured.closed(one)].tolist())
     opened = one.compared.reached > 0
     assert not set(one.sample.paths[opened].tolist()) & set(ids.tolist())
     assert pictured.lossless(None) is None
