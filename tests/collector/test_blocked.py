@@ -51,6 +51,12 @@ def test_one_that_is_let_through_is_not(egress: dict[str, Any]) -> None:
 def test_nobody_is_blocked_who_is_heard_of_or_is_no_namespaces_own_or_whose_policies_nobody_understands() -> None:
     assert blocked(isolated(), unheard=()) == {}
     assert blocked(isolated(), unheard=("n1", "shop/gone-0")) == {}
+    on_the_host = tuple(replace(one, host_network=True) for one in SNAPSHOT.vantages)
+    assert (
+        blocked_of((NAME,), replace(SNAPSHOT, vantages=on_the_host, policies=(policy_of(isolated()),)), own="netmatrix") == {}
+    )
+    ingress = {**isolated(), "spec": {"podSelector": {}, "policyTypes": ["Ingress"]}}
+    assert blocked(ingress) == {}, "nothing is said of what leaves"
     alien = replace(SNAPSHOT, opaque=(opaque_of(isolated(kind="CiliumNetworkPolicy", version="cilium.io/v2")),))
     assert blocked_of((NAME,), alien, own="netmatrix") == {}
     assert blocked_of((NAME,), SNAPSHOT, own="netmatrix") == {}, "there is no policy"

@@ -3,14 +3,18 @@
 import asyncio
 from types import SimpleNamespace
 
+import pytest
+
 from collector.judging import Judging
 from collector.matrix.store import Matrix
 from collector.plan.compose import compose
 from collector.sessions import Sessions
 from collector.settings import PlanSettings
 from collector.verdict.hold import Phase
+from collector.verdict.judgement import Judgement
 from simulator.cluster import drawn
 from tests.collector.small_cluster import SECOND, report_of, window
+from tests.leap import leap
 from wire.outcome import Outcome
 
 SNAPSHOT = drawn(6, 3, 1)
@@ -160,3 +164,39 @@ async def test_what_was_judged_goes_on_being_told_to_whoever_asked() -> None:
     )
     await played.seconds(12)
     assert heard == ["ok"] * 2
+
+
+@pytest.mark.parametrize(
+    ("took_seconds", "is_news", "is_urgent", "rests_seconds"),
+    [
+        (0.0, True, False, 1.5),
+        (0.1, True, False, 4.0),
+        (0.25, True, False, 10.0),
+        (9.0, True, False, 15.0),
+        (0.05, False, False, 10.0),
+        (9.0, False, False, 30.0),
+        (0.0, True, True, 1.0),
+        (0.25, True, True, 2.5),
+        (9.0, True, True, 3.0),
+    ],
+)
+async def test_it_rests_the_longer_the_more_a_pass_has_taken_and_the_less_there_is_to_hear(
+    took_seconds: float, is_news: bool, is_urgent: bool, rests_seconds: float
+) -> None:
+    played = Played()
+    judging = played.judging
+    judging.judgement, judging._is_news = Judgement(took_seconds=took_seconds), is_news
+    rested = []
+    async with asyncio.TaskGroup() as tasks:
+        rest = tasks.create_task(judging._rest(played.clock.now))
+        if is_urgent:
+            judging.urge()
+        for seconds in (rests_seconds - 0.2, 0.3):
+            await asyncio.sleep(0)
+            played.clock.now += int(seconds * SECOND)
+            leap(seconds)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            rested.append(rest.done())
+        rest.cancel()
+    assert rested == [False, True]
