@@ -130,6 +130,30 @@ async def test_survive_34_whoever_reads_nothing_is_not_waited_for_for_ever(times
     assert dropped == {"unread": 1}
 
 
+async def test_whoever_has_read_late_and_all_of_it_is_watched_no_more() -> None:
+    dropped: Counter[str] = Counter()
+    async with telling(dropped, 0.5) as listener:
+        with asking(listener.port) as late:
+            while not listener._readers._behind:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+            assert await asyncio.to_thread(read, late) >= LONG
+            await asyncio.sleep(1.5)
+            assert listener.connections == 1
+    assert dropped == {}
+
+
+async def test_whoever_leaves_without_reading_is_forgotten() -> None:
+    dropped: Counter[str] = Counter()
+    async with telling(dropped, 60.0) as listener:
+        with asking(listener.port):
+            while not listener._readers._behind:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
+        while listener.connections:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        assert listener._readers._behind == {}
+    assert dropped == {}
+
+
 class Slow:
     """A connection to somebody who reads when a test says so."""
 
