@@ -46,13 +46,13 @@ def add_history(app: web.Application, history: History | None, *, now: Callable[
     async def incidents(request: web.Request) -> web.Response:
         found = parameters(request.query, ("since", "until", "k"))
         latest = now()
-        until = moment(found, "until", default=latest, now=latest)
+        until = min(latest, moment(found, "until", default=latest, now=latest))
         since = moment(found, "since", default=until - KEPT_INCIDENTS_SECONDS, now=latest)
         if not since < until:
             raise QuestionError("since must be before until")
         if until < latest - KEPT_INCIDENTS_SECONDS:
             raise QuestionError("incidents are kept for thirty days, and this is before them")
-        since, until = max(since, latest - KEPT_INCIDENTS_SECONDS), min(until, latest)
+        since = max(since, latest - KEPT_INCIDENTS_SECONDS)
         most = count(found, "k", default=200, most=MOST)
         told = [] if history is None else await history.incidents(most + 1, since=int(since), until=int(until) + 1)
         kept = told[:most]

@@ -82,6 +82,7 @@ async def test_half_a_question_is_refused(query: str) -> None:
         ("?since=2027-01-15T09:00:00%2B02:00&until=2027-01-15T07:30:00Z", (NOW - 3600, NOW - 1800)),
         ("?since=0001-01-01T00:00:00Z&until=9999-12-31T23:59:59Z", (NOW - 30 * DAY, NOW)),
         ("?since=999999999h", (NOW - 30 * DAY, NOW)),
+        ("?until=9999-12-31T23:59:59-23:59", (NOW - 30 * DAY, NOW)),
     ],
 )
 async def test_incidents_are_of_a_span_and_of_thirty_days_at_most(query: str, span: tuple[float, float]) -> None:
@@ -110,6 +111,7 @@ async def test_without_a_history_there_are_no_incidents_and_it_says_so() -> None
         ("?until=2027-01-15", "until must be a time"),
         ("?until=2027-01-15T08:00:00", "until must be a time"),
         ("?since=1h&until=2h", "since must be before until"),
+        ("?since=9999-12-31T00:00:00-23:59&until=9999-12-31T23:59:59-23:59", "since must be before until"),
         ("?since=2020-01-01T00:00:00Z&until=2020-02-01T00:00:00Z", "kept for thirty days"),
         ("?k=0", "k must be a number from 1 to 1000"),
         ("?k=1001", "k must be a number from 1 to 1000"),
