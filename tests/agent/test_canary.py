@@ -1,10 +1,12 @@
 """The pod that only answers."""
 
 import asyncio
+import socket
 
 import pytest
 
 from agent import canary
+from agent.__main__ import main
 from agent.canary import CONNECTIONS, Empty
 
 
@@ -20,13 +22,12 @@ async def test_it_answers_whoever_connects_whatever_he_asks_for() -> None:
         server.close()
 
 
-async def test_a_port_that_is_taken_is_said_and_not_waited_for(
+def test_a_port_that_is_taken_is_said_and_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    port = taken.sockets[0].getsockname()[1]
-    monkeypatch.setattr(canary, "CLOSED_PORT", port)
-    monkeypatch.setattr(canary, "OPEN_PORT", 0)
-    async with taken:
-        assert await canary._answer() == 1
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(canary, "CLOSED_PORT", port)
+        monkeypatch.setattr(canary, "OPEN_PORT", 0)
+        assert main(["canary"]) == 1
     assert f"port {port} cannot be used" in capsys.readouterr().err
