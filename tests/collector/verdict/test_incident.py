@@ -11,10 +11,10 @@ from collector.verdict.cause import causes
 from collector.verdict.cells import KINDS, LAYERS, Cells, Reason
 from collector.verdict.finding import Finding
 from collector.verdict.hold import Hold, Phase
-from collector.verdict.incident import Incident, Memory, identity, settled
+from collector.verdict.incident import Incident, Memory, identity, key_of, settled
 from collector.verdict.inhibition import inhibited
 from collector.verdict.noise import SILENCE
-from collector.verdict.sightings import ready
+from collector.verdict.sightings import Counted, ready
 from tests.collector.verdict.small import SECOND, mesh, named, twice
 from wire.path import Kind, Layer
 
@@ -266,3 +266,18 @@ def test_a_cause_waits_for_its_direction_as_long_as_it_takes_to_see_it(scope: Sc
 def test_a_pair_that_loses_all_packets_explains_its_long_ones_and_no_others(pair: str, covers: bool) -> None:
     wide = Scope("pair", pair, "both", "network")
     assert inhibited(Scope("mtu", "n1>n2", "both", "mtu"), [(wide, "wide")], mesh(4)) == "wide" * covers
+
+
+@pytest.mark.parametrize(("fresh", "explained"), [(True, False), (False, True)])
+def test_what_is_found_beside_a_wider_cause_is_explained_by_it_only_where_that_is_not_there_any_more(
+    fresh: bool, explained: bool
+) -> None:
+    wide = Finding(Scope("node", "n1", "both", "network"), Layer.HOST, lost=50, sent=100, score=9.0, span_ns=60 * SECOND)
+    narrow = wide._replace(scope=Scope("pair", "n1>n2", "both", "network"))
+    key, at = key_of(wide), 900 * SECOND
+    memory = Memory({key: Hold(Phase.FIRING, at, 999 * SECOND)}, {key: wide}, {key: Counted(50, at)})
+    for now_s in (1000, 1020):
+        found = [wide._replace(fresh=fresh), narrow._replace(lost=now_s - 950)]
+        incidents, memory = settled(found, mesh(4), memory, now_s * SECOND, cluster="c", report_ns=10 * SECOND)
+    by = {one.kind: one for one in incidents}
+    assert by["pair"].inhibited_by == (by["node"].id if explained else "")

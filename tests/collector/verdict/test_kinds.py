@@ -176,6 +176,13 @@ def test_agents_of_one_namespace_that_do_not_reach_those_of_another_are_a_policy
     assert [(one.scope.kind, one.scope.component, one.effect) for one in findings] == [("policy", "shop>pay", "broken")]
 
 
+@pytest.mark.parametrize(("share", "named_so"), [(0.25, False), (0.5, True)])
+def test_a_policy_drops_connections_and_what_loses_some_packets_is_none(share: float, named_so: bool) -> None:
+    cells = tenants("shop", "pay")
+    some = replace(cells, lost=(cells.lost * share).astype(np.int64))
+    assert ("policy" in {one.scope.kind for one in found(some)}) is named_so
+
+
 def test_a_dead_node_explains_the_connections_that_a_service_sends_there() -> None:
     def lost(at: int, to: int, layer: Layer) -> int:
         return 12 * (2 in {at, to}) if layer in NETWORK else 6 * (to == 1)
