@@ -51,6 +51,12 @@ def test_packets_of_a_burst_are_told_from_those_of_the_schedule_by_the_first_bit
             assert dissect(ipv4(17, udp(*ports, session))).is_of_burst == is_of_burst
 
 
+def test_a_stamp_packet_that_was_cut_before_its_session_has_no_number() -> None:
+    for length in (0, 4, 15):
+        assert dissect(ipv4(17, udp(40000, 8620, REQUEST[:length]))).sequence is None
+    assert dissect(ipv4(17, udp(40000, 8620, REQUEST[:16]))).sequence is not None
+
+
 def test_the_length_is_that_of_the_whole_ip_packet_also_where_the_frame_was_cut() -> None:
     long = udp(40000, 8620, REQUEST + bytes(1000))
     assert dissect(ipv6(17, long)[:256]).packet_bytes == 40 + len(long)
