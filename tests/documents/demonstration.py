@@ -24,12 +24,16 @@ SHOWN_PORT = 8080
 """Where the documents say that a demo is."""
 
 
+def untold() -> dict[str, str]:
+    """The environment of a reader's shell: without what a `make` that runs these tests tells those that they run."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
+
+
 def recipe(target: str, port: int, *words: str) -> list[str]:
     """What `make TARGET ARGS="--port PORT ..."` runs last, with the interpreter of this test; setting up comes before."""
     arguments = " ".join([f"--port {port}", *words])
-    done = subprocess.run(
-        ["make", "--dry-run", target, f"ARGS={arguments}"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
-    )
+    command = ["make", "--no-print-directory", "--dry-run", target, f"ARGS={arguments}"]
+    done = subprocess.run(command, cwd=ROOT, env=untold(), capture_output=True, text=True, check=True, timeout=60)
     last = done.stdout.strip().splitlines()[-1].split()
     assert last[0] == ".venv/bin/python", last
     return [sys.executable, *last[1:]]
@@ -136,10 +140,9 @@ def running(folder: Path) -> Iterator[Demonstration]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     terminal = folder / "terminal"
-    here = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     with terminal.open("w") as out:
         process = subprocess.Popen(
-            recipe("demo", port), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=here | {"COLUMNS": "140"}
+            recipe("demo", port), cwd=ROOT, stdout=out, stderr=subprocess.STDOUT, env=untold() | {"COLUMNS": "140"}
         )
     one = Demonstration(port, terminal)
     try:
