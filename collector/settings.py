@@ -195,6 +195,8 @@ class DiscoverySettings(Section, frozen=True):
 
     namespace: Name = "netmatrix"
     """Namespace of the collector, its agents and its echo service. Default `netmatrix`."""
+    host_namespace: Name = "netmatrix-host"
+    """Namespace of the agents in the networks of their nodes. Default `netmatrix-host`."""
     cluster_domain: Name = "cluster.local"
     """Domain of the cluster's own names. Default `cluster.local`."""
     dns_services: Annotated[tuple[Name, ...], Meta(max_length=8)] = ("kube-system/kube-dns", "openshift-dns/dns-default")
@@ -208,7 +210,7 @@ class DiscoverySettings(Section, frozen=True):
     settling: Duration = Duration(15 * SECOND)
     """How long an agent that has become ready is excluded from verdicts, 0s to 10m. Default `15s`."""
     vantages: Annotated[int, Meta(ge=0, le=1000)] = 10
-    """Most vantages of one namespace, the oldest first; those in the network of their node are not counted. Default `10`."""
+    """Most vantages of one namespace, the oldest first. Default `10`."""
     services: Annotated[int, Meta(ge=0, le=5000)] = 500
     """Most services that are probed by annotation. Default `500`."""
     endpoints: Annotated[int, Meta(ge=0, le=100)] = 10

@@ -22,7 +22,7 @@ PINGED: Final = (KINDS.index(Kind.ICMP),)
 SURE: Final = 3.0
 """Nats: e^-3 is 5 %."""
 MOSTLY_ONE_WAY: Final = 0.95
-"""Share of the receipts that say the same, where packets get lost in one direction: a few are of the background."""
+"""Share of the receipts that say the same, where packets get lost in one direction, besides those of the background."""
 
 
 def layer_of(scope: Scope, ground: Ground, which: Mask | Ints, usual: float) -> tuple[Layer, bool]:
@@ -81,9 +81,14 @@ def of_scope(scope: Scope, ground: Ground) -> Mask:
     return covered(scope._replace(sides="both"), ground, ground.source, ground.target, ground.layer)
 
 
-def one_way(most: float, both: float) -> float:
-    """By how much so many receipts of one direction out of so many speak for that direction alone, in nats."""
-    return advantage(both - most, both, 1 - MOSTLY_ONE_WAY, 0.5)
+def one_way(most: float, both: float, usual: float) -> float:
+    """By how much so many receipts of one direction out of so many speak for that direction alone, in nats.
+
+    As many as are `usual` are of the background, which has no direction.
+    """
+    background = min(max(usual, 0.0), both)
+    other = background / 2 + (1 - MOSTLY_ONE_WAY) * (both - background)
+    return advantage(both - most, both, other / max(both, 1.0), 0.5)
 
 
 def advantage(lost: float, sent: float, loss: float, usual: float) -> float:

@@ -16,11 +16,11 @@ BLIP_NS: Final = 12 * 10**9
 """The same of a cause that loses little: a moment in which many pairs of a node lose something is no fault that stays."""
 WEAK: Final = 0.03
 """Loss below which a cause loses little."""
-UNDECIDED_NS: Final = (20 * 10**9, 150 * 10**9)
+UNDECIDED_NS: Final = (28 * 10**9, 150 * 10**9)
 """How long at least and at most an incident waits until its direction is known: for some losses."""
 LONG_NS: Final = 330 * 10**9
 """The same of long packets, which are sent five minutes apart."""
-PAIR_NS: Final = 40 * 10**9
+PAIR_NS: Final = 60 * 10**9
 """The same of a pair, where few answers get through that could bring a receipt."""
 RECEIPTS: Final = 16
 RECENT: Final = 0.5

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from collector.verdict.candidates import ALL, NETWORK, Ground, Scope
-from collector.verdict.cells import Ints
+from collector.verdict.cells import KINDS, Ints
 from collector.verdict.extent import cells_of, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, one_way, receipts
-from wire.path import Layer
+from wire.path import Kind, Layer
 
 DIRECTED: Final = frozenset({"node", "mtu", "group", "zone_pair", "pair"})
 """Kinds of which packets get lost in a direction."""
@@ -24,8 +24,10 @@ SURE: Final = 4.4
 """Nats, from which the receipts are sure: seven of one direction. They are asked again and again until then."""
 LEANING: Final = 1.9
 """The same where nobody waits any longer: three of one direction."""
-RECEIPTS: Final = 0.1
-"""Of the losses, for so many there must be receipts: a third or more are of udp probes."""
+RECEIPTS: Final = 0.3
+"""Of the losses of probes that bring receipts, for so many there must be some."""
+STAMPED: Final = KINDS.index(Kind.UDP)
+"""The kind of probe whose answers say how many arrived (RFC 8762)."""
 TOTAL: Final = 0.9
 """Loss from which nothing gets through, so that no receipt will ever tell a direction."""
 
@@ -66,9 +68,10 @@ def told_way(finding: Finding, ground: Ground) -> Finding:
     if finding.loss >= TOTAL or ground.cells.forward is None or scope.layers != NETWORK:
         return finding._replace(scope=scope)
     into, out = receipts(scope, ground)
-    weight = one_way(max(into, out), into + out)
+    told = np.flatnonzero(cells_of(scope, ground) & (ground.cells.kind == STAMPED))
+    weight = one_way(max(into, out), into + out, float(ground.usual(told).sum()))
     # The first receipts are of the background: those of a fault come with the next answers.
-    certain = abs(weight) > SURE and into + out >= RECEIPTS * counted(ground, cells_of(scope, ground))[1]
+    certain = abs(weight) > SURE and into + out >= RECEIPTS * counted(ground, told)[1]
     if weight > LEANING and between:
         scope = (scope if into > out else turned(scope))._replace(direction="out")
     elif weight > LEANING:

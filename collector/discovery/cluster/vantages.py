@@ -1,7 +1,7 @@
 """From pods to vantages. Pure.
 
-An agent is named for its node, and of two on one node the newer one counts. A vantage pod is named for itself, unless it is in
-the network of its node: then it is for that.
+An agent is named for its node, and of two on one node the newer one counts. A vantage pod is named for itself, unless it is one
+of our own in the network of its node: then it is for that.
 """
 
 import re
@@ -62,14 +62,14 @@ def vantages_of(world: World, settings: DiscoverySettings, now: float) -> Found:
             sentence = f"namespace {pod.namespace} does not ask for vantages: it lacks the label netmatrix.io/vantage: true"
             complaints.append(refused(pod, Because.NAMESPACE, sentence))
             continue
-        if pod.namespace != settings.namespace and not pod.host_network:
+        if pod.namespace != settings.namespace and not _is_of_node(pod, settings):
             # The oldest stay: whoever may create pods in one namespace has neither the place of others nor the whole plan.
             guests[pod.namespace] += 1
             if guests[pod.namespace] > settings.vantages:
                 sentence = f"{settings.vantages} vantages of namespace {pod.namespace} count already, the most that may"
                 complaints.append(refused(pod, Because.TOO_MANY, sentence))
                 continue
-        name = _name(pod, settings.namespace)
+        name = _name(pod, settings)
         if len(name) <= MAX_NAME and (name not in best or _rank(pod) > _rank(best[name])):
             best[name] = pod
     vantages, until = [], None
@@ -99,10 +99,16 @@ def vantages_of(world: World, settings: DiscoverySettings, now: float) -> Found:
     return Found(tuple(vantages), tuple(complaints), until)
 
 
-def _name(pod: Pod, own: str) -> str:
-    if pod.host_network:
+def _is_of_node(pod: Pod, settings: DiscoverySettings) -> bool:
+    """Whether it speaks for its node's own network, as whoever may create pods in any other namespace may not."""
+    return pod.host_network and pod.namespace in (settings.namespace, settings.host_namespace)
+
+
+def _name(pod: Pod, settings: DiscoverySettings) -> str:
+    if _is_of_node(pod, settings):
         return f"{pod.node}@host"  # no name of Kubernetes has an @, so that it is nobody else's
-    return pod.node if pod.component == "agent" and pod.namespace == own else f"{pod.namespace}/{pod.name}"
+    agent = pod.component == "agent" and pod.namespace == settings.namespace
+    return pod.node if agent else f"{pod.namespace}/{pod.name}"
 
 
 def _rank(pod: Pod) -> tuple[bool, float, str]:

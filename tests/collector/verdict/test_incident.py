@@ -250,9 +250,9 @@ def test_what_is_declared_has_the_severity_that_somebody_gave_it_and_a_cause_tha
 @pytest.mark.parametrize(
     ("scope", "least_s", "most_s"),
     [
-        (Scope("pair", "n1>n2", "both", "network"), 35, 45),
+        (Scope("pair", "n1>n2", "both", "network"), 55, 65),
         (Scope("mtu", "n1", "both", "mtu"), 325, 335),
-        (Scope("node", "n1", "both", "network"), 15, 25),
+        (Scope("node", "n1", "both", "network"), 23, 33),
     ],
 )
 def test_a_cause_waits_for_its_direction_as_long_as_it_takes_to_see_it(scope: Scope, least_s: int, most_s: int) -> None:

@@ -59,6 +59,7 @@ def test_a_few_receipts_tell_a_direction_and_some_more_are_sure(receipts: int, d
 
 def test_receipts_of_few_of_the_losses_may_be_those_of_the_background() -> None:
     cells = around(4, 3)
+    cells = replace(cells, kind=np.full(len(cells), KINDS.index(Kind.UDP), np.uint8))
     some = np.zeros(len(cells), np.int64)
     some[np.flatnonzero(named(cells, target="n4") & (cells.lost > 0))[:8]] = 1
     (one,) = found(replace(cells, forward=some, backward=np.zeros_like(some)))

@@ -23,7 +23,12 @@ NODES = (
     Node("n1", "za", ("192.0.2.1",), cordoned=False, ready=True),
     Node("n2", "zb", ("192.0.2.2",), cordoned=False, ready=False),
 )
-SPACES = (Namespace("netmatrix", vantages=False), Namespace("shop", vantages=True), Namespace("alien", vantages=False))
+SPACES = (
+    Namespace("netmatrix", vantages=False),
+    Namespace("netmatrix-host", vantages=True),
+    Namespace("shop", vantages=True),
+    Namespace("alien", vantages=False),
+)
 
 
 def pod(name: str = "agent-1", *, created: float = NOW - 3600, **changed: Any) -> Pod:
@@ -57,8 +62,17 @@ def one(*pods: Pod) -> Vantage:
 
 def test_an_agent_is_named_for_its_node_and_a_vantage_for_itself() -> None:
     vantage = pod("netmatrix-vantage-0", namespace="shop", component="vantage")
-    host = pod("netmatrix-vantage-x7", namespace="shop", component="vantage", host_network=True, addresses=("192.0.2.1",))
+    host = pod("agent-x7", namespace="netmatrix-host", component="vantage", host_network=True, addresses=("192.0.2.1",))
     assert [one.name for one in found(pod(), vantage, host).vantages] == ["n1", "n1@host", "shop/netmatrix-vantage-0"]
+
+
+def test_whoever_may_create_pods_in_a_namespace_speaks_for_no_node_from_there() -> None:
+    host = pod("agent-x7", namespace="netmatrix-host", component="vantage", host_network=True, addresses=("192.0.2.1",))
+    other = replace(host, namespace="shop", uid="later", created=NOW - 60)
+    assert [(one.name, one.uid) for one in found(host, other).vantages] == [
+        ("n1@host", "uid-agent-x7"),
+        ("shop/agent-x7", "later"),
+    ]
 
 
 def test_it_has_its_pods_addresses_uid_and_port() -> None:
@@ -137,7 +151,8 @@ def test_agents_and_those_in_the_network_of_their_node_are_as_many_as_there_are_
     nodes = tuple(Node(f"n{number}", "za", (f"192.0.2.{number}",), cordoned=False, ready=True) for number in range(40))
     agents = [pod(f"a{number}", node=f"n{number}") for number in range(40)]
     hosts = [
-        pod(f"h{number}", namespace="shop", component="vantage", node=f"n{number}", host_network=True) for number in range(40)
+        pod(f"h{number}", namespace="netmatrix-host", component="vantage", node=f"n{number}", host_network=True)
+        for number in range(40)
     ]
     assert len(found(*agents, *hosts, nodes=nodes).vantages) == 80
 
