@@ -16,6 +16,9 @@ BLIP_NS: Final = 12 * 10**9
 """The same of a cause that loses little: a moment in which many pairs of a node lose something is no fault that stays."""
 WEAK: Final = 0.03
 """Loss below which a cause loses little."""
+SURER: Final = 7.0
+"""Nats, from which losses of a weak cause are new ones. That is asked as long as the longest span has the old ones, so one blip
+in e^7 is taken for a fault by what is usual after it (Ville's inequality)."""
 UNDECIDED_NS: Final = (28 * 10**9, 150 * 10**9)
 """How long at least and at most an incident waits until its direction is known: for some losses."""
 LONG_NS: Final = 330 * 10**9
@@ -49,7 +52,8 @@ def counts_again(found: Finding, last: Counted, now_ns: int) -> bool:
     asked = whole.sent * since / max(whole.span_ns, 1)
     fresh = min(whole.lost - last.lost, int(asked))
     usual = whole.usual / max(whole.sent, 1)
-    return since >= _burst_ns(found) and fresh > 0 and advantage(fresh, asked, found.loss, usual) > SURE
+    sure = SURER if found.loss < WEAK else SURE
+    return since >= _burst_ns(found) and fresh > 0 and advantage(fresh, asked, found.loss, usual) > sure
 
 
 def compared(found: Finding, last: Counted, now_ns: int, *, counts: bool) -> Counted:
