@@ -107,14 +107,14 @@ class World:
         return reason, muted, leaving
 
     def _losses(self, sent: Ints, active: Sequence[Fault]) -> Lost:
-        """Lost probes, one by one; none twice."""
+        """Lost probes, one by one; none twice, and a request before its reply."""
         dice = self._dice
         lost = self._sky.losses(sent, self._step_s)
         for fault in active:
             for part in fault.parts:
                 cells = np.repeat(part.cells, dice.binomial(sent[part.cells], part.rate))
                 lost = lost.with_(cells, np.full(len(cells), part.way))
-        order = np.argsort(lost.places, kind="stable")
+        order = np.lexsort((lost.ways, lost.places))
         places, ways = lost.places[order], lost.ways[order]
         first = np.searchsorted(places, places)
         kept = np.arange(len(places)) - first < sent[places]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from simulator.cluster import cluster
+from simulator.fault import BACKWARD, Fault, Part
 from simulator.faults import HARMFUL, HARMLESS, Draw
 from simulator.play import quiet, scenario
 from simulator.score import quantile, score, share, wilson
@@ -65,6 +66,17 @@ def test_no_cell_loses_more_than_it_sends() -> None:
         for cells in world.step():
             assert (cells.lost <= cells.sent).all()
             assert (cells.lost >= 0).all()
+
+
+def test_no_reply_gets_lost_of_requests_that_do() -> None:
+    ground = cluster(8, 2, 2)
+    every = np.arange(len(ground.source))
+    fault = Fault("cut", None, [Part(every, 1.0, BACKWARD), Part(every, 1.0)], 1010.0, 1300.0, flap_s=30.0)
+    world = World(ground, [fault], np.random.default_rng(1), CALM)
+    cells = [world.step() for _ in range(100)][-1][2]
+    assert cells.forward is not None
+    assert cells.backward is not None
+    assert int(cells.forward.sum()) > 0 == int(cells.backward.sum())
 
 
 def test_an_unknown_kind_of_fault_is_refused() -> None:
