@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from collector.verdict.candidates import NETWORK, Floats, Ground, Scope, key_of
+from collector.verdict.candidates import NETWORK, SHARED, Floats, Ground, Scope, key_of
 from collector.verdict.cells import Ints, Mask
 from collector.verdict.extent import cells_of, covered
 from collector.verdict.families import Family, families
@@ -266,6 +266,7 @@ class Search:
             return None
         scope, certain = sided(scope, ground, (lost, sent), base, self.unexplained)
         layer, sure = layer_of(scope, ground, which, base)
+        sure = sure and not self._has_company(family, one)
         if scope.kind == "node" and layer is Layer.POD:
             whole = cells_of(scope, ground)
             if busy(ground, whole, base) > TELLING:
@@ -275,6 +276,14 @@ class Search:
             scope, layer, events, usual, lost, sent, *seen[0], score, ground.cells.span_ns,
             fresh=self.is_fresh(scope, loss), certain=certain and sure, effect=_effect(scope, loss),
         )  # fmt: skip
+
+    def _has_company(self, family: Family, one: int) -> bool:
+        """Whether others of its kind look ill too, of services and the like, so that it may soon be all of them."""
+        if family.kind not in SHARED or family.wide:
+            return False
+        events = family.happened(np.ones(len(self.live), np.bool_))
+        events[one] = 0.0
+        return bool((ratio(events, family.usual) > SUSPICIOUS).any())
 
     def _only_long(self, scope: Scope, loss: float, usual: float) -> bool:
         """Whether short packets get through where long ones do not."""

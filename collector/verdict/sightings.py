@@ -19,8 +19,10 @@ WEAK: Final = 0.03
 SURER: Final = 7.0
 """Nats, from which losses of a weak cause are new ones. That is asked as long as the longest span has the old ones, so one blip
 in e^7 is taken for a fault by what is usual after it (Ville's inequality)."""
-UNDECIDED_NS: Final = (28 * 10**9, 150 * 10**9)
+UNDECIDED_NS: Final = (16 * 10**9, 150 * 10**9)
 """How long at least and at most an incident waits until its direction is known: for some losses."""
+UNHINTED_NS: Final = 18 * 10**9
+"""How long at least while nothing speaks for any."""
 LONG_NS: Final = 330 * 10**9
 """The same of long packets, which are sent five minutes apart."""
 PAIR_NS: Final = 60 * 10**9
@@ -106,7 +108,7 @@ def ready(finding: Finding, cells: Cells, hold: Hold, now_ns: int, report_ns: in
 
 
 def _undecided_ns(finding: Finding) -> int:
-    least, most = UNDECIDED_NS
+    least, most = UNDECIDED_NS if finding.hinted else (UNHINTED_NS, UNDECIDED_NS[1])
     if finding.scope.layers == Layer.MTU:
         return LONG_NS
     if finding.scope.kind == "pair":

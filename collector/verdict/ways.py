@@ -22,8 +22,10 @@ TELLING: Final = 3.0
 """Nats that may speak against a side: e^-3 is 5 %."""
 SURE: Final = 4.4
 """Nats, from which the receipts are sure: seven of one direction. They are asked again and again until then."""
-LEANING: Final = 1.9
-"""The same where nobody waits any longer: three of one direction."""
+HINT: Final = 1.9
+"""From which they speak for something: three of one direction."""
+LEANING: Final = 0.5
+"""From which one direction is told where nobody waits any longer: one receipt, as long as none of the other way is there."""
 RECEIPTS: Final = 0.3
 """Of the losses of probes that bring receipts, for so many there must be some."""
 STAMPED: Final = KINDS.index(Kind.UDP)
@@ -76,4 +78,4 @@ def told_way(finding: Finding, ground: Ground) -> Finding:
         scope = (scope if into > out else turned(scope))._replace(direction="out")
     elif weight > LEANING:
         scope = scope._replace(direction="in" if into > out else "out")
-    return finding._replace(scope=scope, certain=finding.certain and certain)
+    return finding._replace(scope=scope, certain=finding.certain and certain, hinted=abs(weight) > HINT)

@@ -252,7 +252,7 @@ def test_what_is_declared_has_the_severity_that_somebody_gave_it_and_a_cause_tha
     [
         (Scope("pair", "n1>n2", "both", "network"), 55, 65),
         (Scope("mtu", "n1", "both", "mtu"), 325, 335),
-        (Scope("node", "n1", "both", "network"), 23, 33),
+        (Scope("node", "n1", "both", "network"), 12, 18),
     ],
 )
 def test_a_cause_waits_for_its_direction_as_long_as_it_takes_to_see_it(scope: Scope, least_s: int, most_s: int) -> None:

@@ -47,7 +47,9 @@ def test_without_receipts_both_sides_are_both_directions_and_that_is_not_certain
     assert [one.certain for one in found(around(4, 3))] == [True]
 
 
-@pytest.mark.parametrize(("receipts", "direction", "certain"), [(2, "both", False), (5, "in", False), (8, "in", True)])
+@pytest.mark.parametrize(
+    ("receipts", "direction", "certain"), [(0, "both", False), (2, "in", False), (5, "in", False), (8, "in", True)]
+)
 def test_a_few_receipts_tell_a_direction_and_some_more_are_sure(receipts: int, direction: str, certain: bool) -> None:
     cells = around(4, 1)
     none = np.zeros(len(cells), np.int64)
@@ -64,6 +66,13 @@ def test_receipts_of_few_of_the_losses_may_be_those_of_the_background() -> None:
     some[np.flatnonzero(named(cells, target="n4") & (cells.lost > 0))[:8]] = 1
     (one,) = found(replace(cells, forward=some, backward=np.zeros_like(some)))
     assert one.certain is False
+
+
+@pytest.mark.parametrize(("failing", "certain"), [({0}, [True]), ({0, 1}, [False, False])])
+def test_a_service_beside_another_that_looks_ill_too_may_soon_be_all_of_them(failing: set[int], certain: list[bool]) -> None:
+    cells = mesh(12, lambda _, to, layer: 6 * (layer is Layer.SERVICE and to in failing))
+    services = [one for one in found(cells) if one.scope.kind == "service"]
+    assert [one.certain for one in services] == certain
 
 
 def test_what_many_nodes_have_in_common_is_no_cause_where_hardly_any_other_is_left_to_compare_with() -> None:

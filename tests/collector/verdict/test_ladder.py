@@ -3,12 +3,13 @@
 import pytest
 
 from collector.verdict.ladder import one_way
-from collector.verdict.ways import LEANING, SURE
+from collector.verdict.ways import HINT, LEANING, SURE
 
 
 def test_seven_receipts_of_one_direction_are_sure_and_three_are_a_hint() -> None:
     assert one_way(7, 7, 0.0) > SURE > one_way(6, 6, 0.0)
-    assert one_way(3, 3, 0.0) > LEANING > one_way(2, 2, 0.0)
+    assert one_way(3, 3, 0.0) > HINT > one_way(2, 2, 0.0)
+    assert one_way(1, 1, 0.0) > LEANING > one_way(2, 3, 0.0)
 
 
 def test_as_many_of_either_direction_are_sure_not_to_be_of_one() -> None:
