@@ -104,7 +104,7 @@ def _cut_off_agents(dice: Dice) -> Words:
     return {
         **words,
         "cluster": {"cni": {"established": "cut"}},
-        "expect": {"incidents": [{**incident("agent", "collector", "*"), "within": "60s"}]},
+        "expect": {"incidents": [{**incident("collector", "collector", "*"), "within": "60s"}]},
     }
 
 
@@ -171,7 +171,7 @@ def _collector_restart(dice: Dice) -> Words:
 
 
 def _strange_packets(dice: Dice) -> Words:
-    how: Words = dice.random.choice([{"how": "duplicate"}, {"how": "reorder", "ms": 100}])
+    how: Words = dice.random.choice([{"how": "duplicate"}, {"how": "reorder", "ms": 2}])
     return dice.harmless([{"at": dice.at(), "fault": {"kind": "tamper", "node": dice.node(), **how}}])
 
 

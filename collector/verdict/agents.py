@@ -68,6 +68,10 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
             if node.loss >= GONE:
                 scope = node.scope._replace(direction="both", sides="both")
                 result[place] = node._replace(scope=scope, certain=True, effect="unreachable")
+        elif node is not None and place is not None and node.layer is Layer.POD and end.node in cut_off:
+            # Its agent is one of the pods that nothing gets through to: it has not ended, and can say no more of a direction.
+            if node.total:
+                result[place] = node._replace(scope=node.scope._replace(direction="both", sides="both"), certain=True)
         elif number in quiet and not deaf:
             if place is not None:
                 gone.add(place)

@@ -58,6 +58,8 @@ class Finding(NamedTuple):
     """False where the latest span would have shown it and does not: it is over."""
     certain: bool = True
     """False where one more look may still change what it is, such as the direction of a node's loss."""
+    total: bool = False
+    """Nothing of its layer gets through, so that no receipt will ever tell a direction."""
     hinted: bool = True
     """False where nothing speaks for one direction or for both yet, while something may."""
     proven: bool = True

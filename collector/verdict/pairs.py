@@ -15,7 +15,7 @@ from collector.verdict.extent import covered, named, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, layer_of
 from collector.verdict.search import FOUND, TELLING, Search, ratio
-from collector.verdict.ways import TOTAL
+from collector.verdict.ways import TOTAL, is_total
 from collector.verdict.witnesses import sources
 from wire.path import Layer
 
@@ -161,11 +161,12 @@ def _finding(scope: Scope, searches: Sequence[Search], number: int, part: Ints, 
         return None
     loss = tally.lost / max(tally.sent, 1.0)
     layer, sure = layer_of(scope, ground, which, usual / tally.sent)
-    return Finding(
+    found = Finding(
         scope, layer, tally.lost, usual, int(tally.lost), int(tally.sent), 1, 1, score,
         ground.cells.span_ns, fresh=search.is_fresh(scope, loss), certain=sure, proven=proven,
         effect="mtu" if scope.kind == "mtu" else "unreachable" if loss >= TOTAL else "loss",
     )  # fmt: skip
+    return found._replace(total=is_total(found, which, ground))
 
 
 def _alone(scope: Scope, ground: Ground, part: Ints) -> Scope:

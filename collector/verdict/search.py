@@ -12,8 +12,8 @@ from collector.verdict.extent import cells_of, covered
 from collector.verdict.families import Family, families
 from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import PINGED, advantage, busy, counted, layer_of
-from collector.verdict.servers import on_node
-from collector.verdict.ways import TOTAL, sided
+from collector.verdict.servers import explained
+from collector.verdict.ways import TOTAL, is_total, sided
 from collector.verdict.witnesses import WITNESSES, even, least, sources, targets, without_worst, witnesses
 from wire.path import Layer
 
@@ -83,9 +83,7 @@ class Search:
         self._explained.append(scope)
         if self.live.any():
             self.live &= ~covered(scope, self.ground, events.source, events.target, events.layer)
-            served = on_node(scope, self.ground)
-            if len(served):
-                self.live &= ~np.isin(events.target, served)
+            self.live &= ~explained(scope, self.ground)
 
     def unexplained(self, which: Ints) -> Ints:
         """Those of some cells that nothing explains: an end that is dead is no witness."""
@@ -272,10 +270,11 @@ class Search:
             if busy(ground, whole, base) > TELLING:
                 scope = scope._replace(kind="agent", direction="in")
             sure = sure and busy(ground, whole, base, PINGED) <= TELLING  # else it waits, as for an agent that starts anew
-        return Finding(
+        found = Finding(
             scope, layer, events, usual, lost, sent, *seen[0], score, ground.cells.span_ns,
             fresh=self.is_fresh(scope, loss), certain=certain and sure, effect=_effect(scope, loss),
         )  # fmt: skip
+        return found._replace(total=is_total(found, which, ground))
 
     def _has_company(self, family: Family, one: int) -> bool:
         """Whether others of its kind look ill too, of services and the like, so that it may soon be all of them."""

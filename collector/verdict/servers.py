@@ -36,19 +36,28 @@ def behind(scope: Scope, ends: Sequence[End]) -> list[End]:
     return [end for end in ends if end.name == scope.component or (scope.component == ALL and end.name.startswith(prefix))]
 
 
-def on_node(scope: Scope, ground: Ground) -> Ints:
-    """Numbers of the targets that lose no more than what of them lies on the node of a scope does by it."""
+def explained(scope: Scope, ground: Ground) -> Mask:
+    """Which events are of targets that lose no more than what of them lies on the node of a scope does by it.
+
+    An event that is more than that by itself is not: whoever loses everything of such a target has a cause of its own.
+    """
+    events = ground.events
+    result: Mask = np.zeros(len(events.target), np.bool_)
     if not hosts(scope):
-        return np.zeros(0, np.int64)
+        return result
     nodes = _nodes(scope, ground)
     own = np.flatnonzero(np.any([named(ground.frame.behind, node) for node in nodes], axis=0))
     if not len(own):
-        return own
+        return result
     share = dict.fromkeys(nodes, _lost_exchanges(scope, ground))
     sent, lost = _by_target(ground)
-    ends = ground.cells.targets
-    mine = [n for n in own.tolist() if _no_more(lost.item(n), sent.item(n), _share(ends[n], share))]
-    return np.array(mine, np.int64)
+    for target in own.tolist():
+        expected = _share(ground.cells.targets[target], share)
+        if _no_more(lost.item(target), sent.item(target), expected):
+            mine = np.flatnonzero(events.target == target)
+            counts = zip(events.lost[mine].tolist(), events.sent[mine].tolist(), strict=True)
+            result[mine] = [_no_more(gone, asked, expected) for gone, asked in counts]
+    return result
 
 
 def of_nodes(scope: Scope, ground: Ground) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from collector.verdict.candidates import ALL, NETWORK, Ground, Scope
-from collector.verdict.cells import KINDS, Ints
+from collector.verdict.cells import KINDS, LAYERS, Ints
 from collector.verdict.extent import cells_of, turned
 from collector.verdict.finding import Finding
 from collector.verdict.ladder import advantage, counted, one_way, receipts
@@ -31,7 +31,7 @@ RECEIPTS: Final = 0.3
 STAMPED: Final = KINDS.index(Kind.UDP)
 """The kind of probe whose answers say how many arrived (RFC 8762)."""
 TOTAL: Final = 0.9
-"""Loss from which nothing gets through, so that no receipt will ever tell a direction."""
+"""Loss from which nothing gets through."""
 
 
 def sided(
@@ -58,6 +58,14 @@ def sided(
     return scope._replace(direction="both", sides="both"), True
 
 
+def is_total(finding: Finding, which: Ints, ground: Ground) -> bool:
+    """Whether nothing gets through its cells, or those of pods where the nodes' own addresses answer."""
+    sent: float = finding.sent
+    if finding.scope.layers == NETWORK and finding.layer is Layer.POD:
+        sent = counted(ground, which[ground.layer[which] == LAYERS.index(Layer.POD)])[0]
+    return finding.lost >= TOTAL * max(sent, 1.0)
+
+
 def told_way(finding: Finding, ground: Ground) -> Finding:
     """The finding with the direction that receipts tell; uncertain where waiting may tell more."""
     scope = finding.scope
@@ -67,7 +75,7 @@ def told_way(finding: Finding, ground: Ground) -> Finding:
     between = ">" in scope.component
     if between:
         scope = scope._replace(component=">".join(sorted(scope.component.split(">"))))
-    if finding.loss >= TOTAL or ground.cells.forward is None or scope.layers != NETWORK:
+    if finding.total or ground.cells.forward is None or scope.layers != NETWORK:
         return finding._replace(scope=scope)
     into, out = receipts(scope, ground)
     told = np.flatnonzero(cells_of(scope, ground) & (ground.cells.kind == STAMPED))

@@ -136,6 +136,21 @@ def test_an_agent_that_has_ended_is_told_though_all_but_pings_to_it_is_lost_and_
     assert [(one.kind, one.component, one.effect, one.phase) for one in incidents] == [("agent", "n2", "silent", Phase.FIRING)]
 
 
+def test_a_node_whose_pods_reach_nobody_is_told_as_that_and_its_agent_is_one_of_them() -> None:
+    def cut(now: int) -> Cells:
+        cells = silenced(twice(mesh(12, sent=now - 988, now_s=now)), [2], now - 20)
+        to_it, of_it = named(cells, target="n2"), named(cells, source="n2")
+        lost = np.where(to_it & (cells.layer == LAYERS.index(Layer.POD)), cells.sent, 0)
+        nothing = np.zeros(len(cells), np.int64)  # no receipt tells a direction, and its own agent is not heard
+        reason = np.where(of_it, Reason.STALE, cells.reason).astype(np.uint8)
+        return replace(cells, lost=lost, reason=reason, forward=nothing, backward=nothing)
+
+    incidents = told([cut(now) for now in (1000, 1005, 1010)])[-1]
+    assert [(one.kind, one.component, one.layer, one.direction, one.phase) for one in incidents] == [
+        ("node", "n2", Layer.POD, "both", Phase.FIRING)
+    ]
+
+
 @pytest.mark.parametrize(("much", "proven"), [(0, True), (5, False)])
 def test_an_agent_on_a_node_that_does_not_answer_is_no_matter_of_the_agent(much: int, proven: bool) -> None:
     """No cause has been found for what its node loses."""

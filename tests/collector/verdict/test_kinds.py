@@ -203,6 +203,18 @@ def test_a_dead_node_explains_the_connections_that_a_service_sends_there() -> No
     assert told(replace(cells, targets=behind)) == [("node", "n2", "both", Layer.HOST)]
 
 
+def test_a_lossy_node_does_not_explain_that_one_node_reaches_nothing_of_a_service_there() -> None:
+    def lost(at: int, to: int, layer: Layer) -> int:
+        return 6 * (2 in {at, to}) if layer in NETWORK else (12 if at == 0 else 3) * (to == 1)
+
+    cells = mesh(12, lost)
+    behind = Ends(end._replace(behind=("n2", "n7") if end.name == "service/shop/s1" else ()) for end in cells.targets.all)
+    assert [(kind, component) for kind, component, _, _ in told(replace(cells, targets=behind))] == [
+        ("node", "n2"),
+        ("pair", "n0>service/shop/s1"),
+    ]
+
+
 def served(silent: bool) -> Cells:
     """Four nodes; half of what is sent to n2 gets lost, which both name servers are on; they may say nothing as well."""
 
