@@ -172,7 +172,7 @@ def _collector_restart(dice: Dice) -> Words:
 
 def _strange_packets(dice: Dice) -> Words:
     how: Words = dice.random.choice([{"how": "duplicate"}, {"how": "reorder", "ms": 2}])
-    return dice.harmless([{"at": dice.at(), "fault": {"kind": "tamper", "node": dice.node(), **how}}])
+    return dice.harmless([{"at": dice.at(), "fault": {"kind": "tamper", "from": dice.node(), "to": dice.node(), **how}}])
 
 
 def _reused_address(dice: Dice) -> Words:

@@ -30,8 +30,9 @@ QUIET: Final = 1.5
 SILENT: Final = 2.6
 """Report intervals without a report, after which an agent's silence is noticed and told. Between the two lies a whole interval:
 where the collector is cut off, agents fall silent one by one within that."""
-LEAST_NS: Final = 5 * 10**9
-"""The same in time, however often agents report: so long it takes until others have told that they do not reach its node."""
+LEAST_NS: Final = 12 * 10**9
+"""The same in time, however often agents report: so long it takes until others have told that they do not reach its node, or
+not with long packets."""
 OVERDUE: Final = 1.15
 """The same for the agent of a node that nobody reaches."""
 LOSSY: Final = 0.3
@@ -59,9 +60,14 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
         whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=proven)
         return [*_guarded(result, cells, deaf=True), whole]
     by_node = {one.scope.component: place for place, one in enumerate(result) if _of_node(one)}
+    short = {one.scope.component: place for place, one in enumerate(result) if one.scope.kind == "mtu"}
     gone: set[int] = set()
     for number in overdue:
         end = cells.sources[number]
+        if (long := short.get(end.node)) is not None:  # reports are long packets, so that it says no more of a direction
+            scope = result[long].scope._replace(direction="both", sides="both")
+            result[long] = result[long]._replace(scope=scope, certain=True)
+            continue
         place = by_node.get(end.node)
         node = None if place is None else result[place]
         if node is not None and place is not None and node.layer is Layer.HOST and node.loss >= LOSSY:
