@@ -60,6 +60,7 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
         whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=proven)
         return [*_guarded(result, cells, deaf=True), whole]
     by_node = {one.scope.component: place for place, one in enumerate(result) if _of_node(one)}
+    busy = {one.scope.component: place for place, one in enumerate(result) if one.scope.kind == "agent"}
     short = {one.scope.component: place for place, one in enumerate(result) if one.scope.kind == "mtu"}
     gone: set[int] = set()
     for number in overdue:
@@ -79,8 +80,7 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
             if node.total:
                 result[place] = node._replace(scope=node.scope._replace(direction="both", sides="both"), certain=True)
         elif number in quiet and not deaf:
-            if place is not None:
-                gone.add(place)
+            gone |= {one for one in (place, busy.get(end.node)) if one is not None}
             result.append(
                 _of_agents(
                     Scope("agent", end.name, "both", Layer.POD.value), 1, 1, proven=number in silent and end.node not in cut_off
