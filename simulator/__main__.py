@@ -15,6 +15,15 @@ from simulator.play import quiet, scenario
 from simulator.score import score
 
 
+def _kind(word: str) -> str:
+    """One that there is, with or without a loss of 0 to 1."""
+    known = sorted({*HARMFUL, *HARMLESS})
+    name, _, loss = word.rpartition("_")
+    if not word or word in known or (name in known and loss.replace(".", "", 1).isdigit() and 0 < float(loss) <= 1):
+        return word
+    raise argparse.ArgumentTypeError(f"{word} is none of {', '.join(known)}")
+
+
 def main() -> int:
     """0, or 1 where a quiet run was not quiet."""
     parser = argparse.ArgumentParser(prog="python -m simulator", description="Faults and noise in virtual time.")
@@ -22,7 +31,9 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first (0)")
     parser.add_argument("--seed", type=int, default=1, help="draws kind, place, rate and overlap (1)")
     parser.add_argument("--nodes", type=int, default=0, help="size of all clusters; drawn where left out")
-    parser.add_argument("--kind", default="", choices=["", *sorted({*HARMFUL, *HARMLESS})], help="one kind alone")
+    parser.add_argument(
+        "--kind", default="", type=_kind, help="one kind alone, with its loss where that is not drawn: node_0.05"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (as many as there are processors)")
     parser.add_argument("--quiet-hours", type=float, default=0.0, help="noise alone, for so long, in place of scenarios")
     parser.add_argument("--each", action="store_true", help="each scenario's result as well")

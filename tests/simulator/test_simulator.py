@@ -1,5 +1,8 @@
 """The simulator, and the verdict in it."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -109,3 +112,11 @@ def test_a_dead_node_of_a_few_is_one_node_and_not_a_pair_for_each_of_the_others(
     found = [fault for one in played for fault in one.faults]
     assert sum(fault.seconds is not None for fault in found) >= len(found) - 1
     assert sum(len(one.false) for one in played) <= 1
+
+
+@pytest.mark.parametrize("word", ["gremlins", "node_5", "node_", "node_x", "node_0"])
+def test_an_unknown_kind_is_bad_use_that_names_those_there_are(word: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "simulator", "--kind", word], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"{word} is none of address_reuse, " in done.stderr
+    assert "Traceback" not in done.stderr
