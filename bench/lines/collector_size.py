@@ -133,8 +133,8 @@ class FullMesh:
     bars = (Bar(LINE, "MiB", 600),)
     NODES: Final = 1000
     FEW: Final = 200
-    ROUNDS: Final = 8
-    """Rounds of reports: intervals are stretched to stay within the agents' budgets, to half a minute and more."""
+    ROUNDS: Final = 14
+    """Rounds of reports: intervals are stretched to stay within the agents' budgets, to more than a minute for some cells."""
 
     def __init__(self) -> None:
         self._done = False
