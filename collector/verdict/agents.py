@@ -1,7 +1,8 @@
 """What silent agents mean, and the guard against storms. In: findings, and when each agent was last heard. Out: findings.
 
-A node that nobody reaches either is gone; one that is reached has lost its agent. Where many agents are silent at once, the
-collector asks about its own connection first: that is one incident, whatever else seems to be wrong.
+A node that nobody reaches either is gone; one that is reached has lost its agent, unless its pods are not, or only by short
+packets: then what its agent has to say does not get through. Where many agents are silent at once, the collector asks about its
+own connection first: that is one incident, whatever else seems to be wrong.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Mask, Reason
 from collector.verdict.finding import Finding
 from collector.verdict.frame import framed
+from collector.verdict.sightings import both_ways, gone_for_good
 from wire.path import Kind, Layer
 
 WIDESPREAD: Final = 0.2
@@ -60,32 +62,29 @@ def with_agents(findings: Sequence[Finding], cells: Cells, now_ns: int, report_n
         whole = _of_agents(scope, len(quiet), int((cells.heard_ns >= 0).sum()), proven=proven)
         return [*_guarded(result, cells, deaf=True), whole]
     by_node = {one.scope.component: place for place, one in enumerate(result) if _of_node(one)}
-    busy = {one.scope.component: place for place, one in enumerate(result) if one.scope.kind == "agent"}
-    short = {one.scope.component: place for place, one in enumerate(result) if one.scope.kind == "mtu"}
+    busy, long_lost = (
+        {one.scope.component: place for place, one in enumerate(result) if one.scope.kind == kind} for kind in ("agent", "mtu")
+    )
     gone: set[int] = set()
     for number in overdue:
         end = cells.sources[number]
-        if (long := short.get(end.node)) is not None:  # reports are long packets, so that it says no more of a direction
-            scope = result[long].scope._replace(direction="both", sides="both")
-            result[long] = result[long]._replace(scope=scope, certain=True)
-            continue
         place = by_node.get(end.node)
         node = None if place is None else result[place]
         if node is not None and place is not None and node.layer is Layer.HOST and node.loss >= LOSSY:
             if node.loss >= GONE:
-                scope = node.scope._replace(direction="both", sides="both")
-                result[place] = node._replace(scope=scope, certain=True, effect="unreachable")
+                result[place] = gone_for_good(node)
+            continue
+        if number not in quiet:
+            continue
+        if (long := long_lost.get(end.node)) is not None:  # reports are long packets
+            result[long] = both_ways(result[long])
         elif node is not None and place is not None and node.layer is Layer.POD and end.node in cut_off:
-            # Its agent is one of the pods that nothing gets through to: it has not ended, and can say no more of a direction.
-            if node.total:
-                result[place] = node._replace(scope=node.scope._replace(direction="both", sides="both"), certain=True)
-        elif number in quiet and not deaf:
+            if node.total:  # its agent is one of the pods that nothing gets through to
+                result[place] = both_ways(node)
+        elif not deaf:
             gone |= {one for one in (place, busy.get(end.node)) if one is not None}
-            result.append(
-                _of_agents(
-                    Scope("agent", end.name, "both", Layer.POD.value), 1, 1, proven=number in silent and end.node not in cut_off
-                )
-            )
+            proven = number in silent and end.node not in cut_off
+            result.append(_of_agents(Scope("agent", end.name, "both", Layer.POD.value), 1, 1, proven=proven))
     return _guarded([one for place, one in enumerate(result) if place not in gone], cells, deaf=False)
 
 

@@ -12,7 +12,7 @@ from collector.verdict.extent import cells_of, covered
 from collector.verdict.families import Family, families
 from collector.verdict.finding import Effect, Finding
 from collector.verdict.ladder import PINGED, advantage, busy, counted, layer_of
-from collector.verdict.servers import explained
+from collector.verdict.servers import events_on_node
 from collector.verdict.ways import TOTAL, is_total, sided
 from collector.verdict.witnesses import WITNESSES, even, least, sources, targets, without_worst, witnesses
 from wire.path import Layer
@@ -83,7 +83,7 @@ class Search:
         self._explained.append(scope)
         if self.live.any():
             self.live &= ~covered(scope, self.ground, events.source, events.target, events.layer)
-            self.live &= ~explained(scope, self.ground)
+            self.live &= ~events_on_node(scope, self.ground)
 
     def unexplained(self, which: Ints) -> Ints:
         """Those of some cells that nothing explains: an end that is dead is no witness."""

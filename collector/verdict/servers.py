@@ -36,7 +36,7 @@ def behind(scope: Scope, ends: Sequence[End]) -> list[End]:
     return [end for end in ends if end.name == scope.component or (scope.component == ALL and end.name.startswith(prefix))]
 
 
-def explained(scope: Scope, ground: Ground) -> Mask:
+def events_on_node(scope: Scope, ground: Ground) -> Mask:
     """Which events are of targets that lose no more than what of them lies on the node of a scope does by it.
 
     An event that is more than that by itself is not: whoever loses everything of such a target has a cause of its own.
@@ -51,7 +51,7 @@ def explained(scope: Scope, ground: Ground) -> Mask:
         return result
     share = dict.fromkeys(nodes, _lost_exchanges(scope, ground))
     sent, lost = _by_target(ground)
-    for target in own.tolist():
+    for target in np.intersect1d(own, events.target).tolist():
         expected = _share(ground.cells.targets[target], share)
         if _no_more(lost.item(target), sent.item(target), expected):
             mine = np.flatnonzero(events.target == target)

@@ -151,6 +151,38 @@ def test_a_node_whose_pods_reach_nobody_is_told_as_that_and_its_agent_is_one_of_
     ]
 
 
+SHORT = Finding(Scope("mtu", "n2", "in", "mtu"), Layer.MTU, lost=9, sent=10, certain=False, effect="mtu")
+BUSY = Finding(Scope("agent", "n2", "in", "network"), Layer.POD, lost=9, sent=90)
+
+
+@pytest.mark.parametrize(("late_s", "direction", "certain"), [(13, "in", False), (20, "both", True), (100, "both", True)])
+def test_an_agent_whose_reports_are_too_long_for_a_black_hole_is_not_silent_and_tells_no_direction(
+    late_s: int, direction: str, certain: bool
+) -> None:
+    (one,) = with_agents([SHORT], silenced(mesh(12), [2], 1000 - late_s), 1000 * SECOND, 10 * SECOND)
+    assert (one.scope.kind, one.scope.direction, one.certain) == ("mtu", direction, certain)
+
+
+def test_long_packets_of_another_node_do_not_say_that_an_agent_is_not_silent() -> None:
+    found = with_agents([SHORT], silenced(mesh(12), [3], 900), 1000 * SECOND, 10 * SECOND)
+    assert [(one.scope.kind, one.scope.component, one.certain) for one in found] == [
+        ("mtu", "n2", False),
+        ("agent", "n3", True),
+    ]
+
+
+@pytest.mark.parametrize(("number", "effects"), [(2, ["silent"]), (3, ["loss", "silent"])])
+def test_programs_that_do_not_answer_are_a_silent_agent_s_where_it_is_theirs(number: int, effects: list[str]) -> None:
+    found = with_agents([BUSY._replace(effect="loss")], silenced(mesh(12), [number], 900), 1000 * SECOND, 10 * SECOND)
+    assert [one.effect for one in found] == effects
+
+
+@pytest.mark.parametrize(("interval_s", "late_s", "proven"), [(1, 11, False), (1, 13, True), (10, 25, False), (10, 27, True)])
+def test_an_agent_is_silent_after_some_intervals_and_some_time(interval_s: int, late_s: int, proven: bool) -> None:
+    found = with_agents([], silenced(mesh(12), [2], 1000 - late_s), 1000 * SECOND, interval_s * SECOND)
+    assert [one.proven for one in found] == [proven]
+
+
 @pytest.mark.parametrize(("much", "proven"), [(0, True), (5, False)])
 def test_an_agent_on_a_node_that_does_not_answer_is_no_matter_of_the_agent(much: int, proven: bool) -> None:
     """No cause has been found for what its node loses."""
@@ -267,13 +299,16 @@ def test_what_is_declared_has_the_severity_that_somebody_gave_it_and_a_cause_tha
     [
         (Scope("pair", "n1>n2", "both", "network"), 55, 65),
         (Scope("mtu", "n1", "both", "mtu"), 325, 335),
-        (Scope("node", "n1", "both", "network"), 12, 18),
+        (Scope("node", "n1", "both", "network"), 15.5, 16.5),
+        (Scope("node", "n2", "both", "network"), 17.5, 18.5),
     ],
 )
-def test_a_cause_waits_for_its_direction_as_long_as_it_takes_to_see_it(scope: Scope, least_s: int, most_s: int) -> None:
-    finding = Finding(scope, Layer.POD, lost=1000, sent=2000, span_ns=10 * SECOND, certain=False)
+def test_a_cause_waits_for_its_direction_as_long_as_it_takes_to_see_it(scope: Scope, least_s: float, most_s: float) -> None:
+    """Nothing speaks for any of that of the node n2."""
+    hinted = scope.component != "n2"
+    finding = Finding(scope, Layer.POD, lost=1000, sent=2000, span_ns=10 * SECOND, certain=False, hinted=hinted)
     hold = Hold(Phase.PENDING, 1000 * SECOND, 1000 * SECOND)
-    at = [ready(finding, mesh(12), hold, (1000 + seconds) * SECOND, 10 * SECOND) for seconds in (least_s, most_s)]
+    at = [ready(finding, mesh(12), hold, int((1000 + seconds) * SECOND), 10 * SECOND) for seconds in (least_s, most_s)]
     assert at == [False, True]
 
 
