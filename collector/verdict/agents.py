@@ -15,7 +15,7 @@ from collector.verdict.candidates import NETWORK, Scope
 from collector.verdict.cells import KINDS, LAYERS, Cells, Expected, Ints, Mask, Reason
 from collector.verdict.finding import Finding
 from collector.verdict.frame import framed
-from collector.verdict.sightings import both_ways, gone_for_good
+from collector.verdict.ways import both_ways, gone_for_good
 from wire.path import Kind, Layer
 
 WIDESPREAD: Final = 0.2

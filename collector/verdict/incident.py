@@ -18,8 +18,9 @@ from collector.verdict.hold import Hold, Limits, Phase, held
 from collector.verdict.inhibition import awaits, inhibited
 from collector.verdict.sentence import against, sentence
 from collector.verdict.severity import severity_of
-from collector.verdict.sightings import Counted, compared, counted, counts_again, gone, gone_for_good, ready
+from collector.verdict.sightings import Counted, compared, counted, counts_again, gone, ready
 from collector.verdict.timeline import Standing, Step, Timeline, followed
+from collector.verdict.ways import gone_for_good
 from wire.path import Layer
 
 MOST: Final = 50

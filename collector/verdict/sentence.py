@@ -88,6 +88,8 @@ def _what(finding: Finding) -> str:
             what = f"{much} from node {near} to {scope.layers} targets is lost, which other nodes reach"
         case "node" if scope.direction == "both" and finding.effect == "unreachable":
             what = f"Node {near} is unreachable"
+        case "node" if scope.direction == "both" and finding.total and finding.layer is Layer.POD:
+            what = f"Pods on node {near} are unreachable"
     return what
 
 

@@ -79,16 +79,6 @@ def gone(found: Finding, last: Counted, cells: Cells, hold: Hold, now_ns: int) -
     return whole is not None and whole.lost - last.lost >= RECENT * whole.sent * since / max(whole.span_ns, 1)
 
 
-def both_ways(finding: Finding) -> Finding:
-    """One of a place whose agent is not heard, so that nothing more will be known of a direction."""
-    return finding._replace(scope=finding.scope._replace(direction="both", sides="both"), certain=True)
-
-
-def gone_for_good(finding: Finding) -> Finding:
-    """A node that nobody reaches, with nothing left to wait for."""
-    return both_ways(finding)._replace(effect="unreachable")
-
-
 def _heard(scope: Scope, cells: Cells, since_ns: int) -> bool:
     """Whether an agent of a node was heard since."""
     heard = [int(cells.heard_ns[n]) for n, end in enumerate(cells.sources.all) if end.node == scope.component]

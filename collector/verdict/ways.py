@@ -87,3 +87,13 @@ def told_way(finding: Finding, ground: Ground) -> Finding:
     elif weight > LEANING:
         scope = scope._replace(direction="in" if into > out else "out")
     return finding._replace(scope=scope, certain=finding.certain and certain, hinted=abs(weight) > HINT)
+
+
+def both_ways(finding: Finding) -> Finding:
+    """One of a place whose agent is not heard, so that nothing more will be known of a direction."""
+    return finding._replace(scope=finding.scope._replace(direction="both", sides="both"), certain=True)
+
+
+def gone_for_good(finding: Finding) -> Finding:
+    """A node that nobody reaches, with nothing left to wait for."""
+    return both_ways(finding)._replace(effect="unreachable")

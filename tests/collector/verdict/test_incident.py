@@ -149,6 +149,8 @@ def test_a_node_whose_pods_reach_nobody_is_told_as_that_and_its_agent_is_one_of_
     assert [(one.kind, one.component, one.layer, one.direction, one.phase) for one in incidents] == [
         ("node", "n2", Layer.POD, "both", Phase.FIRING)
     ]
+    assert incidents[0].sentence.startswith("Pods on node n2 are unreachable")
+    assert "the nodes' own addresses answer" in incidents[0].sentence
 
 
 SHORT = Finding(Scope("mtu", "n2", "in", "mtu"), Layer.MTU, lost=9, sent=10, certain=False, effect="mtu")
