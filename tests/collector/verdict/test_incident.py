@@ -153,6 +153,14 @@ def test_a_node_whose_pods_reach_nobody_is_told_as_that_and_its_agent_is_one_of_
     assert "the nodes' own addresses answer" in incidents[0].sentence
 
 
+@pytest.mark.parametrize("total", [False, True])
+def test_of_pods_that_reach_some_their_own_agent_may_still_tell_a_direction(total: bool) -> None:
+    cells = silenced(mesh(12, lambda _, to, layer: 6 * (to == 2 and layer is Layer.POD)), [2], 980)
+    node = Finding(Scope("node", "n2", "in", "network"), Layer.POD, lost=60, sent=240, certain=False, total=total)
+    (one,) = with_agents([node], cells, 1000 * SECOND, 10 * SECOND)
+    assert (one.scope.kind, one.scope.direction, one.certain) == ("node", "both" if total else "in", total)
+
+
 SHORT = Finding(Scope("mtu", "n2", "in", "mtu"), Layer.MTU, lost=9, sent=10, certain=False, effect="mtu")
 BUSY = Finding(Scope("agent", "n2", "in", "network"), Layer.POD, lost=9, sent=90)
 

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from collector.verdict.candidates import Scope
+from collector.verdict.candidates import Scope, grounds_of
 from collector.verdict.cause import causes
 from collector.verdict.cells import KINDS, LAYERS, Cells, End, Ends, Expected, Ints
 from collector.verdict.finding import Finding
+from collector.verdict.frame import framed
 from collector.verdict.noise import SILENCE
+from collector.verdict.ways import told_way
 from tests.collector.verdict.small import mesh, named, twice
 from wire.path import Kind, Layer
 
@@ -48,15 +50,36 @@ def test_without_receipts_both_sides_are_both_directions_and_that_is_not_certain
 
 
 @pytest.mark.parametrize(
-    ("receipts", "direction", "certain"), [(0, "both", False), (2, "in", False), (5, "in", False), (8, "in", True)]
+    ("receipts", "direction", "hinted", "certain"),
+    [(0, "both", False, False), (2, "in", False, False), (5, "in", True, False), (8, "in", True, True)],
 )
-def test_a_few_receipts_tell_a_direction_and_some_more_are_sure(receipts: int, direction: str, certain: bool) -> None:
+def test_a_few_receipts_tell_a_direction_and_some_more_are_sure(
+    receipts: int, direction: str, hinted: bool, certain: bool
+) -> None:
     cells = around(4, 1)
     none = np.zeros(len(cells), np.int64)
     some = none.copy()
     some[np.flatnonzero(named(cells, target="n4") & (cells.lost > 0))[:receipts]] = 1
     (one,) = found(replace(cells, forward=some, backward=none))
-    assert (one.scope.component, one.scope.direction, one.certain) == ("n4", direction, certain)
+    assert (one.scope.component, one.scope.direction, one.hinted, one.certain) == ("n4", direction, hinted, certain)
+
+
+@pytest.mark.parametrize(("rate", "direction", "certain"), [(1e-6, "in", True), (1.0, "both", False)])
+def test_as_many_receipts_as_the_background_brings_tell_nothing(rate: float, direction: str, certain: bool) -> None:
+    cells = replace(around(4, 1), kind=np.full(len(around(4, 1)), KINDS.index(Kind.UDP), np.uint8))
+    some = (named(cells, target="n4") & (cells.lost > 0)).astype(np.int64)
+    frame = framed(cells.sources, cells.targets)
+    (ground,) = grounds_of([replace(cells, forward=some, backward=0 * some)], frame, np.full(frame.grouping.size, rate))
+    finding = Finding(Scope("node", "n4", "in", "network", "both"), Layer.HOST, lost=44, sent=528)
+    told_so = told_way(finding, ground)
+    assert (told_so.scope.direction, told_so.certain) == (direction, certain)
+
+
+def test_of_a_pair_whose_pods_reach_nothing_no_receipt_is_waited_for_though_its_nodes_answer() -> None:
+    cells = mesh(12, lambda at, to, layer: 12 * ({at, to} == {1, 2} and layer is Layer.POD))
+    none = np.zeros(len(cells), np.int64)
+    (one,) = found(replace(cells, forward=none, backward=none))
+    assert (one.scope.kind, one.layer, one.scope.direction, one.certain) == ("pair", Layer.POD, "both", True)
 
 
 def test_receipts_of_few_of_the_losses_may_be_those_of_the_background() -> None:
