@@ -1,5 +1,6 @@
 """What a person sees of a matrix of known content: the real application with a real page, and reports made by the test."""
 
+import asyncio
 import csv
 import io
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from collector.api.histories import add_history
 from collector.history.columns import Point
@@ -176,12 +177,35 @@ async def test_what_a_person_has_in_hand_stays_while_the_page_is_made_anew(tmp_p
         for _ in range(2):
             await page.get_by_role("button", name="Pause").evaluate("one => (one.click(), one.click())")
         await page.wait_for_function("() => ![...document.querySelectorAll('.scroll')].some((one) => one.marked)")
-        assert await table.evaluate("one => one.scrollLeft") == 40
+        await expect(table).to_have_js_property("scrollLeft", 40)
         await expect(page.get_by_role("link", name="Turn around")).to_be_focused()
         await page.evaluate("getSelection().selectAllChildren(document.querySelector('.ladder'))")
         await expect(page.locator("#age")).to_contain_text("waiting while text is selected")
         await page.evaluate("getSelection().removeAllRanges()")
         await expect(page.locator("#age")).not_to_contain_text("selected")
+
+
+async def test_what_a_person_takes_in_hand_while_an_answer_is_on_its_way_stays(tmp_path: Path) -> None:
+    async with shown(tmp_path, "#/pair?from=n1&to=n2") as (page, _):
+        await page.set_viewport_size({"width": 375, "height": 800})
+        table = page.get_by_role("region", name="n1 → n2", exact=True)
+        await expect(table).to_be_visible()
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def held(route: Route) -> None:
+            asked.set()
+            await answered.wait()
+            await route.continue_()
+
+        await page.route("**/api/v1/pair?*", held)
+        await asyncio.wait_for(asked.wait(), 30)
+        await table.evaluate("one => { one.scrollLeft = 40; one.marked = true; }")
+        await page.get_by_role("link", name="Turn around").focus()
+        answered.set()
+        await page.wait_for_function("() => ![...document.querySelectorAll('.scroll')].some((one) => one.marked)")
+        await expect(table).to_have_js_property("scrollLeft", 40)
+        await expect(page.get_by_role("region", name="n2 → n1", exact=True)).to_have_js_property("scrollLeft", 0)
+        await expect(page.get_by_role("link", name="Turn around")).to_be_focused()
 
 
 WRONG = {

@@ -4,15 +4,24 @@ const FOCUSABLE = "a, button, select, input, canvas, [tabindex]";
 
 const named = (element) => [element.tagName, element.getAttribute("href"), element.getAttribute("aria-label") ?? (element.tagName === "A" || element.tagName === "BUTTON" ? element.textContent : element.closest("label")?.firstChild.textContent ?? "")].join("\n").replace(/\d+/g, "0");
 
+// The elements of a place that a selector finds, by their names; those of one name are told apart by their order.
+function keyed(place, selector) {
+  const counts = new Map();
+  return new Map([...place.querySelectorAll(selector)].map((one) => {
+    const name = named(one), count = counts.get(name) ?? 0;
+    counts.set(name, count + 1);
+    return [`${name}\n${count}`, one];
+  }));
+}
+
 // Note what is in hand within a place, and return what puts it back.
 export function hold(place) {
-  const scrolled = new Map([...place.querySelectorAll(".scroll")].filter((one) => one.scrollLeft).map((one) => [named(one), one.scrollLeft]));
-  const active = document.activeElement, key = active && active !== place && place.contains(active) ? named(active) : null;
-  const same = () => [...place.querySelectorAll(FOCUSABLE)].filter((one) => named(one) === key);
-  const at = key === null ? -1 : same().indexOf(active);
+  const scrolled = [...keyed(place, ".scroll")].filter(([, one]) => one.scrollLeft).map(([key, one]) => [key, one.scrollLeft]);
+  const active = document.activeElement, focused = [...keyed(place, FOCUSABLE)].find(([, one]) => one === active)?.[0];
   return () => {
-    if (at >= 0 && !active.isConnected) same()[at]?.focus({ preventScroll: true });
-    for (const one of place.querySelectorAll(".scroll")) if (scrolled.has(named(one))) one.scrollLeft = scrolled.get(named(one));
+    if (focused && !active.isConnected) keyed(place, FOCUSABLE).get(focused)?.focus({ preventScroll: true });
+    const tables = keyed(place, ".scroll");
+    for (const [key, left] of scrolled) if (tables.has(key)) tables.get(key).scrollLeft = left;
   };
 }
 

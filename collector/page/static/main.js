@@ -49,20 +49,23 @@ function lost(page) {
       h("a", { href: "#/expectations" }, "expectations"), " and ", h("a", { href: "#/agents" }, "agents"), "."));
 }
 
-// Ask again for all that is shown. What fails is said, and what was there stays.
-async function refresh() {
+// Ask again for all that is shown. What fails is said, and what was there stays. A view is asked first and drawn then, at once:
+// what a person takes in hand while the answer is on its way is in hand still.
+async function refresh(unasked = false) {
   if (state.busy) return void (state.again = true);
   state.busy = true;
-  const view = state.view, restore = hold(main);
+  const view = state.view;
   try {
     if (!state.known) await sign.ready(), (state.known = true), state.restart();
-    const [told, seen] = await Promise.allSettled([json("incidents").catch(missing), view?.refresh(here().parameters)]);
+    const [told, seen] = await Promise.allSettled([json("incidents").catch(missing), view?.ask(here().parameters)]);
+    if (unasked && selecting(main)) return;
     if (told.status === "fulfilled") sentences(verdict, told.value);
-    if (seen.status === "rejected" && view === state.view) refused(view, seen.reason);
+    const restore = hold(main);
+    if (view === state.view) seen.status === "rejected" ? refused(view, seen.reason) : seen.value?.draw();
     restore();
     if (told.status === "rejected") throw told.reason;
     if (seen.status === "rejected" && !answered(seen.reason)) throw seen.reason;
-    state.fresh = performance.now() - 1000 * Math.max(told.value.age_seconds ?? 0, seen.value ?? 0);
+    state.fresh = performance.now() - 1000 * Math.max(told.value.age_seconds ?? 0, seen.value?.age ?? 0);
     state.trouble = "";
     document.title = `${told.value.incidents?.length ? `(${told.value.incidents.length}) ` : ""}netmatrix`;
   } catch (error) {
@@ -70,9 +73,9 @@ async function refresh() {
     if (error instanceof Refused) sign.refused(error);
   } finally {
     state.busy = false;
+    tell();
+    if (state.again) (state.again = false), void refresh();
   }
-  tell();
-  if (state.again) (state.again = false), void refresh();
 }
 
 // A question that is wrong is answered: the view says so, and nothing is amiss with the collector.
@@ -102,7 +105,7 @@ function live() {
   const due = () => {
     if (state.paused || document.hidden || selecting(main)) return;
     last = performance.now();
-    void refresh();
+    void refresh(true);
   };
   const start = () => {
     events?.close();

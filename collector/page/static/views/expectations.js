@@ -16,22 +16,27 @@ export function expectations() {
     h("button", { type: "button", onclick: () => save("netmatrix-expectations.csv", csv(["name", "kind", "expect", "severity", "owner", "state", ...COUNTED], shown.map((one) => [one.name, one.kind, one.expect, one.severity, one.owner, STATES[state(one)][2], ...COUNTED.map((word) => one.pairs[word] ?? 0)])), "text/csv") }, "CSV"),
     h("button", { type: "button", onclick: () => save("netmatrix-expectations.json", JSON.stringify(shown, null, 1), "application/json") }, "JSON")));
   const element = h("div", {}, h("h1", {}, "Expectations"), tools, body, canaries);
+
+  function draw(told) {
+    shown = told.expectations;
+    canaries.replaceChildren(...enforced(told.canaries ?? []));
+    shown.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || a.name.localeCompare(b.name));
+    tools.hidden = !shown.length;
+    if (!shown.length) {
+      body.replaceChildren(h("p", { class: "quiet" }, "Nobody has declared any. What network policies say is compared with what is measured all the same; see ", h("a", { href: link("", { by: "namespace", measure: "verdict" }) }, "namespaces by verdict"), "."));
+      return;
+    }
+    const count = (word) => shown.filter((one) => state(one) === word).length;
+    summary.textContent = `${count("True")} of ${shown.length} hold${count("False") ? `, ${count("False")} do not` : ""}${count("Unknown") ? `, of ${count("Unknown")} it is not known` : ""}.`;
+    const words = COUNTED.filter((word) => ["ok", "broken", "leak", "unverifiable", "unknown"].includes(word) || shown.some((one) => one.pairs?.[word]));
+    body.replaceChildren(table("Declared expectations, those that do not hold first", ["State", "Name", "Expect", "Severity", "Owner", "Conditions", "Pairs", ...words], shown.map((one) => row(one, words))));
+  }
+
   return {
     element,
-    async refresh() {
+    async ask() {
       const told = await json("expectations");
-      shown = told.expectations;
-      canaries.replaceChildren(...enforced(told.canaries ?? []));
-      shown.sort((a, b) => ORDER.indexOf(state(a)) - ORDER.indexOf(state(b)) || a.name.localeCompare(b.name));
-      tools.hidden = !shown.length;
-      if (!shown.length) {
-        body.replaceChildren(h("p", { class: "quiet" }, "Nobody has declared any. What network policies say is compared with what is measured all the same; see ", h("a", { href: link("", { by: "namespace", measure: "verdict" }) }, "namespaces by verdict"), "."));
-        return;
-      }
-      const count = (word) => shown.filter((one) => state(one) === word).length;
-      summary.textContent = `${count("True")} of ${shown.length} hold${count("False") ? `, ${count("False")} do not` : ""}${count("Unknown") ? `, of ${count("Unknown")} it is not known` : ""}.`;
-      const words = COUNTED.filter((word) => ["ok", "broken", "leak", "unverifiable", "unknown"].includes(word) || shown.some((one) => one.pairs?.[word]));
-      body.replaceChildren(table("Declared expectations, those that do not hold first", ["State", "Name", "Expect", "Severity", "Owner", "Conditions", "Pairs", ...words], shown.map((one) => row(one, words))));
+      return { draw: () => draw(told) };
     },
     refused: (error) => body.replaceChildren(h("p", { class: "notice" }, error.status === 404 ? "This collector does not know expectations." : error.message)),
   };

@@ -11,18 +11,23 @@ const TONES = { fired: "bad", "seen again": "bad", resolved: "ok", "notification
 export function incident([id]) {
   const body = h("div", {});
   const element = h("div", {}, h("ol", { class: "crumbs", "aria-label": "Where this is" }, h("li", {}, h("a", { href: "#/incidents" }, "incidents")), h("li", {}, id)), body);
+
+  function draw(one, others) {
+    body.replaceChildren(h("h1", {}, one.sentence), facts(one),
+      one.inhibited_by ? h("p", { class: "notice" }, "A wider incident explains this one: ", h("a", { href: link("incident", {}, [one.inhibited_by]) }, one.inhibited_by), ".") : "",
+      h("h2", {}, "What to do"), runbook(one), h("p", {}, "Its paths in ", h("a", { href: matrix(one) }, "the matrix"), ", as ", h("button", { type: "button", onclick: () => save(`netmatrix-incident-${id}.json`, JSON.stringify(one, null, 1), "application/json") }, "JSON"), "."),
+      h("h2", {}, "Timeline"), timeline(one),
+      ...(others.length ? [h("h2", {}, "The same before and after"), again(others)] : []),
+      h("h2", {}, "Affected paths"), paths(one),
+      h("h2", {}, "Evidence"), h("p", {}, one.sent ? `${one.lost} of ${one.sent} probes are lost (${percent(one.loss)}); ${one.witnesses} of ${one.of_witnesses} places that look at it see that.` : "Nothing is counted of it."),
+      one.against ? h("p", {}, h("strong", {}, "What would speak against it: "), one.against) : "");
+  }
+
   return {
     element,
-    async refresh({ since = "" }) {
+    async ask({ since = "" }) {
       const { incident: one, others = [] } = await json("incident", { id, since });
-      body.replaceChildren(h("h1", {}, one.sentence), facts(one),
-        one.inhibited_by ? h("p", { class: "notice" }, "A wider incident explains this one: ", h("a", { href: link("incident", {}, [one.inhibited_by]) }, one.inhibited_by), ".") : "",
-        h("h2", {}, "What to do"), runbook(one), h("p", {}, "Its paths in ", h("a", { href: matrix(one) }, "the matrix"), ", as ", h("button", { type: "button", onclick: () => save(`netmatrix-incident-${id}.json`, JSON.stringify(one, null, 1), "application/json") }, "JSON"), "."),
-        h("h2", {}, "Timeline"), timeline(one),
-        ...(others.length ? [h("h2", {}, "The same before and after"), again(others)] : []),
-        h("h2", {}, "Affected paths"), paths(one),
-        h("h2", {}, "Evidence"), h("p", {}, one.sent ? `${one.lost} of ${one.sent} probes are lost (${percent(one.loss)}); ${one.witnesses} of ${one.of_witnesses} places that look at it see that.` : "Nothing is counted of it."),
-        one.against ? h("p", {}, h("strong", {}, "What would speak against it: "), one.against) : "");
+      return { draw: () => draw(one, others) };
     },
     refused: (error) => body.replaceChildren(h("h1", {}, "There is no such incident"), h("p", { class: "notice" }, `${error.message}. `, h("a", { href: "#/incidents" }, "All incidents"), ".")),
   };

@@ -31,8 +31,12 @@ export function incidents() {
   const open = h("div", {}), tools = h("div", { class: "toolbar" }), past = h("div", {});
   const element = h("div", {}, h("h1", {}, "Incidents"), open, h("h2", {}, "Until now"), tools, past);
 
-  async function refresh({ span = "24h" }) {
+  async function ask({ span = "24h" }) {
     const [told, kept] = await Promise.all([json("incidents"), json("history/incidents", { since: span, k: 500 })]);
+    return { draw: () => draw(span, told, kept) };
+  }
+
+  function draw(span, told, kept) {
     const over = kept.kept ? kept.incidents : (told.closed ?? []);
     shown = { told, kept, over };
     open.replaceChildren(told.incidents.length ? h("ul", { class: "cards" }, newest(told.incidents).map(card)) : h("p", { class: "quiet" }, "None is open."),
@@ -53,7 +57,7 @@ export function incidents() {
 
   return {
     element,
-    refresh,
+    ask,
     refused: (error) => past.replaceChildren(h("p", { class: "notice" }, `${error.message}. `, h("a", { href: "#/incidents" }, "Incidents of the last day"), ".")),
   };
 }

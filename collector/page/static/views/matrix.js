@@ -25,15 +25,14 @@ export function matrix() {
   const more = h("div", {});
   const element = h("div", {}, h("h1", {}, "Who reaches whom"), crumbs, tools, board.element, legend, words, more);
 
-  async function refresh(parameters) {
+  async function ask(parameters) {
     const asked = { layer: "", measure: "verdict", ...parameters };
-    shown = await picture({ by: asked.by, layer: asked.layer, shade: asked.measure, from: asked.from, to: asked.to, span: asked.span });
-    shown.asked = { ...asked, by: shown.by }; // where nothing is said, the collector groups so that it can be taken in
-    paint(shown.asked);
-    return shown.age;
+    const seen = await picture({ by: asked.by, layer: asked.layer, shade: asked.measure, from: asked.from, to: asked.to, span: asked.span });
+    return { age: seen.age, draw: () => draw(seen, { ...asked, by: seen.by }) }; // where nothing is said, the collector groups so that it can be taken in
   }
 
-  function paint(asked) {
+  function draw(seen, asked) {
+    shown = { ...seen, asked };
     board.element.hidden = false;
     board.show(shown);
     board.canvas.setAttribute("aria-describedby", "matrix-words");
@@ -109,7 +108,7 @@ export function matrix() {
 
   return {
     element,
-    refresh,
+    ask,
     refused(error) {
       crumbs.replaceChildren(h("li", {}, h("a", { href: "#/" }, "all zones")));
       tools.replaceChildren();

@@ -22,13 +22,18 @@ export function pair() {
   const words = h("div", {}), ladder = h("div", { class: "two" }), charts = h("div", {}), cells = h("div", {}), now = probe();
   const element = h("div", {}, crumbs, title, tools, words, ladder, now.element, charts, cells);
 
-  async function refresh(asked) {
+  async function ask(asked) {
     const { from = "", to = "", span = "" } = asked;
-    trail(from, to, asked);
     if (!from || !to) throw new Refused(400, "a pair needs from and to");
     const past = (one, other) => json("history", { from: one, to: other }).catch(() => null);
     const [found, why, forthPast, backPast] = await Promise.all([json("pair", { from, to, span }), json("why", { from, to }), past(from, to), past(to, from)]);
     const back = await json("why", { from: to, to: from });
+    return { draw: () => draw(asked, found, why, back, forthPast, backPast) };
+  }
+
+  function draw(asked, found, why, back, forthPast, backPast) {
+    const { from, to } = asked;
+    trail(asked);
     title.textContent = `${from} ↔ ${to}`;
     now.element.hidden = !found.cells.length;
     if (!found.cells.length) return nothing(from, to);
@@ -42,7 +47,7 @@ export function pair() {
     cells.replaceChildren(h("h2", {}, "What should hold"), expected(why, back), h("h2", {}, "Every path"), listed(`${from} → ${to}`, forth), ...(others.length ? [listed(`${to} → ${from}`, others)] : []));
   }
 
-  function trail(from, to, { layer = "", measure = "" }) {
+  function trail({ from = "", to = "", layer = "", measure = "" }) {
     const zones = [from, to].every((name) => name.startsWith("zone/")), spaces = [from, to].every((name) => name.startsWith("namespace/"));
     const up = zones ? [["node by node", link("", { by: "node", from, to, layer, measure })]] : spaces ? [["namespaces", link("", { by: "namespace", layer, measure })]] : [["nodes", link("", { by: "node", layer, measure })]];
     crumbs.replaceChildren(...[["all zones", link("", { by: "zone", layer, measure })], ...up].map(([text, href]) => h("li", {}, h("a", { href }, text))), h("li", { "aria-current": "page" }, `${from} ↔ ${to}`));
@@ -79,12 +84,13 @@ export function pair() {
 
   return {
     element,
-    refresh,
+    ask,
     refused(error) {
       title.textContent = "Not found";
       now.element.hidden = true;
       for (const part of [tools, ladder, charts, cells]) part.replaceChildren();
       const wrong = error.message.startsWith("to") ? "to" : "from", { parameters } = here();
+      trail(parameters);
       words.replaceChildren(refusal(error, parameters[wrong], (name) => link("pair", { ...parameters, [wrong]: name }), [h("a", { href: "#/" }, "Back to the matrix"), "."]), h("p", {}, "There are ", ...offered(), "."));
     },
   };
