@@ -95,10 +95,10 @@ export function matrix() {
     const code = shown.codes[at[0] * shown.columns.length + at[1]];
     board.tip.replaceChildren(h("strong", {}, `${row} → ${column}`), looks(shown)[code].word);
     if (!code) return;
+    const [from, to] = ends(shown, row, column), { asked } = shown; // another picture may be shown by the time it is asked
     pending = setTimeout(async () => {
       try {
-        const [from, to] = ends(shown, row, column);
-        const lines = await behind({ asked: shown.asked, row, column, from, to, code });
+        const lines = await behind({ asked, row, column, from, to, code });
         if (String(board.cursor) !== String(at)) return;
         board.tip.append(...lines);
         board.point(at);
