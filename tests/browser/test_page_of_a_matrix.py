@@ -198,7 +198,8 @@ async def test_what_a_person_takes_in_hand_while_an_answer_is_on_its_way_stays(t
             await route.continue_()
 
         await page.route("**/api/v1/pair?*", held)
-        await asyncio.wait_for(asked.wait(), 30)
+        async with asyncio.timeout(30):
+            await asked.wait()
         await table.evaluate("one => { one.scrollLeft = 40; one.marked = true; }")
         await page.get_by_role("link", name="Turn around").focus()
         answered.set()
