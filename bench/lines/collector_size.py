@@ -162,7 +162,7 @@ class FullMesh:
             cluster = stack.enter_context(Cluster(nodes, plan=plan))
             played = stack.enter_context(cluster.load("mesh", seconds=3600, every=5 if quick else 10))
             played.wait(1 + (1 if quick else self.ROUNDS), seconds=1800)
-            measured = json.loads(cluster.get("/api/v1/matrix?by=zone"))
+            measured = json.loads(cluster.get("/api/v1/matrix?by=zone&span=5m"))
             filled = sum(cell["cells"] - cell["unknown"] for cell in measured["cells"])
             if not quick and filled < 3 * nodes * (nodes - 1):
                 raise Spoilt(f"only {filled} cells are measured")
