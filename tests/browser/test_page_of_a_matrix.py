@@ -190,23 +190,38 @@ async def test_what_a_person_takes_in_hand_while_an_answer_is_on_its_way_stays(t
         await page.set_viewport_size({"width": 375, "height": 800})
         table = page.get_by_role("region", name="n1 → n2", exact=True)
         await expect(table).to_be_visible()
-        asked, answered = asyncio.Event(), asyncio.Event()
-
-        async def held(route: Route) -> None:
-            asked.set()
-            await answered.wait()
-            await route.continue_()
-
-        await page.route("**/api/v1/pair?*", held)
-        async with asyncio.timeout(30):
-            await asked.wait()
-        await table.evaluate("one => { one.scrollLeft = 40; one.marked = true; }")
-        await page.get_by_role("link", name="Turn around").focus()
-        answered.set()
+        async with answer_on_its_way(page):
+            await table.evaluate("one => { one.scrollLeft = 40; one.marked = true; }")
+            await page.get_by_role("link", name="Turn around").focus()
         await page.wait_for_function("() => ![...document.querySelectorAll('.scroll')].some((one) => one.marked)")
         await expect(table).to_have_js_property("scrollLeft", 40)
         await expect(page.get_by_role("region", name="n2 → n1", exact=True)).to_have_js_property("scrollLeft", 0)
         await expect(page.get_by_role("link", name="Turn around")).to_be_focused()
+        async with answer_on_its_way(page):
+            await page.evaluate("getSelection().selectAllChildren(document.querySelector('.ladder'))")
+        await expect(page.locator("#age")).to_contain_text("waiting while text is selected")
+        assert await page.evaluate("getSelection().toString()")
+        await page.evaluate("getSelection().removeAllRanges()")
+        await expect(page.locator("#age")).not_to_contain_text("selected")
+
+
+@asynccontextmanager
+async def answer_on_its_way(page: Page) -> AsyncIterator[None]:
+    """The page has asked for a pair anew, and is answered after that; it has made of the answer what it makes of it."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def held(route: Route) -> None:
+        asked.set()
+        await answered.wait()
+        await route.continue_()
+
+    await page.route("**/api/v1/pair?*", held)
+    async with asyncio.timeout(30):
+        await asked.wait()
+    yield
+    async with page.expect_response("**/api/v1/why?from=n2*"):  # the last that is asked for a pair
+        answered.set()
+    await page.unroute("**/api/v1/pair?*")
 
 
 WRONG = {
